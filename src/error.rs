@@ -1,0 +1,165 @@
+//! Every way a scan or a run can be refused, as one table: the stable code, its class, what it means, what to do.
+//!
+//! Modules have their own typed errors (`thiserror`); each answers [`Coded::code`], so that logs, telemetry, the exit
+//! code, the report and `docs/errors.md` all say the same thing about the same failure.
+
+use std::fmt;
+
+/// The low-cardinality class of a failure: `error.type` of spans and the `error_type` label of `neuro_errors_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorClass {
+    /// The input is not a scan we can trust.
+    Validation,
+    /// A method could not do its work on a valid input.
+    Processing,
+    /// Reading or writing failed.
+    Io,
+    /// A time limit was reached.
+    Timeout,
+    /// There was not enough memory.
+    Memory,
+    /// The dataset or the request is wrong, not a scan.
+    Request,
+    /// The run was asked to stop.
+    Cancelled,
+    /// A defect of this program.
+    Internal,
+    /// Asked for with `--fail-rate`.
+    Injected,
+}
+
+impl ErrorClass {
+    /// Every class, for zero-initialised counters and the documentation.
+    pub const ALL: [Self; 9] = [
+        Self::Validation,
+        Self::Processing,
+        Self::Io,
+        Self::Timeout,
+        Self::Memory,
+        Self::Request,
+        Self::Cancelled,
+        Self::Internal,
+        Self::Injected,
+    ];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Validation => "validation",
+            Self::Processing => "processing",
+            Self::Io => "io",
+            Self::Timeout => "timeout",
+            Self::Memory => "memory",
+            Self::Request => "request",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+            Self::Injected => "injected",
+        }
+    }
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An error that knows its row in the table of [`ErrorCode`]s.
+pub trait Coded: std::error::Error {
+    /// The stable code of this failure.
+    fn code(&self) -> ErrorCode;
+}
+
+macro_rules! error_codes {
+    ($($name:ident $class:ident $text:literal, $meaning:literal, $advice:literal;)*) => {
+        /// The stable code of a failure. A code is never renamed or reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum ErrorCode { $(#[doc = $meaning] $name,)* }
+
+        impl ErrorCode {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as it is written in logs, reports and the documentation.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text,)* } }
+
+            /// Its low-cardinality class.
+            #[must_use]
+            pub const fn class(self) -> ErrorClass { match self { $(Self::$name => ErrorClass::$class,)* } }
+
+            /// What happened, in one sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str { match self { $(Self::$name => $meaning,)* } }
+
+            /// What to do next, in one sentence.
+            #[must_use]
+            pub const fn advice(self) -> &'static str { match self { $(Self::$name => $advice,)* } }
+        }
+    };
+}
+
+error_codes! {
+    // Request: the command line, the dataset, the configuration.
+    Usage Request "NP-USAGE", "The command line cannot be understood.", "Run neuro-preprocess --help, or --help after the verb, and correct the argument named.";
+    InputMissing Request "NP-INPUT-MISSING", "The input file or folder does not exist.", "Check the path; inside a container, check that the folder is bound.";
+    NotBids Request "NP-NOT-BIDS", "The folder is not a BIDS dataset.", "Add dataset_description.json (Name, BIDSVersion), or use the verb batch for a folder of loose scans.";
+    DatasetInvalid Request "NP-DATASET-INVALID", "The dataset breaks a BIDS rule that processing relies on.", "Correct what the message names; the BIDS validator shows all findings.";
+    UnknownLabel Request "NP-UNKNOWN-LABEL", "A participant, session or modality that was asked for is not in the dataset.", "Correct the label; the message lists the nearest ones that exist.";
+    NothingMatches Request "NP-NOTHING-MATCHES", "The filters leave no scan to process.", "Loosen --participant-label, --session-label, --modalities or the filter file; --dry-run shows what is there.";
+    UnknownLevel Request "NP-UNKNOWN-LEVEL", "The analysis level is neither participant nor group.", "Use participant or group as the third argument.";
+    NipoppyInvalid Request "NP-NIPOPPY-INVALID", "The Nipoppy study folder cannot be read.", "Check manifest.tsv, the curation status file and global_config.json of the study; nipoppy status helps.";
+    ConfigInvalid Request "NP-CONFIG-INVALID", "The configuration or filter file cannot be used.", "Correct the key and value named in the message.";
+    OutputUnusable Request "NP-OUTPUT-UNUSABLE", "The output folder cannot be used.", "Choose a folder outside the input that you may write to and that has free space.";
+    // Validation: one scan.
+    NotNifti Validation "NP-NOT-NIFTI", "The file is not NIfTI.", "Replace it by the converted scan; for .hdr/.img pairs convert to a single .nii.gz first.";
+    NotMaterialised Validation "NP-NOT-MATERIALISED", "The file's content is not here (a link of git-annex or DataLad, or a git-lfs pointer).", "Fetch it: datalad get PATH (or git lfs pull).";
+    Truncated Validation "NP-TRUNCATED", "The file ends before its header says it should.", "Copy or convert the scan again; the transfer was cut short.";
+    CorruptGzip Validation "NP-CORRUPT-GZIP", "The gzip stream is damaged.", "Copy or convert the scan again; gzip -t FILE shows the same error.";
+    TrailingData Validation "NP-TRAILING-DATA", "The file goes on after the last voxel.", "Convert the scan again; what follows the image is unknown.";
+    BadHeader Validation "NP-BAD-HEADER", "The NIfTI header contradicts itself or has impossible values.", "Convert the scan again from DICOM; the message names the field.";
+    UnsupportedType Validation "NP-UNSUPPORTED-TYPE", "The voxels are not real numbers (complex, RGB, or an unknown type).", "Store a real-valued (magnitude) image.";
+    BadOrientation Validation "NP-BAD-ORIENTATION", "The header does not say how the voxels lie in space.", "Set a valid sform or qform, for example by converting again with dcm2niix.";
+    WrongDimensions Validation "NP-WRONG-DIMENSIONS", "The image has the wrong number of dimensions, volumes or slices for its kind.", "A T1w image is one 3-D volume, a bold run a 4-D series; correct the file or its name.";
+    NonFinite Validation "NP-NON-FINITE", "The image has too many NaN or infinite voxels.", "Convert the scan again; a few such voxels would have been set to zero.";
+    NoSignal Validation "NP-NO-SIGNAL", "The image is empty or constant.", "Look at the scan; acquire or convert it again.";
+    BadTiming Validation "NP-BAD-TIMING", "The repetition time is missing or contradicts itself.", "Set RepetitionTime in the sidecar, in seconds, equal to pixdim[4].";
+    BadSidecar Validation "NP-BAD-SIDECAR", "A JSON sidecar that applies to the scan cannot be read.", "Correct the file named; it must be one UTF-8 JSON object.";
+    DuplicateScan Validation "NP-DUPLICATE-SCAN", "Two files claim to be the same scan.", "Keep one of the files named.";
+    // Processing.
+    NoBrain Processing "NP-NO-BRAIN", "No brain could be found in the image.", "Look at the scan: field of view, contrast, orientation; it may not be a head.";
+    BiasFailed Processing "NP-BIAS-FAILED", "The bias field could not be estimated.", "Look at the scan and its mask; too little tissue is usable.";
+    MotionFailed Processing "NP-MOTION-FAILED", "The volumes could not be aligned.", "Look at the run: missing slices, dropped volumes, or motion of more than the field of view.";
+    NormalizationFailed Processing "NP-NORMALIZATION-FAILED", "No reference intensity could be found.", "Look at the scan's contrast and brain mask.";
+    // Input and output.
+    ReadFailed Io "NP-READ-FAILED", "A file could not be read.", "Check permissions, the disk and the network mount, then run again.";
+    WriteFailed Io "NP-WRITE-FAILED", "An output could not be written; nothing partial was left under its name.", "Check free space, quota and permissions of the output folder, then run again.";
+    // The run.
+    OutOfTime Timeout "NP-OUT-OF-TIME", "The scan took longer than allowed.", "Raise the limit or look at the scan.";
+    OutOfMemory Memory "NP-OUT-OF-MEMORY", "The scan needs more memory than the run may use.", "Raise --mem, or run on a larger node.";
+    Interrupted Cancelled "NP-INTERRUPTED", "The run was asked to stop before the scan was done.", "Run the same command again; finished scans are kept.";
+    Panicked Internal "NP-INTERNAL", "A defect in neuro-preprocess stopped this scan.", "Please report it with the log of this scan.";
+    InjectedFailure Injected "NP-INJECTED", "A failure asked for with --fail-rate.", "Run without --fail-rate.";
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_unique_and_every_sentence_ends() {
+        let codes: HashSet<_> = ErrorCode::ALL.iter().map(|c| c.as_str()).collect();
+        assert_eq!(codes.len(), ErrorCode::ALL.len());
+        for c in ErrorCode::ALL {
+            assert!(c.meaning().ends_with('.') && c.advice().ends_with('.'), "{c}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What a run says about itself, as plain data. Metrics, progress, the run summary and the report are its readers.
+
+use crate::bids::Modality;
+use crate::error::ErrorCode;
+
+/// The parts of a scan's way that get a span, a duration and a count. The order is the order of the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StageName {
+    /// Reading the file (phase).
+    Load,
+    /// Checking what was read.
+    Validate,
+    /// Everything between loading and saving (phase).
+    Process,
+    /// Aligning the volumes of a bold run.
+    MotionCorrect,
+    /// Finding the brain.
+    SkullStrip,
+    /// Estimating the slow intensity field.
+    BiasCorrection,
+    /// Scaling to a reference intensity.
+    Normalization,
+    /// Measuring the quality.
+    Quality,
+    /// Writing the derivatives (phase).
+    Save,
+}
+
+impl StageName {
+    /// Every stage in order.
+    pub const ALL: [Self; 9] = [
+        Self::Load,
+        Self::Validate,
+        Self::Process,
+        Self::MotionCorrect,
+        Self::SkullStrip,
+        Self::BiasCorrection,
+        Self::Normalization,
+        Self::Quality,
+        Self::Save,
+    ];
+
+    /// The `stage` label and log field.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Validate => "validate",
+            Self::Process => "process",
+            Self::MotionCorrect => "motion_correct",
+            Self::SkullStrip => "skull_strip",
+            Self::BiasCorrection => "bias_correction",
+            Self::Normalization => "normalization",
+            Self::Quality => "quality",
+            Self::Save => "save",
+        }
+    }
+
+    /// The phase a stage belongs to: `load`, `process` or `save`.
+    #[must_use]
+    pub const fn phase(self) -> Self {
+        match self {
+            Self::Load | Self::Validate => Self::Load,
+            Self::Save => Self::Save,
+            _ => Self::Process,
+        }
+    }
+}
+
+/// How a scan or a unit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// All outputs are written.
+    Success,
+    /// Failed; the code says why.
+    Failed(ErrorCode),
+    /// Was already done, or not reached before the run was stopped.
+    Skipped,
+}
+
+impl Status {
+    /// The `status` label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed(_) => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// The participant and session a unit of work is for, without `sub-` and `ses-`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnitId {
+    /// Participant label, or the file's stem for a scan outside BIDS.
+    pub participant: String,
+    /// Session label where there is one.
+    pub session: Option<String>,
+}
+
+/// One thing that happened in a run. Times are wall-clock seconds, sizes MB of 10⁶ bytes.
+#[derive(Clone, Debug)]
+pub enum RunEvent {
+    /// The plan is made, work begins.
+    RunStarted { run_id: String, units: usize, scans: usize, threads: usize },
+    /// A unit left the queue.
+    UnitStarted { unit: UnitId },
+    /// A scan begins.
+    ScanStarted { unit: UnitId, scan_id: String, modality: Modality, format: &'static str, size_mb: f64 },
+    /// A stage ended, well or not.
+    StageFinished { scan_id: String, modality: Modality, stage: StageName, seconds: f64, error: Option<ErrorCode> },
+    /// A scan ended. `last_stage` is where: [`StageName::Save`] when it succeeded.
+    ScanFinished {
+        unit: UnitId,
+        scan_id: String,
+        modality: Modality,
+        status: Status,
+        last_stage: StageName,
+        seconds: f64,
+        output_mb: Option<f64>,
+        quality_score: Option<f64>,
+    },
+    /// A unit ended. The quality is the mean of its scans'.
+    UnitFinished { unit: UnitId, status: Status, seconds: f64, quality_score: Option<f64> },
+    /// Nothing is left to do.
+    RunFinished { succeeded: usize, failed: usize, skipped: usize, seconds: f64 },
+}
+
+/// A reader of run events. Called from the worker threads, so it must be quick and must not block.
+pub trait EventSink: Sync {
+    /// Takes note of one event.
+    fn on_event(&self, event: &RunEvent);
+}

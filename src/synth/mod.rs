@@ -1,0 +1,23 @@
+//! Synthetic heads with exact ground truth, and whole BIDS datasets of them.
+
+use crate::bids::Modality;
+use std::path::PathBuf;
+
+/// A synthetic BIDS dataset to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SynthConfig {
+    /// Folder to create the dataset in; must not hold anything.
+    pub dir: PathBuf,
+    /// Number of participants, labelled `01`, `02`, …
+    pub participants: usize,
+    /// Sessions per participant, labelled `01`, …; 1 writes no session level.
+    pub sessions: usize,
+    /// Modalities to write.
+    pub modalities: Vec<Modality>,
+    /// Isotropic voxel size of the T1w images in mm; the bold series has coarser voxels.
+    pub voxel_mm: f64,
+    /// Volumes per bold series.
+    pub volumes: usize,
+    /// Seed; equal seeds give equal bytes.
+    pub seed: u64,
+}
