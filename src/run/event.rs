@@ -56,6 +56,12 @@ impl StageName {
         }
     }
 
+    /// Whether scans of this modality go through the stage.
+    #[must_use]
+    pub const fn applies_to(self, modality: Modality) -> bool {
+        !matches!((self, modality), (Self::MotionCorrect, Modality::T1w))
+    }
+
     /// The phase a stage belongs to: `load`, `process` or `save`.
     #[must_use]
     pub const fn phase(self) -> Self {
@@ -103,28 +109,84 @@ pub struct UnitId {
 #[derive(Clone, Debug)]
 pub enum RunEvent {
     /// The plan is made, work begins.
-    RunStarted { run_id: String, units: usize, scans: usize, threads: usize },
+    RunStarted {
+        /// Identifies the run.
+        run_id: String,
+        /// Units of work to do.
+        units: usize,
+        /// Their scans.
+        scans: usize,
+        /// Threads of the pool.
+        threads: usize,
+    },
     /// A unit left the queue.
-    UnitStarted { unit: UnitId },
-    /// A scan begins.
-    ScanStarted { unit: UnitId, scan_id: String, modality: Modality, format: &'static str, size_mb: f64 },
-    /// A stage ended, well or not.
-    StageFinished { scan_id: String, modality: Modality, stage: StageName, seconds: f64, error: Option<ErrorCode> },
-    /// A scan ended. `last_stage` is where: [`StageName::Save`] when it succeeded.
-    ScanFinished {
+    UnitStarted {
+        /// Which.
         unit: UnitId,
+    },
+    /// A scan begins.
+    ScanStarted {
+        /// The unit it belongs to.
+        unit: UnitId,
+        /// File name without extension.
         scan_id: String,
+        /// What kind of image.
         modality: Modality,
-        status: Status,
-        last_stage: StageName,
+        /// `nifti` or `synthetic`.
+        format: &'static str,
+        /// Size of the file.
+        size_mb: f64,
+    },
+    /// A stage ended, well or not.
+    StageFinished {
+        /// The scan it worked on.
+        scan_id: String,
+        /// What kind of image.
+        modality: Modality,
+        /// Which stage.
+        stage: StageName,
+        /// How long it took.
         seconds: f64,
+        /// Why it failed.
+        error: Option<ErrorCode>,
+    },
+    /// A scan ended.
+    ScanFinished {
+        /// The unit it belongs to.
+        unit: UnitId,
+        /// File name without extension.
+        scan_id: String,
+        /// What kind of image.
+        modality: Modality,
+        /// How it ended.
+        status: Status,
+        /// The innermost stage where it ended: [`StageName::Save`] when it succeeded.
+        last_stage: StageName,
+        /// How long it took.
+        seconds: f64,
+        /// Size of its outputs, when it has any.
         output_mb: Option<f64>,
+        /// 0 to 100, when it was measured.
+        quality_score: Option<f64>,
+        /// Why it failed, for people.
+        message: Option<String>,
+    },
+    /// A unit ended.
+    UnitFinished {
+        /// Which.
+        unit: UnitId,
+        /// How it ended: one failed scan fails it.
+        status: Status,
+        /// How long it took.
+        seconds: f64,
+        /// The mean of its scans'.
         quality_score: Option<f64>,
     },
-    /// A unit ended. The quality is the mean of its scans'.
-    UnitFinished { unit: UnitId, status: Status, seconds: f64, quality_score: Option<f64> },
     /// Nothing is left to do.
-    RunFinished { succeeded: usize, failed: usize, skipped: usize, seconds: f64 },
+    RunFinished {
+        /// How long it took.
+        seconds: f64,
+    },
 }
 
 /// A reader of run events. Called from the worker threads, so it must be quick and must not block.
