@@ -1,0 +1,199 @@
+//! Reads the voxels: streamed in chunks, scaled to `f32`, brought to canonical order.
+//!
+//! A file that is already in canonical order is converted chunk by chunk straight into the result. Any other order needs
+//! a whole volume at hand before it can be turned; then one volume's raw bytes are kept besides the result, never a
+//! second copy of the image.
+
+use super::dtype::Dtype;
+use super::gather::{Walk, gather};
+use super::open::{Opened, failed, open};
+use super::stream::Tail;
+use super::{Header, NiftiError, Note};
+use ndarray::Array4;
+use rayon::prelude::*;
+use std::path::Path;
+
+/// Bytes converted at a time; a multiple of every voxel's width, small enough for the second-level cache.
+const CHUNK: usize = 1 << 18;
+
+/// An image in memory.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// What the file's header says.
+    pub header: Header,
+    /// Scaled values, `(nt, nz, ny, nx)`, canonical RAS+; all finite.
+    pub data: Array4<f32>,
+    /// What was odd about the file, and what was done about it.
+    pub notes: Vec<Note>,
+}
+
+/// Reads and checks a header only: a few kilobytes of the file, whatever its size.
+///
+/// # Errors
+/// Whatever makes the file unreadable as far as its first bytes and its length tell; see [`NiftiError`].
+pub fn read_header(path: &Path) -> Result<Header, NiftiError> {
+    open(path).map(|opened| opened.header)
+}
+
+/// Reads an image: every real voxel type up to 64 bits, NIfTI-1 and -2, either byte order, plain or gzip in any number
+/// of members. Values are `stored · scl_slope + scl_inter`, computed in `f64`. NaN and infinite voxels become 0, with a
+/// note, as long as they are at most 1 % of the image: raw scans have none, and more means a damaged file or the product
+/// of another tool. Up to 1 MiB of zero padding after the image is passed over with a note.
+///
+/// # Errors
+/// See [`NiftiError`]; a file that is cut short, damaged, or longer than its header says is never read in part.
+pub fn read(path: &Path) -> Result<Image, NiftiError> {
+    let mut opened = open(path)?;
+    opened.skip_to_data(path)?;
+    let (values, broken) = by_type(&mut opened, path)?;
+    let Opened { mut stream, header, mut notes, .. } = opened;
+    match stream.tail().map_err(|f| failed(path, f))? {
+        Tail::Nothing => {}
+        Tail::Zeros(n) => {
+            notes.push(Note::new("padding", format!("{n} zero bytes follow the image"), "they were ignored"))
+        }
+        Tail::Data => {
+            let problem = "the file goes on after the last voxel its header announces".to_owned();
+            return Err(NiftiError::TrailingData { path: path.to_owned(), problem });
+        }
+    }
+    if broken > 0 {
+        let total = values.len();
+        if broken > total / 100 {
+            return Err(NiftiError::NonFinite { path: path.to_owned(), count: broken, total });
+        }
+        notes.push(Note::new("non_finite", format!("{broken} voxels are NaN or infinite"), "they were set to 0"));
+    }
+    let [nz, ny, nx] = header.grid().shape;
+    let shape = [header.volumes(), nz, ny, nx];
+    let got = [1, 1, 1, values.len()];
+    let data =
+        Array4::from_shape_vec(shape, values).map_err(|_| NiftiError::Shape { got, grid: header.grid().shape })?;
+    Ok(Image { header, data, notes })
+}
+
+/// Reads the voxels with the decoder of their type; the values, and how many were not finite.
+fn by_type(opened: &mut Opened, path: &Path) -> Result<(Vec<f32>, usize), NiftiError> {
+    let (slope, inter) = opened.header.scaling();
+    let big_endian = opened.header.big_endian();
+    // 64-bit integers lose digits beyond 2^53, far below what f32 keeps.
+    macro_rules! voxels {
+        ($t:ty) => {
+            if big_endian {
+                voxels(opened, path, |b| (<$t>::from_be_bytes(b) as f64 * slope + inter) as f32)
+            } else {
+                voxels(opened, path, |b| (<$t>::from_le_bytes(b) as f64 * slope + inter) as f32)
+            }
+        };
+    }
+    match opened.header.dtype() {
+        Dtype::U8 => voxels!(u8),
+        Dtype::I8 => voxels!(i8),
+        Dtype::U16 => voxels!(u16),
+        Dtype::I16 => voxels!(i16),
+        Dtype::U32 => voxels!(u32),
+        Dtype::I32 => voxels!(i32),
+        Dtype::U64 => voxels!(u64),
+        Dtype::I64 => voxels!(i64),
+        Dtype::F32 => voxels!(f32),
+        Dtype::F64 => voxels!(f64),
+    }
+}
+
+fn voxels<const N: usize>(
+    opened: &mut Opened,
+    path: &Path,
+    decode: impl Fn([u8; N]) -> f32 + Sync,
+) -> Result<(Vec<f32>, usize), NiftiError> {
+    let [nx, ny, nz, nt] = opened.header.disk_shape();
+    let volume = nx * ny * nz;
+    let walk = opened.header.axes().to_canonical([nx, ny, nz]);
+    // Only reserved: the pages are touched as the file delivers voxels for them.
+    let mut values = reserve(path, volume * nt)?;
+    let broken = if walk.is_identity() {
+        in_order(opened, path, volume * nt, &mut values, decode)?
+    } else {
+        turned(opened, path, walk, nt, &mut values, decode)?
+    };
+    Ok((values, broken))
+}
+
+/// Converts `count` voxels chunk by chunk.
+fn in_order<const N: usize>(
+    opened: &mut Opened,
+    path: &Path,
+    count: usize,
+    values: &mut Vec<f32>,
+    decode: impl Fn([u8; N]) -> f32,
+) -> Result<usize, NiftiError> {
+    let (mut buffer, mut broken) = (vec![0_u8; CHUNK], 0);
+    while values.len() < count {
+        let bytes = CHUNK.min((count - values.len()) * N);
+        fill(opened, path, &mut buffer[..bytes])?;
+        let first = values.len();
+        values.extend(buffer[..bytes].as_chunks::<N>().0.iter().map(|&b| decode(b)));
+        broken += clean(&mut values[first..]);
+    }
+    Ok(broken)
+}
+
+/// Converts `nt` volumes, each along `walk`.
+fn turned<const N: usize>(
+    opened: &mut Opened,
+    path: &Path,
+    walk: Walk,
+    nt: usize,
+    values: &mut Vec<f32>,
+    decode: impl Fn([u8; N]) -> f32 + Sync,
+) -> Result<usize, NiftiError> {
+    let volume = walk.dims.iter().product::<usize>();
+    let (mut bytes, mut broken) = (reserve::<u8>(path, volume * N)?, 0);
+    for t in 0..nt {
+        // The buffer grows with what arrives in the first volume, and is used again for the others.
+        for first in (0..volume * N).step_by(CHUNK) {
+            let end = (first + CHUNK).min(volume * N);
+            if bytes.len() < end {
+                bytes.resize(end, 0);
+            }
+            fill(opened, path, &mut bytes[first..end])?;
+        }
+        values.resize((t + 1) * volume, 0.0);
+        let out = &mut values[t * volume..];
+        gather(bytes.as_chunks::<N>().0, out, walk, &decode);
+        broken += out.par_chunks_mut(CHUNK).map(clean).sum::<usize>();
+    }
+    Ok(broken)
+}
+
+/// Fills a buffer or says where the file ended.
+fn fill(opened: &mut Opened, path: &Path, buffer: &mut [u8]) -> Result<(), NiftiError> {
+    let got = opened.stream.fill(buffer).map_err(|f| failed(path, f))?;
+    if got == buffer.len() {
+        return Ok(());
+    }
+    let needed = opened.header.file_bytes().unwrap_or(u64::MAX);
+    let problem = format!("the data ends before the {needed} bytes that the header announces");
+    Err(NiftiError::Truncated { path: path.to_owned(), problem })
+}
+
+/// Sets NaN and infinities to 0; how many there were.
+fn clean(values: &mut [f32]) -> usize {
+    let mut broken = 0;
+    for v in values {
+        if !v.is_finite() {
+            *v = 0.0;
+            broken += 1;
+        }
+    }
+    broken
+}
+
+/// Room for `count` values, or an error instead of an abort.
+fn reserve<T>(path: &Path, count: usize) -> Result<Vec<T>, NiftiError> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(count).map_err(|_| NiftiError::Memory {
+        path: path.to_owned(),
+        bytes: (count as u64).saturating_mul(size_of::<T>() as u64),
+    })?;
+    Ok(room)
+}

@@ -1,0 +1,178 @@
+//! Writes gzipped NIfTI-1: canonical arrays back in the axis order of the scan they came from, compressed in parallel.
+//!
+//! The data is cut into fixed pieces of whole slices, at least 1 MiB each. Every piece is turned, converted and deflated
+//! on its own, ends on a byte boundary (a sync flush), and the pieces joined are one ordinary gzip member: readers that
+//! stop after a file's first member, of which there are several, read it whole. The cuts depend on the image alone, so
+//! the bytes are the same at any number of threads; the gzip header carries no time and no name.
+
+use super::dtype::Dtype;
+use super::gather::gather_serial;
+use super::{Header, NiftiError};
+use flate2::{Compress, Compression, Crc, FlushCompress};
+use ndarray::{ArrayView3, ArrayView4, Axis};
+use rayon::prelude::*;
+use std::io::{self, Write};
+
+/// The least size of a piece, in bytes before compression.
+const PIECE: usize = 1 << 20;
+
+/// The magic, deflate, no flags, no time, "fastest", unknown system (RFC 1952, section 2.3).
+const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
+
+/// An empty last block with fixed codes (RFC 1951, section 3.2.6): ends a deflate stream at a byte boundary.
+const LAST_BLOCK: [u8; 2] = [3, 0];
+
+/// What to write, in canonical RAS+ order on the grid of the header it is written with.
+#[derive(Clone, Copy, Debug)]
+pub enum Voxels<'a> {
+    /// `(nt, nz, ny, nx)` as int16 with `scl_slope` = largest magnitude / 32767 and `scl_inter` = 0: zero stays exactly
+    /// zero, every other value is within half a slope. NaN becomes 0, infinities the largest value.
+    Scaled(ArrayView4<'a, f32>),
+    /// As [`Voxels::Scaled`] in 2047 steps: for smooth fields, whose finer digits say nothing and do not compress.
+    Smooth(ArrayView4<'a, f32>),
+    /// `(nt, nz, ny, nx)` as float32, unchanged.
+    Float(ArrayView4<'a, f32>),
+    /// `(nz, ny, nx)` as uint8.
+    Mask(ArrayView3<'a, u8>),
+    /// `(nz, ny, nx)` as int16.
+    Labels(ArrayView3<'a, i16>),
+}
+
+/// Writes an image as gzipped NIfTI-1 in the axis order and with the affine of `like`; the bytes written.
+///
+/// qform and sform are both `like`'s affine, with code 1 (0 if its orientation was not known); units are mm and s;
+/// `pixdim[4]` of a series is `like`'s repetition time. One volume is written as 3-D, more as 4-D, whatever `like` is.
+///
+/// # Errors
+/// [`NiftiError::Shape`] if the array is not on the grid or has more than 32767 volumes, [`NiftiError::Write`] if `to`
+/// fails.
+pub fn write(to: impl Write, like: &Header, voxels: Voxels<'_>) -> Result<u64, NiftiError> {
+    match voxels {
+        Voxels::Float(v) => write_as(to, like, v, Dtype::F32, 1.0, f32::to_le_bytes),
+        Voxels::Scaled(v) => write_scaled(to, like, v, 32767.0),
+        Voxels::Smooth(v) => write_scaled(to, like, v, 2047.0),
+        Voxels::Mask(v) => write_as(to, like, v.insert_axis(Axis(0)), Dtype::U8, 1.0, u8::to_le_bytes),
+        Voxels::Labels(v) => write_as(to, like, v.insert_axis(Axis(0)), Dtype::I16, 1.0, i16::to_le_bytes),
+    }
+}
+
+fn write_scaled(to: impl Write, like: &Header, voxels: ArrayView4<'_, f32>, steps: f32) -> Result<u64, NiftiError> {
+    let slope = slope(voxels, steps);
+    let per = 1.0 / f64::from(slope);
+    write_as(to, like, voxels, Dtype::I16, f64::from(slope), move |x| nearest(f64::from(x) * per).to_le_bytes())
+}
+
+/// The slope with which so many steps reach the largest finite magnitude; 1 if all is zero.
+fn slope(data: ArrayView4<'_, f32>, steps: f32) -> f32 {
+    let lanes: Vec<_> = data.outer_iter().flat_map(|v| v.into_outer_iter()).collect();
+    let magnitude = |v: &f32| if v.is_finite() { v.abs() } else { 0.0 };
+    let largest = lanes.par_iter().map(|s| s.iter().map(magnitude).fold(0.0, f32::max)).reduce(|| 0.0, f32::max);
+    let slope = largest / steps;
+    // Below the normal numbers a slope has too few digits to divide by.
+    if slope.is_normal() { slope } else { 1.0 }
+}
+
+/// The nearest int16. Adding 1.5·2^52 leaves the rounded integer in a double's lowest bits, which the compiler can do to
+/// several values at once, unlike `round`.
+fn nearest(x: f64) -> i16 {
+    let x = if x.is_nan() { 0.0 } else { x.clamp(-32767.0, 32767.0) };
+    (x + 6_755_399_441_055_744.0).to_bits() as i16
+}
+
+fn write_as<T: Copy + Send + Sync, const N: usize>(
+    mut to: impl Write,
+    like: &Header,
+    data: ArrayView4<'_, T>,
+    dtype: Dtype,
+    slope: f64,
+    encode: impl Fn(T) -> [u8; N] + Sync,
+) -> Result<u64, NiftiError> {
+    let (nt, nz, ny, nx) = data.dim();
+    let disk = like.disk_shape();
+    if like.grid().shape != [nz, ny, nx] || [nt, nz, ny, nx].iter().any(|n| !(1..=32767).contains(n)) {
+        return Err(NiftiError::Shape { got: [nt, nz, ny, nx], grid: like.grid().shape });
+    }
+    let walk = like.axes().to_disk([disk[0], disk[1], disk[2]]);
+    let data = data.as_standard_layout();
+    let source = data.as_slice().unwrap_or_default();
+    let (slice, slices, volume) = (disk[0] * disk[1], disk[2], nz * ny * nx);
+    let piece_slices = PIECE.div_ceil(slice * N);
+    let piece = |first: usize| {
+        let mut bytes = vec![[0; N]; piece_slices.min(nt * slices - first) * slice];
+        let (mut done, mut at) = (0, first);
+        while done < bytes.len() {
+            // A piece may go over from one volume to the next.
+            let (t, z) = (at / slices, at % slices);
+            let count = (slices - z).min((bytes.len() - done) / slice);
+            let out = &mut bytes[done..done + count * slice];
+            gather_serial(&source[t * volume..(t + 1) * volume], out, walk.slabs(z, count), &encode);
+            done += count * slice;
+            at += count;
+        }
+        deflate(bytes.as_flattened())
+    };
+    let mut gzip = Joined::begin(&mut to)?;
+    gzip.append(&deflate(&like.output(nt, dtype, slope).encode_1())?)?;
+    let firsts: Vec<usize> = (0..nt * slices).step_by(piece_slices).collect();
+    // A few pieces per thread at a time: what is held in memory stays small.
+    for batch in firsts.chunks(4 * rayon::current_num_threads()) {
+        for deflated in batch.par_iter().map(|&first| piece(first)).collect::<io::Result<Vec<_>>>()? {
+            gzip.append(&deflated)?;
+        }
+    }
+    gzip.end()
+}
+
+/// A deflated piece and the checksum of what it was.
+struct Deflated {
+    bytes: Vec<u8>,
+    crc: Crc,
+}
+
+/// Deflates a piece at level 1, up to a byte boundary, without ending the stream.
+fn deflate(raw: &[u8]) -> io::Result<Deflated> {
+    let mut crc = Crc::new();
+    crc.update(raw);
+    let mut deflater = Compress::new(Compression::fast(), false);
+    let mut bytes = Vec::with_capacity(raw.len() / 2 + 4096);
+    loop {
+        let rest = &raw[deflater.total_in() as usize..];
+        deflater.compress_vec(rest, &mut bytes, FlushCompress::Sync).map_err(io::Error::other)?;
+        // zlib: a flush is complete once it leaves room in the output.
+        if deflater.total_in() == raw.len() as u64 && bytes.len() < bytes.capacity() {
+            return Ok(Deflated { bytes, crc });
+        }
+        bytes.reserve(raw.len() / 4 + 4096);
+    }
+}
+
+/// One gzip member made of deflated pieces.
+struct Joined<W> {
+    to: W,
+    crc: Crc,
+    raw: u64,
+    written: u64,
+}
+
+impl<W: Write> Joined<W> {
+    fn begin(mut to: W) -> io::Result<Self> {
+        to.write_all(&GZIP_HEADER)?;
+        Ok(Self { to, crc: Crc::new(), raw: 0, written: GZIP_HEADER.len() as u64 })
+    }
+
+    fn append(&mut self, piece: &Deflated) -> io::Result<()> {
+        self.crc.combine(&piece.crc);
+        self.raw += u64::from(piece.crc.amount());
+        self.written += piece.bytes.len() as u64;
+        self.to.write_all(&piece.bytes)
+    }
+
+    fn end(mut self) -> Result<u64, NiftiError> {
+        self.to.write_all(&LAST_BLOCK)?;
+        self.to.write_all(&self.crc.sum().to_le_bytes())?;
+        // The size is stored modulo 2^32.
+        self.to.write_all(&(self.raw as u32).to_le_bytes())?;
+        self.to.flush()?;
+        Ok(self.written + LAST_BLOCK.len() as u64 + 8)
+    }
+}
