@@ -1,4 +1,32 @@
 //! BIDS: what is in a dataset and what its files are called.
+//!
+//! [`index`] walks a dataset once; [`Index::select`] answers what was asked for, [`Index::metadata`] what the sidecars
+//! say of a scan; [`derivative_name`] and [`participant_dir`] name what is made from it.
+
+mod dataset;
+mod entities;
+mod error;
+mod filter;
+mod index;
+mod json;
+mod label;
+mod names;
+mod nearest;
+mod scan;
+mod select;
+mod sidecar;
+mod skip;
+mod walk;
+
+pub use dataset::{Check, DatasetDescription};
+pub use entities::{Entities, EntityError, long_key, short_key};
+pub use error::{BidsError, LabelKind, UnknownLabel};
+pub use filter::Filter;
+pub use index::{Index, Participant, index};
+pub use label::{Label, LabelError};
+pub use names::{NameError, derivative_name, participant_dir};
+pub use scan::{Datatype, Extension, ScanFile, Suffix};
+pub use skip::{SkipReason, Skipped};
 
 /// The kinds of image this tool preprocesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

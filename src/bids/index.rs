@@ -1,0 +1,110 @@
+//! Everything a dataset holds for this tool, found in one read-only walk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::dataset::{Check, DatasetDescription, describe};
+use super::error::BidsError;
+use super::scan::ScanFile;
+use super::sidecar::Sidecars;
+use super::skip::Skipped;
+use super::walk::{self, Found};
+
+/// A participant's folder, whether or not it holds scans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Participant {
+    /// Without `sub-`.
+    pub label: String,
+    /// Without `ses-`; `None` for datatype folders that lie in the participant's folder itself.
+    pub sessions: Vec<Option<String>>,
+}
+
+/// What a dataset holds.
+#[derive(Debug)]
+pub struct Index {
+    /// The dataset's folder as given.
+    pub root: PathBuf,
+    /// Its own description.
+    pub description: DatasetDescription,
+    /// Participants by label.
+    pub participants: Vec<Participant>,
+    /// Scans by participant, session, datatype and name.
+    pub scans: Vec<ScanFile>,
+    /// What looks as if it was meant to be a scan, or a folder of scans, and was left out.
+    pub skipped: Vec<Skipped>,
+    /// How many images of other suffixes (`sbref`) lie beside the scans, and how many folders of other datatypes
+    /// (`dwi/`) there are.
+    pub others: BTreeMap<String, usize>,
+    /// What was tolerated.
+    pub warnings: Vec<String>,
+    pub(super) sidecars: Sidecars,
+}
+
+/// Finds the scans of the dataset at `root`. Reads names only, changes nothing, and resolves no link in a path.
+///
+/// Datasets whose `DatasetType` is `derivative` have no scans. Nothing outside `sub-*` folders is looked at.
+///
+/// # Errors
+/// [`BidsError::Missing`], [`BidsError::NotBids`], [`BidsError::BadDescription`] as `check` demands;
+/// [`BidsError::Unreadable`] when the root cannot be listed; [`BidsError::CaseCollision`] when two participants, or two
+/// sessions of one, differ only in case.
+pub fn index(root: &Path, check: Check) -> Result<Index, BidsError> {
+    let (description, mut warnings) = describe(root, check)?;
+    let mut top = if description.derivative {
+        warnings
+            .push("DatasetType is derivative: this dataset holds results, so none of its images is taken".to_owned());
+        Found::default()
+    } else {
+        walk::root(root).map_err(|e| BidsError::Unreadable { path: root.to_owned(), reason: e.to_string() })?
+    };
+    let names = std::mem::take(&mut top.participants);
+    refuse_case_collisions(Path::new(""), names.iter().map(String::as_str))?;
+    let walked: Vec<Found> = names.par_iter().map(|name| walk::participant(root, name)).collect();
+    let mut index = Index {
+        root: root.to_owned(),
+        description,
+        participants: Vec::with_capacity(names.len()),
+        scans: Vec::new(),
+        skipped: Vec::new(),
+        others: BTreeMap::new(),
+        warnings,
+        sidecars: Sidecars::default(),
+    };
+    index.take(top);
+    for (name, mut found) in names.into_iter().zip(walked) {
+        let sessions = std::mem::take(&mut found.sessions);
+        refuse_case_collisions(Path::new(&name), sessions.iter().flatten().map(String::as_str))?;
+        index.participants.push(Participant { label: name.strip_prefix("sub-").unwrap_or(&name).to_owned(), sessions });
+        index.take(found);
+    }
+    index.scans.shrink_to_fit();
+    Ok(index)
+}
+
+impl Index {
+    fn take(&mut self, found: Found) {
+        self.scans.extend(found.scans);
+        self.skipped.extend(found.skipped);
+        for (folder, sidecar) in found.sidecars {
+            self.sidecars.add(&folder, sidecar);
+        }
+        for (what, count) in found.others {
+            *self.others.entry(what).or_default() += count;
+        }
+    }
+}
+
+/// BIDS forbids names in one folder that differ only in case: on many disks they are one file.
+fn refuse_case_collisions<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> Result<(), BidsError> {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    for name in names {
+        if let Some(earlier) = seen.insert(name.to_ascii_lowercase(), name) {
+            let whole =
+                |n: &str| if folder.as_os_str().is_empty() { n.into() } else { folder.join(format!("ses-{n}")) };
+            return Err(BidsError::CaseCollision { first: whole(earlier), second: whole(name) });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Reading a JSON file that must be one object.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+/// The largest JSON file that is read, in bytes. Real sidecars have a few kB; the limit keeps a wrong file from filling
+/// the memory.
+const LARGEST: u64 = 16 << 20;
+
+/// The object in a file, or what is wrong with the file in words for a person.
+pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>, String> {
+    // A pipe of that name would block for ever, so look before opening.
+    let found = fs::metadata(path).map_err(|e| unreadable(path, &e))?;
+    if !found.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if found.len() > LARGEST {
+        return Err(format!("it has {} bytes, which is no JSON sidecar", found.len()));
+    }
+    let bytes = fs::read(path).map_err(|e| unreadable(path, &e))?;
+    if bytes.starts_with(b"\xEF\xBB\xBF") {
+        return Err("it starts with a byte order mark; save it as UTF-8 without BOM".to_owned());
+    }
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|e| format!("it is not UTF-8 (byte {}); save it as UTF-8", e.valid_up_to() + 1))?;
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err("it is JSON, but not an object in braces".to_owned()),
+        Err(e) => Err(format!("it is not JSON: {e}")),
+    }
+}
+
+/// A link that leads nowhere is what git-annex leaves for content that was not fetched.
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    if error.kind() == ErrorKind::NotFound && path.is_symlink() {
+        return format!("its content is not here; fetch it with: datalad get {}", path.display());
+    }
+    format!("it cannot be read: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_damage_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        let cases: [(&[u8], &str); 7] = [
+            (b"{\"a\": NaN}", "not JSON"),
+            (b"", "not JSON"),
+            (b"{\"a\": 1,}", "line 1"),
+            (b"[1]", "not an object"),
+            (b"\xEF\xBB\xBF{}", "byte order mark"),
+            (b"{\"a\": \"caf\xE9\"}", "not UTF-8"),
+            (b"{\"a\": 1} x", "not JSON"),
+        ];
+        for (bytes, says) in cases {
+            fs::write(&path, bytes).unwrap();
+            let error = read_object(&path).unwrap_err();
+            assert!(error.contains(says), "{error} should say {says}");
+        }
+        assert!(read_object(dir.path()).unwrap_err().contains("regular file"));
+        assert!(read_object(&dir.path().join("none.json")).unwrap_err().contains("cannot be read"));
+        fs::write(&path, b"{\"b\": 1, \"a\": 2}").unwrap();
+        assert_eq!(read_object(&path).unwrap().keys().collect::<Vec<_>>(), ["b", "a"]);
+    }
+}

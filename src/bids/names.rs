@@ -1,0 +1,118 @@
+//! Names and folders of derivatives.
+
+use std::path::PathBuf;
+
+use super::entities::{Entities, EntityError, rank};
+use super::label::is_label;
+use super::scan::Datatype;
+use crate::error::{Coded, ErrorCode};
+
+/// Why a name cannot be made. The parts of a name come from this program and from indexed scans, so this is a defect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// An entity is not one.
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+    /// The source has no participant.
+    #[error("{0:?} has no entity sub-, which every derivative needs")]
+    NoParticipant(String),
+    /// The suffix or the extension is not one.
+    #[error("{0:?} is no suffix with an extension")]
+    Ending(String),
+}
+
+impl Coded for NameError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Panicked
+    }
+}
+
+/// The file name of a derivative: the source's entities with those in `set` put in or replaced, in the order of the
+/// specification's entity table (`desc` last), then the suffix and the extension with its dot.
+///
+/// # Errors
+/// [`NameError`] when a part breaks the syntax of BIDS names, or the source has no `sub`.
+pub fn derivative_name(
+    source: &Entities,
+    set: &[(&str, &str)],
+    suffix: &str,
+    extension: &str,
+) -> Result<String, NameError> {
+    let kept = source.iter().filter(|(key, _)| !set.iter().any(|(new, _)| new == key));
+    let mut pairs: Vec<(&str, &str)> = kept.chain(set.iter().copied()).collect();
+    pairs.sort_by_key(|(key, _)| rank(key));
+    let entities = Entities::from_pairs(pairs)?;
+    if entities.get("sub").is_none() {
+        return Err(NameError::NoParticipant(entities.as_str().to_owned()));
+    }
+    let extensions = extension.strip_prefix('.').is_some_and(|parts| parts.split('.').all(is_label));
+    if !is_label(suffix) || !extensions {
+        return Err(NameError::Ending(format!("{suffix}{extension}")));
+    }
+    Ok(format!("{}_{suffix}{extension}", entities.as_str()))
+}
+
+/// The folder of a scan's derivatives, relative to the derivative dataset: `sub-X[/ses-Y]/anat` or `…/func`.
+///
+/// # Errors
+/// [`NameError::NoParticipant`] when the source has no `sub`.
+pub fn participant_dir(source: &Entities, datatype: Datatype) -> Result<PathBuf, NameError> {
+    let sub = source.get("sub").ok_or_else(|| NameError::NoParticipant(source.as_str().to_owned()))?;
+    let mut dir = PathBuf::from(format!("sub-{sub}"));
+    if let Some(ses) = source.get("ses") {
+        dir.push(format!("ses-{ses}"));
+    }
+    dir.push(datatype.as_str());
+    Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn name(source: &str, set: &[(&str, &str)], suffix: &str, extension: &str) -> Result<String, NameError> {
+        derivative_name(&Entities::parse(source).unwrap(), set, suffix, extension)
+    }
+
+    #[test]
+    fn entities_take_the_place_the_specification_gives_them() {
+        let source = "sub-01_ses-BL_task-rest_run-01";
+        let set = [("desc", "preproc"), ("res", "2"), ("space", "boldref")];
+        assert_eq!(
+            name(source, &set, "bold", ".nii.gz").unwrap(),
+            "sub-01_ses-BL_task-rest_run-01_space-boldref_res-2_desc-preproc_bold.nii.gz"
+        );
+        assert_eq!(
+            name("sub-01_echo-2_chunk-1", &[("label", "GM"), ("dir", "AP"), ("seg", "x")], "probseg", ".nii").unwrap(),
+            "sub-01_dir-AP_echo-2_chunk-1_seg-x_label-GM_probseg.nii"
+        );
+        assert_eq!(name("sub-01_desc-a", &[("desc", "b")], "T1w", ".json").unwrap(), "sub-01_desc-b_T1w.json");
+        assert_eq!(name("sub-01_foo-1", &[("desc", "b")], "T1w", ".json").unwrap(), "sub-01_foo-1_desc-b_T1w.json");
+        assert_eq!(name("sub-01_foo-1", &[("run", "2")], "T1w", ".json").unwrap(), "sub-01_run-2_foo-1_T1w.json");
+    }
+
+    #[test]
+    fn a_wrong_part_is_refused() {
+        for (set, suffix, extension) in [
+            ([("desc", "a_b")], "T1w", ".nii"),
+            ([("desc", "")], "T1w", ".nii"),
+            ([("desc", "a")], "T1w", "nii"),
+            ([("desc", "a")], "T1w", "."),
+            ([("desc", "a")], "T1w", ".nii/x"),
+            ([("desc", "a")], "", ".nii"),
+            ([("desc", "../a")], "T1w", ".nii"),
+        ] {
+            assert!(name("sub-01", &set, suffix, extension).is_err(), "{set:?} {suffix:?} {extension:?}");
+        }
+        assert!(matches!(name("task-x", &[], "bold", ".nii"), Err(NameError::NoParticipant(_))));
+    }
+
+    #[test]
+    fn folders_follow_participant_session_and_datatype() {
+        let dir = |text, datatype| participant_dir(&Entities::parse(text).unwrap(), datatype);
+        assert_eq!(dir("sub-01_ses-BL", Datatype::Func).unwrap(), Path::new("sub-01/ses-BL/func"));
+        assert_eq!(dir("sub-01_run-1", Datatype::Anat).unwrap(), Path::new("sub-01/anat"));
+        assert!(dir("task-x", Datatype::Anat).is_err());
+    }
+}
