@@ -3,3 +3,33 @@
 //! Conventions of every function here: volumes are indexed `[[k, j, i]]`, shape `(nz, ny, nx)`, standard (C) layout, so
 //! `i` (x) is contiguous, the order of NIfTI data on disk; series are `(nt, nz, ny, nx)`. Axes are RAS+: `i` grows to the
 //! right, `j` to the front, `k` to the top. Voxel sizes are `[dz, dy, dx]` in millimetres. Masks are `u8`, 0 or 1.
+
+pub mod bias;
+mod bias_grid;
+mod bias_histogram;
+pub mod brain;
+mod brain_check;
+mod brain_evolve;
+mod brain_field;
+mod brain_fit;
+mod brain_locate;
+mod brain_refine;
+mod brain_surface;
+pub mod bspline;
+pub mod confounds;
+pub mod filter;
+pub mod interpolate;
+pub mod metrics;
+mod mixture;
+pub mod morphology;
+pub mod motion;
+mod motion_align;
+mod motion_pyramid;
+mod motion_reference;
+pub mod normalize;
+pub mod quality;
+mod quality_air;
+pub mod quality_bold;
+pub mod quality_t1w;
+pub mod rigid;
+pub mod tissue;

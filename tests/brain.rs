@@ -1,0 +1,117 @@
+//! Brain extraction as a whole, on heads made here, and on what is no head.
+
+use ndarray::Array3;
+use neuro_preprocess::error::{Coded, ErrorCode};
+use neuro_preprocess::imaging::brain::{BrainError, Contrast, extract_brain};
+use neuro_preprocess::imaging::metrics::{dice, false_volumes_ml, hd95_mm};
+
+const VOXEL: [f64; 3] = [3.0; 3];
+const SHAPE: (usize, usize, usize) = (80, 76, 64);
+
+/// Pseudo-random in 0..1 from a voxel's index.
+fn hash(at: (usize, usize, usize)) -> f32 {
+    let mut h = (at.0 * 7_919 + at.1 * 104_729 + at.2 * 1_299_709) as u64;
+    h = (h ^ (h >> 15)).wrapping_mul(0x2545_F491_4F6C_DD1D);
+    (h >> 40) as f32 / (1u64 << 24) as f32
+}
+
+/// Distance in mm outside (inside: negative) an ellipsoid about the middle of the head.
+fn beyond(at: (usize, usize, usize), radii: [f64; 3]) -> f64 {
+    let p = [(at.0 as f64 - 50.0) * 3.0, (at.1 as f64 - 38.0) * 3.0, (at.2 as f64 - 32.0) * 3.0];
+    let norm = |power: i32| p.iter().zip(radii).map(|(v, r)| (v / r.powi(power)).powi(2)).sum::<f64>().sqrt();
+    norm(1) * (norm(1) - 1.0) / norm(2).max(1e-9)
+}
+
+/// A head in 3 mm voxels: white and grey matter, ventricle, CSF, bone, scalp, and a neck with a cord; and its brain.
+fn head(levels: [f32; 6], neck: bool) -> (Array3<f32>, Array3<u8>) {
+    let [white, grey, csf, bone, scalp, noise] = levels;
+    let radii = [60.0, 80.0, 64.0];
+    let image = Array3::from_shape_fn(SHAPE, |at| {
+        let d = beyond(at, radii);
+        let axis = (((at.1 as f64 - 32.0) * 3.0).powi(2) + ((at.2 as f64 - 32.0) * 3.0).powi(2)).sqrt();
+        let below = neck && at.0 < 42;
+        let value = match d {
+            _ if beyond(at, [8.0, 25.0, 14.0]) < 0.0 => csf,
+            d if d < -9.0 => white,
+            d if d < 0.0 => grey,
+            _ if below && axis < 9.0 => white,
+            d if d < 4.0 => csf,
+            d if d < 10.0 => bone,
+            d if d < 19.0 => scalp,
+            _ if below && axis < 55.0 => scalp,
+            _ => 0.0,
+        };
+        let field = 1.0 + 0.2 * (at.1 as f32 / 76.0 - 0.5) + 0.3 * (at.2 as f32 / 64.0 - 0.5);
+        (value * field + noise * (hash(at) - 0.5)).abs() + 1.0
+    });
+    (image, Array3::from_shape_fn(SHAPE, |at| u8::from(beyond(at, radii) <= 0.0)))
+}
+
+const T1W: [f32; 6] = [1000.0, 660.0, 230.0, 60.0, 600.0, 100.0];
+const EPI: [f32; 6] = [800.0, 1000.0, 1200.0, 40.0, 150.0, 60.0];
+
+#[test]
+fn t1w_heads_with_and_without_a_neck_give_their_brain() {
+    for neck in [true, false] {
+        let (image, truth) = head(T1W, neck);
+        let found = extract_brain(image.view(), VOXEL, Contrast::T1w).unwrap();
+        let overlap = dice(found.mask.view(), truth.view()).unwrap();
+        assert!(overlap > 0.96, "neck {neck}: Dice {overlap}");
+        assert!(hd95_mm(found.mask.view(), truth.view(), VOXEL).unwrap() < 4.3, "neck {neck}");
+        assert!(!found.already_stripped && found.centre_mm.is_some());
+    }
+}
+
+#[test]
+fn an_epi_gives_the_brain_and_at_most_its_bright_csf() {
+    let (image, truth) = head(EPI, true);
+    let found = extract_brain(image.view(), VOXEL, Contrast::Bold).unwrap();
+    let (extra, missing) = false_volumes_ml(found.mask.view(), truth.view(), VOXEL).unwrap();
+    assert!(missing < 20.0, "{missing} ml missing");
+    assert!(extra < 300.0, "{extra} ml beyond the CSF");
+}
+
+#[test]
+fn a_stripped_image_keeps_its_outline() {
+    let (image, truth) = head(T1W, false);
+    let stripped = &image * &truth.mapv(f32::from);
+    let found = extract_brain(stripped.view(), VOXEL, Contrast::T1w).unwrap();
+    assert!(found.already_stripped);
+    assert_eq!(found.mask, truth);
+}
+
+#[test]
+fn the_mask_is_the_same_at_any_number_of_threads_and_despite_a_few_nans() {
+    let (mut image, _) = head(T1W, true);
+    image[[2, 2, 2]] = f32::NAN;
+    image[[79, 75, 63]] = f32::INFINITY;
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| extract_brain(image.view(), VOXEL, Contrast::T1w).unwrap().mask)
+    };
+    assert_eq!(with(1), with(3));
+}
+
+#[test]
+fn what_is_no_head_is_refused() {
+    let ball = Array3::from_shape_fn(SHAPE, |at| {
+        let inside = beyond(at, [70.0; 3]) < 0.0;
+        (if inside { 500.0 } else { 0.0 }) + 20.0 * hash(at)
+    });
+    let cases = [
+        ("constant", Array3::from_elem(SHAPE, 7.0)),
+        ("zero", Array3::zeros(SHAPE)),
+        ("nan", Array3::from_elem(SHAPE, f32::NAN)),
+        ("noise", Array3::from_shape_fn(SHAPE, |at| 100.0 * hash(at))),
+        ("even ball", ball),
+        ("small", Array3::from_shape_fn(SHAPE, |at| if beyond(at, [25.0; 3]) < 0.0 { 500.0 } else { 5.0 * hash(at) })),
+    ];
+    for (name, image) in cases {
+        for contrast in [Contrast::T1w, Contrast::Bold] {
+            let error = extract_brain(image.view(), VOXEL, contrast).err();
+            assert_eq!(error.map(|e| e.code()), Some(ErrorCode::NoBrain), "{name}");
+        }
+    }
+    let tiny = extract_brain(Array3::zeros((3, 40, 40)).view(), VOXEL, Contrast::T1w);
+    assert!(matches!(tiny, Err(BrainError::Unusable { .. })));
+}
