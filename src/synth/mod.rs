@@ -1,5 +1,29 @@
 //! Synthetic heads with exact ground truth, and whole BIDS datasets of them.
 
+mod acquisition;
+mod anatomy;
+mod bold;
+mod brain;
+mod coverings;
+mod dataset;
+mod error;
+mod field;
+mod files;
+mod motion;
+mod networks;
+mod random;
+mod raster;
+mod shapes;
+mod t1w;
+mod tissue;
+
+pub use bold::{BoldSpec, SynthBold, bold};
+pub use dataset::{DatasetSummary, scan_for, write_dataset};
+pub use error::SynthError;
+pub use motion::MotionLevel;
+pub use t1w::{SynthT1w, T1wSpec, t1w};
+pub use tissue::{Tissue, TissueRow};
+
 use crate::bids::Modality;
 use std::path::PathBuf;
 

@@ -1,0 +1,312 @@
+//! Writes a whole BIDS dataset of synthetic participants, with the truth about each scan as a derivative dataset in it.
+
+use super::files::{self, save_image, save_json, save_text};
+use super::motion::MotionLevel;
+use super::random::seed_of;
+use super::{BoldSpec, SynthConfig, SynthError, T1wSpec, bold, t1w};
+use crate::bids::Modality;
+use crate::nifti::{Header, Voxels};
+use ndarray::{Array4, Axis};
+use rayon::prelude::*;
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Where the truth goes, inside the dataset.
+const TRUTH: &str = "derivatives/ground-truth";
+/// The task of the bold runs, and seconds per volume.
+pub(super) const TASK: &str = "rest";
+pub(super) const TR_SECONDS: f64 = 2.0;
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetSummary {
+    /// The dataset's folder.
+    pub dir: PathBuf,
+    /// Number of participants.
+    pub participants: usize,
+    /// Number of scans, T1w and bold.
+    pub scans: usize,
+    /// Size of the scans in bytes, without the truth.
+    pub bytes: u64,
+}
+
+/// One scan to write.
+struct Unit {
+    participant: usize,
+    session: Option<usize>,
+    modality: Modality,
+}
+
+/// How one participant differs from the next in what is not anatomy.
+pub(super) struct Traits {
+    /// Which head.
+    pub head: u64,
+    /// How much they move.
+    pub motion: MotionLevel,
+    /// Strength of the coil field of their T1w scans.
+    pub bias: f32,
+    /// Volumes at the start of their bold runs that are not in steady state.
+    pub non_steady: usize,
+}
+
+impl Traits {
+    /// Those of the participant with this label, from the dataset's seed.
+    pub(super) fn of(seed: u64, label: &str) -> Self {
+        let head = seed_of(seed, &[label]);
+        // The seed's own bits, so that heads, motion and fields vary independently.
+        let motion = match head >> 8 & 7 {
+            0..=1 => MotionLevel::Low,
+            2..=5 => MotionLevel::Typical,
+            _ => MotionLevel::High,
+        };
+        let bias = 0.3 + 0.05 * (head >> 16 & 7) as f32;
+        let non_steady = if head >> 24 & 3 == 0 { 3 } else { 0 };
+        Self { head, motion, bias, non_steady }
+    }
+}
+
+/// Writes a BIDS dataset of synthetic heads to `config.dir`, and under `derivatives/ground-truth` the truth: brain masks,
+/// tissue labels, coil fields, and the motion of every volume. `progress` is told (scans done, scans in all) after each.
+///
+/// Equal configurations give equal bytes at any number of threads. As many scans as there are threads are in memory at
+/// once, no more.
+///
+/// # Errors
+/// [`SynthError::Request`] if there is nothing to write or a size makes no sense, [`SynthError::NotEmpty`] if the folder
+/// holds anything, [`SynthError::Folder`] or [`SynthError::Write`] if something cannot be written.
+pub fn write_dataset(
+    config: &SynthConfig,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<DatasetSummary, SynthError> {
+    check(config)?;
+    files::claim(&config.dir)?;
+    files::save_descriptions(config, &config.dir, &config.dir.join(TRUTH))?;
+    let units = units(config);
+    let done = AtomicUsize::new(0);
+    let mut bytes = 0;
+    // A thread that waits inside one scan may take up another: batches bound how many are in memory.
+    for batch in units.chunks(rayon::current_num_threads().max(1)) {
+        let sizes = batch.par_iter().map(|unit| {
+            let size = write_unit(config, unit)?;
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, units.len());
+            Ok(size)
+        });
+        bytes += sizes.collect::<Result<Vec<u64>, SynthError>>()?.iter().sum::<u64>();
+    }
+    Ok(DatasetSummary { dir: config.dir.clone(), participants: config.participants, scans: units.len(), bytes })
+}
+
+fn check(config: &SynthConfig) -> Result<(), SynthError> {
+    let refuse = |problem: String| Err(SynthError::Request { problem });
+    if config.participants == 0 || config.sessions == 0 || config.modalities.is_empty() {
+        return refuse("at least one participant, session and modality are needed".into());
+    }
+    if !(0.5..=8.0).contains(&config.voxel_mm) {
+        return refuse(format!("a voxel size of {} mm is outside 0.5 to 8 mm", config.voxel_mm));
+    }
+    if config.modalities.contains(&Modality::Bold) && !(2..=5000).contains(&config.volumes) {
+        return refuse(format!("{} volumes is outside 2 to 5000", config.volumes));
+    }
+    Ok(())
+}
+
+fn units(config: &SynthConfig) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for participant in 1..=config.participants {
+        for session in 1..=config.sessions {
+            let session = (config.sessions > 1).then_some(session);
+            for modality in Modality::ALL.into_iter().filter(|m| config.modalities.contains(m)) {
+                units.push(Unit { participant, session, modality });
+            }
+        }
+    }
+    units
+}
+
+/// The label of participant or session `number` among `count`: two digits, more if there are more than 99.
+pub(super) fn label(number: usize, count: usize) -> String {
+    let width = count.to_string().len().max(2);
+    format!("{number:0width$}")
+}
+
+/// Size (mm) of bold voxels, `[dz, dy, dx]`: usual ones, coarser when the T1w's are coarse too.
+fn bold_voxel(t1w_voxel: f64) -> [f64; 3] {
+    let inplane = t1w_voxel.max(3.4);
+    [inplane + 0.2, inplane, inplane]
+}
+
+fn write_unit(config: &SynthConfig, unit: &Unit) -> Result<u64, SynthError> {
+    let participant = label(unit.participant, config.participants);
+    let session = unit.session.map(|s| label(s, config.sessions));
+    let traits = Traits::of(config.seed, &participant);
+    let scan = seed_of(config.seed, &[&participant, session.as_deref().unwrap_or(""), unit.modality.as_str()]);
+    let datatype = match unit.modality {
+        Modality::T1w => "anat",
+        Modality::Bold => "func",
+    };
+    let (mut folder, mut stem) = (PathBuf::from(format!("sub-{participant}")), format!("sub-{participant}"));
+    if let Some(session) = session {
+        folder.push(format!("ses-{session}"));
+        stem = format!("{stem}_ses-{session}");
+    }
+    folder.push(datatype);
+    let (raw, truth) = (config.dir.join(&folder), config.dir.join(TRUTH).join(&folder));
+    for dir in [&raw, &truth] {
+        fs::create_dir_all(dir).map_err(|source| SynthError::Folder { path: dir.clone(), source })?;
+    }
+    match unit.modality {
+        Modality::T1w => {
+            let spec = T1wSpec { bias: traits.bias, ..T1wSpec::new(traits.head, scan, config.voxel_mm) };
+            write_t1w(&raw, &truth, &stem, &spec)
+        }
+        Modality::Bold => {
+            let spec = BoldSpec {
+                head: traits.head,
+                scan,
+                voxel_mm: bold_voxel(config.voxel_mm),
+                volumes: config.volumes,
+                non_steady: traits.non_steady,
+                tr_seconds: TR_SECONDS,
+                motion: traits.motion,
+            };
+            write_bold(&raw, &truth, &stem, &spec)
+        }
+    }
+}
+
+fn write_t1w(raw: &Path, truth: &Path, stem: &str, spec: &T1wSpec) -> Result<u64, SynthError> {
+    let made = t1w(spec);
+    let header = Header::new(made.grid, 1, None);
+    let whole = made.image.mapv(|v| v as i16);
+    let bytes = save_image(&raw.join(format!("{stem}_T1w.nii.gz")), &header, Voxels::Labels(whole.view()))?;
+    save_json(&raw.join(format!("{stem}_T1w.json")), &files::scanner(json!({ "EchoTime": 0.003, "FlipAngle": 9 })))?;
+    save_image(&truth.join(format!("{stem}_desc-brain_mask.nii.gz")), &header, Voxels::Mask(made.brain.view()))?;
+    save_image(&truth.join(format!("{stem}_dseg.nii.gz")), &header, Voxels::Mask(made.labels.view()))?;
+    let field = made.bias.view().insert_axis(Axis(0));
+    save_image(&truth.join(format!("{stem}_desc-bias_T1w.nii.gz")), &header, Voxels::Scaled(field))?;
+    let noise = json!({
+        "Description": "Multiplicative coil field of the scan of the same name",
+        "SkullStripped": false,
+        "NoiseStandardDeviation": made.sigma,
+    });
+    save_json(&truth.join(format!("{stem}_desc-bias_T1w.json")), &noise)?;
+    Ok(bytes)
+}
+
+fn write_bold(raw: &Path, truth: &Path, stem: &str, spec: &BoldSpec) -> Result<u64, SynthError> {
+    let made = bold(spec);
+    let header = Header::new(made.grid.clone(), spec.volumes, Some(spec.tr_seconds));
+    let stem = format!("{stem}_task-{TASK}");
+    let bytes = save_image(&raw.join(format!("{stem}_bold.nii.gz")), &header, Voxels::Scaled(made.series.view()))?;
+    save_json(&raw.join(format!("{stem}_bold.json")), &files::scanner(json!({ "FlipAngle": 80 })))?;
+    save_image(&truth.join(format!("{stem}_desc-brain_mask.nii.gz")), &header, Voxels::Mask(made.brain.view()))?;
+    save_text(&truth.join(format!("{stem}_desc-motion_timeseries.tsv")), &files::motion_table(&made.motion))?;
+    save_json(&truth.join(format!("{stem}_desc-motion_timeseries.json")), &files::motion_sidecar(&made, spec))?;
+    Ok(bytes)
+}
+
+/// A small scan for a participant and session, for trying a pipeline without data: the header it would be read with, and
+/// the array `(nt, nz, ny, nx)`. T1w at 3 mm, bold at 4 mm with 16 volumes. The same labels and seed give the same scan,
+/// and the same participant has the same head in every session.
+#[must_use]
+pub fn scan_for(participant: &str, session: Option<&str>, modality: Modality, seed: u64) -> (Header, Array4<f32>) {
+    let traits = Traits::of(seed, participant);
+    let scan = seed_of(seed, &[participant, session.unwrap_or(""), modality.as_str()]);
+    match modality {
+        Modality::T1w => {
+            let made = t1w(&T1wSpec { bias: traits.bias, ..T1wSpec::new(traits.head, scan, 3.0) });
+            (Header::new(made.grid, 1, None), made.image.insert_axis(Axis(0)))
+        }
+        Modality::Bold => {
+            let made = bold(&BoldSpec {
+                head: traits.head,
+                scan,
+                voxel_mm: [4.0; 3],
+                volumes: 16,
+                non_steady: traits.non_steady,
+                tr_seconds: TR_SECONDS,
+                motion: traits.motion,
+            });
+            (Header::new(made.grid, 16, Some(TR_SECONDS)), made.series)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Coded, ErrorCode};
+    use crate::nifti;
+    use std::collections::BTreeMap;
+
+    fn config(dir: &Path) -> SynthConfig {
+        SynthConfig {
+            dir: dir.to_owned(),
+            participants: 2,
+            sessions: 1,
+            modalities: Modality::ALL.to_vec(),
+            voxel_mm: 8.0,
+            volumes: 3,
+            seed: 5,
+        }
+    }
+
+    fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let files = walkdir::WalkDir::new(dir).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
+        files.map(|e| (e.path().strip_prefix(dir).unwrap().to_owned(), fs::read(e.path()).unwrap())).collect()
+    }
+
+    fn write_on(threads: usize, dir: &Path) -> DatasetSummary {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| write_dataset(&config(dir), &|_, _| {})).unwrap()
+    }
+
+    #[test]
+    fn a_dataset_is_whole_readable_and_the_same_at_any_thread_count() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let summary = write_on(1, a.path());
+        write_on(4, b.path());
+        assert_eq!((summary.participants, summary.scans), (2, 4));
+        let files = contents(a.path());
+        assert!(files == contents(b.path()), "bytes differ between 1 and 4 threads");
+        assert!(files.keys().all(|f| f.extension().is_none_or(|e| e != "part")));
+        let t1w = nifti::read(&a.path().join("sub-01/anat/sub-01_T1w.nii.gz")).unwrap();
+        assert_eq!(t1w.data.dim(), (1, 32, 32, 22));
+        let bold = nifti::read(&a.path().join("sub-02/func/sub-02_task-rest_bold.nii.gz")).unwrap();
+        assert_eq!((bold.data.dim().0, bold.header.tr_seconds()), (3, Some(TR_SECONDS)));
+        let truth = a.path().join(TRUTH).join("sub-01/anat/sub-01_desc-brain_mask.nii.gz");
+        let ml = nifti::read(&truth).unwrap().data.sum() * 0.512;
+        assert!((1000.0..1700.0).contains(&ml), "brain of {ml} ml");
+        let json = &files[&PathBuf::from(TRUTH).join("sub-01/func/sub-01_task-rest_desc-motion_timeseries.json")];
+        let json: serde_json::Value = serde_json::from_slice(json).unwrap();
+        assert_eq!(json["Matrices"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused_before_anything_is() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("mine.txt"), "keep").unwrap();
+        let refused = write_dataset(&config(dir.path()), &|_, _| {}).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::OutputUnusable);
+        assert_eq!(contents(dir.path()).len(), 1);
+        let empty = dir.path().join("new");
+        for wrong in [
+            SynthConfig { participants: 0, ..config(&empty) },
+            SynthConfig { voxel_mm: f64::NAN, ..config(&empty) },
+            SynthConfig { volumes: 1, ..config(&empty) },
+        ] {
+            assert_eq!(write_dataset(&wrong, &|_, _| {}).unwrap_err().code(), ErrorCode::Usage);
+        }
+        assert!(!empty.exists());
+    }
+
+    #[test]
+    fn scans_follow_from_their_labels() {
+        let scan = |session| scan_for("01", session, Modality::Bold, 0).1;
+        let first = scan(None);
+        assert_eq!(first, scan(None));
+        assert_ne!(first, scan(Some("1")));
+    }
+}
