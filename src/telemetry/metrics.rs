@@ -1,0 +1,268 @@
+//! Metrics: run events in, counters, histograms and gauges out.
+//!
+//! Delta temporality by default: a job array is many short processes, and their counts add up exactly only as deltas
+//! (cumulative series of dead processes would have to be summed over a per-process label).
+
+use super::env::Environment;
+use super::names::{self, Kind, Metric};
+use super::stats::{Signal, Stats};
+use crate::bids::Modality;
+use crate::error::ErrorClass;
+use crate::run::event::{EventSink, RunEvent, StageName, Status, UnitId};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
+use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream, Temporality};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Attribute sets kept per gauge of subjects: 10,000 subjects with two sessions and room. The SDK's own limit is 2000.
+const MAX_SUBJECT_SETS: usize = 40_000;
+
+/// How sums are exported: `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`, or delta.
+#[must_use]
+pub fn temporality(env: &Environment) -> Temporality {
+    match env.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE").map(str::to_ascii_lowercase).as_deref() {
+        Some("cumulative") => Temporality::Cumulative,
+        Some("lowmemory") => Temporality::LowMemory,
+        _ => Temporality::Delta,
+    }
+}
+
+/// The view of an instrument: its buckets, and room for a large study.
+pub fn view(instrument: &Instrument) -> Option<Stream> {
+    let metric = names::METRICS.iter().find(|m| m.instrument == instrument.name())?;
+    let stream = Stream::builder();
+    let stream = match metric.kind {
+        Kind::Histogram => stream.with_aggregation(Aggregation::ExplicitBucketHistogram {
+            boundaries: metric.buckets.to_vec(),
+            record_min_max: true,
+        }),
+        Kind::Gauge if metric.labels.contains(&names::PARTICIPANT_ID) => {
+            stream.with_cardinality_limit(MAX_SUBJECT_SETS)
+        }
+        _ => return None,
+    };
+    stream.build().ok()
+}
+
+/// The instruments, fed by [`RunEvent`]s.
+pub struct Metrics {
+    scans: Counter<u64>,
+    errors: Counter<u64>,
+    stage_duration: Histogram<f64>,
+    processing_duration: Histogram<f64>,
+    scan_size: Histogram<f64>,
+    output_size: Histogram<f64>,
+    quality: Histogram<f64>,
+    active: UpDownCounter<i64>,
+    queue: UpDownCounter<i64>,
+    subject_duration: Gauge<f64>,
+    subject_quality: Gauge<f64>,
+    /// Scans begun and not ended, so that a scan skipped before it began does not count down.
+    running: Mutex<HashSet<String>>,
+    /// Units still waiting, to be taken off at the end when a run stops early.
+    waiting: AtomicI64,
+}
+
+impl Metrics {
+    /// Makes the instruments, starts every counter at 0 for every label set that can occur, and begins to observe the
+    /// process and the telemetry's own `stats`.
+    #[must_use]
+    pub fn new(meter: &Meter, stats: &Arc<Stats>) -> Self {
+        observe_process(meter);
+        observe_telemetry(meter, stats);
+        let histogram =
+            |m: &Metric| meter.f64_histogram(m.instrument).with_unit(m.unit).with_description(m.description).build();
+        let counter =
+            |m: &Metric| meter.u64_counter(m.instrument).with_unit(m.unit).with_description(m.description).build();
+        let level = |m: &Metric| {
+            meter.i64_up_down_counter(m.instrument).with_unit(m.unit).with_description(m.description).build()
+        };
+        let gauge =
+            |m: &Metric| meter.f64_gauge(m.instrument).with_unit(m.unit).with_description(m.description).build();
+        let metrics = Self {
+            scans: counter(&names::SCANS_PROCESSED),
+            errors: counter(&names::ERRORS),
+            stage_duration: histogram(&names::STAGE_DURATION),
+            processing_duration: histogram(&names::PROCESSING_DURATION),
+            scan_size: histogram(&names::SCAN_SIZE),
+            output_size: histogram(&names::OUTPUT_SIZE),
+            quality: histogram(&names::QUALITY_SCORE),
+            active: level(&names::ACTIVE_PIPELINES),
+            queue: level(&names::QUEUE_DEPTH),
+            subject_duration: gauge(&names::SUBJECT_DURATION),
+            subject_quality: gauge(&names::SUBJECT_QUALITY_SCORE),
+            running: Mutex::default(),
+            waiting: AtomicI64::new(0),
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    /// A counter that first appears as 1 shows no increase: alerts on `rate()` would miss the first failure.
+    fn start_at_zero(&self) {
+        for modality in Modality::ALL {
+            self.scans.add(0, &scan_labels("success", StageName::Save, modality));
+            for phase in [StageName::Load, StageName::Process, StageName::Save] {
+                self.scans.add(0, &scan_labels("failed", phase, modality));
+            }
+        }
+        for stage in StageName::ALL {
+            for class in ErrorClass::ALL {
+                self.errors.add(0, &error_labels(stage, class));
+            }
+        }
+        self.active.add(0, &[]);
+        self.queue.add(0, &[]);
+    }
+
+    fn scan_ended(&self, modality: Modality, status: Status, last_stage: StageName, seconds: f64) {
+        if status == Status::Skipped {
+            return; // nothing was processed
+        }
+        self.scans.add(1, &scan_labels(status.as_str(), last_stage.phase(), modality));
+        self.processing_duration.record(
+            seconds,
+            &[label(names::LABEL_MODALITY, modality.as_str()), label(names::LABEL_STATUS, status.as_str())],
+        );
+        if let Status::Failed(code) = status {
+            self.errors.add(1, &error_labels(last_stage, code.class()));
+        }
+    }
+
+    fn unit_ended(&self, unit: &UnitId, status: Status, seconds: f64, quality: Option<f64>) {
+        if status == Status::Skipped {
+            return;
+        }
+        let mut labels = vec![KeyValue::new(names::PARTICIPANT_ID, unit.participant.clone())];
+        labels.extend(unit.session.clone().map(|s| KeyValue::new(names::SESSION_ID, s)));
+        labels.push(label(names::LABEL_STATUS, status.as_str()));
+        self.subject_duration.record(seconds, &labels);
+        if let Some(score) = quality.filter(|q| q.is_finite()) {
+            self.subject_quality.record(score, &labels);
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventSink for Metrics {
+    fn on_event(&self, event: &RunEvent) {
+        match event {
+            RunEvent::RunStarted { units, .. } => {
+                let units = i64::try_from(*units).unwrap_or(i64::MAX);
+                self.waiting.fetch_add(units, Relaxed);
+                self.queue.add(units, &[]);
+            }
+            RunEvent::UnitStarted { .. } => {
+                self.waiting.fetch_sub(1, Relaxed);
+                self.queue.add(-1, &[]);
+            }
+            RunEvent::ScanStarted { scan_id, format, size_mb, .. } => {
+                self.scan_size.record(*size_mb, &[label(names::LABEL_FORMAT, format)]);
+                if self.running().insert(scan_id.clone()) {
+                    self.active.add(1, &[]);
+                }
+            }
+            RunEvent::StageFinished { modality, stage, seconds, .. } => self.stage_duration.record(
+                *seconds,
+                &[label(names::LABEL_STAGE, stage.as_str()), label(names::LABEL_MODALITY, modality.as_str())],
+            ),
+            RunEvent::ScanFinished {
+                scan_id, modality, status, last_stage, seconds, output_mb, quality_score, ..
+            } => {
+                if self.running().remove(scan_id) {
+                    self.active.add(-1, &[]);
+                }
+                self.scan_ended(*modality, *status, *last_stage, *seconds);
+                if let Some(mb) = output_mb {
+                    self.output_size.record(*mb, &[]);
+                }
+                if let Some(score) = quality_score.filter(|q| q.is_finite()) {
+                    self.quality.record(score, &[label(names::LABEL_MODALITY, modality.as_str())]);
+                }
+            }
+            RunEvent::UnitFinished { unit, status, seconds, quality_score } => {
+                self.unit_ended(unit, *status, *seconds, *quality_score);
+            }
+            RunEvent::RunFinished { .. } => self.queue.add(-self.waiting.swap(0, Relaxed), &[]),
+        }
+    }
+}
+
+fn label(key: &'static str, value: &'static str) -> KeyValue {
+    KeyValue::new(key, value)
+}
+
+fn scan_labels(status: &'static str, phase: StageName, modality: Modality) -> [KeyValue; 3] {
+    [
+        label(names::LABEL_STATUS, status),
+        label(names::LABEL_STAGE, phase.as_str()),
+        label(names::LABEL_MODALITY, modality.as_str()),
+    ]
+}
+
+fn error_labels(stage: StageName, class: ErrorClass) -> [KeyValue; 2] {
+    [label(names::LABEL_STAGE, stage.as_str()), label(names::LABEL_ERROR_TYPE, class.as_str())]
+}
+
+/// Resident memory from `/proc/self/status`, CPU time from `/proc/self/stat`; nothing where there is no `/proc`.
+fn observe_process(meter: &Meter) {
+    let m = names::PROCESS_MEMORY;
+    let memory = meter.u64_observable_gauge(m.instrument).with_unit(m.unit).with_description(m.description);
+    memory
+        .with_callback(|observer| {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            if let Some(bytes) = resident_bytes(&status) {
+                observer.observe(bytes, &[]);
+            }
+        })
+        .build();
+    let m = names::PROCESS_CPU;
+    let cpu = meter.f64_observable_counter(m.instrument).with_unit(m.unit).with_description(m.description);
+    cpu.with_callback(|observer| {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        if let Some(seconds) = cpu_seconds(&stat) {
+            observer.observe(seconds, &[]);
+        }
+    })
+    .build();
+}
+
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Fields 14 and 15 (user and system time) in ticks, which Linux fixes at 100 a second for user space. The second field,
+/// the program's name, may hold blanks and ends at the last parenthesis.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((user + system) / 100.0)
+}
+
+fn observe_telemetry(meter: &Meter, stats: &Arc<Stats>) {
+    let per_signal = |signal: Signal| [label(names::LABEL_SIGNAL, signal.as_str())];
+    let (m, dropped) = (names::TELEMETRY_DROPPED, Arc::clone(stats));
+    let counter = meter.u64_observable_counter(m.instrument).with_unit(m.unit).with_description(m.description);
+    counter
+        .with_callback(move |observer| {
+            Signal::ALL.into_iter().for_each(|s| observer.observe(dropped.of(s).lost(), &per_signal(s)));
+        })
+        .build();
+    let (m, spooled) = (names::TELEMETRY_SPOOLED, Arc::clone(stats));
+    let gauge = meter.u64_observable_gauge(m.instrument).with_unit(m.unit).with_description(m.description);
+    gauge
+        .with_callback(move |observer| {
+            Signal::ALL.into_iter().for_each(|s| observer.observe(spooled.of(s).bytes.load(Relaxed), &per_signal(s)));
+        })
+        .build();
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

@@ -1,0 +1,144 @@
+//! The only constructors of spans. The stage runner uses them; nothing else in the program opens one.
+//!
+//! Spans are `tracing` spans (so that log lines know where they happen), turned into OpenTelemetry spans by the layer
+//! that [`super::build`] installs. Without that layer all of this still works, for the log files, and exports nothing.
+
+use super::{names, text};
+use crate::bids::Modality;
+use crate::error::ErrorCode;
+use crate::run::event::{StageName, UnitId};
+use opentelemetry::trace::{Status, TraceContextExt};
+pub use opentelemetry::{Context, KeyValue, Value};
+use std::path::Path;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// Target of every span and log event of this program; anything else is filtered out.
+pub const TARGET: &str = "neuro_preprocess";
+
+/// What the span of a scan starts with.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// Whose scan it is.
+    pub unit: &'a UnitId,
+    /// The scan's id, unique in the run.
+    pub id: &'a str,
+    /// What kind of image.
+    pub modality: Modality,
+    /// `nifti` or `dicom`.
+    pub format: &'static str,
+    /// The input file.
+    pub path: &'a Path,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// What a scan's span hangs on.
+#[derive(Clone, Copy, Debug)]
+pub enum Parent<'a> {
+    /// The span of its participant and session.
+    Subject(&'a Span),
+    /// The caller's trace (`process`), see [`super::Telemetry::remote_parent`]. May be empty.
+    Remote(&'a Context),
+}
+
+/// The span of a whole run. `command` is the verb; `remote` the caller's trace, which may be empty.
+#[must_use]
+pub fn run_span(run_id: &str, command: &str, remote: &Context) -> Span {
+    let span = tracing::info_span!(target: TARGET, parent: None, "run",
+        otel.name = names::PREPROCESS_RUN, run.id = run_id, run.command = command);
+    adopt(&span, remote);
+    span
+}
+
+/// The root of the trace of one participant and session, linked to the run's span.
+#[must_use]
+pub fn subject_span(unit: &UnitId, run_id: &str, run: &Span) -> Span {
+    let span = tracing::info_span!(target: TARGET, parent: None, "subject", otel.name = names::PREPROCESS_SUBJECT,
+        participant_id = unit.participant.as_str(), session_id = unit.session.as_deref(), run.id = run_id);
+    // `context()` of a disabled span is empty and its link would be dropped: nothing to check here.
+    span.add_link(run.context().span().span_context().clone());
+    start(&span);
+    span
+}
+
+/// The span of one scan.
+#[must_use]
+pub fn scan_span(scan: &Scan<'_>, parent: Parent<'_>) -> Span {
+    let above = match parent {
+        Parent::Subject(span) => span.id(),
+        Parent::Remote(_) => None,
+    };
+    let span = tracing::info_span!(target: TARGET, parent: above, "scan", otel.name = names::PREPROCESS_SCAN,
+        scan.id = scan.id, modality = scan.modality.as_str(), participant_id = scan.unit.participant.as_str(),
+        session_id = scan.unit.session.as_deref());
+    if let Parent::Remote(context) = parent {
+        adopt(&span, context);
+    }
+    record(&span, names::SCAN_FORMAT, scan.format);
+    record(&span, names::SCAN_SIZE_MB, megabytes(scan.bytes));
+    record(&span, names::FILE_PATH, scan.path.to_string_lossy().into_owned());
+    record(&span, names::FILE_SIZE, i64::try_from(scan.bytes).unwrap_or(i64::MAX));
+    if let Some(name) = scan.path.file_name() {
+        record(&span, names::FILE_NAME, name.to_string_lossy().into_owned());
+    }
+    span
+}
+
+/// The span of a stage below its scan's or its phase's span.
+#[must_use]
+pub fn stage_span(stage: StageName, parent: &Span) -> Span {
+    let span = tracing::info_span!(target: TARGET, parent: parent.id(), "stage",
+        otel.name = names::stage_span_name(stage), stage = stage.as_str());
+    start(&span);
+    span
+}
+
+/// Sets an attribute. Keys come from [`names`]; counts go in as `i64`; a NaN or infinite float becomes a word.
+pub fn record(span: &Span, key: &'static str, value: impl Into<Value>) {
+    span.set_attribute(key, text::safe(value.into()));
+}
+
+/// Adds an event with attributes. Names come from [`names::EVENTS`].
+pub fn add_event(span: &Span, name: &'static str, attributes: Vec<KeyValue>) {
+    OpenTelemetrySpanExt::add_event(span, name, text::safe_all(attributes));
+}
+
+/// Marks a span as failed: status, `error.type`, `error.code`, and an `exception` event with the message.
+pub fn fail(span: &Span, code: ErrorCode, message: &str) {
+    let message = text::bounded(message, text::MAX_TEXT).into_owned();
+    record(span, names::ERROR_TYPE, code.class().as_str());
+    record(span, names::ERROR_CODE, code.as_str());
+    let exception = vec![
+        KeyValue::new(names::EXCEPTION_TYPE, code.as_str()),
+        KeyValue::new(names::EXCEPTION_MESSAGE, message.clone()),
+    ];
+    OpenTelemetrySpanExt::add_event(span, names::EXCEPTION, exception);
+    span.set_status(Status::error(message));
+}
+
+/// The span's trace id as 32 hexadecimal digits; `None` when nothing is traced.
+#[must_use]
+pub fn trace_id(span: &Span) -> Option<String> {
+    let context = span.context();
+    let ids = context.span().span_context().clone();
+    ids.is_valid().then(|| ids.trace_id().to_string())
+}
+
+/// Starts the span below a remote parent.
+fn adopt(span: &Span, remote: &Context) {
+    if remote.span().span_context().is_valid() {
+        let _ = span.set_parent(remote.clone()); // fails only where nothing is traced
+    }
+    start(span);
+}
+
+/// A span gets its ids and its start time when first looked at. Looking now gives children and links something to hold.
+fn start(span: &Span) {
+    let _ = span.context();
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52 bytes")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,86 @@
+//! Tests of the file exporter's traps: nulls, oversized lines, full disks, look-alike files.
+use super::*;
+use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics};
+use opentelemetry_proto::tonic::resource::v1;
+
+fn spool(dir: &Path) -> Spool {
+    Spool::create(dir, Signal::Metrics, Arc::default()).unwrap()
+}
+
+fn lines(dir: &Path) -> Vec<String> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        out.extend(text.lines().map(str::to_owned));
+    }
+    out
+}
+
+#[test]
+fn nulls_never_reach_a_line() {
+    let message =
+        serde_json::json!({"a": [{"value": {"doubleValue": null}}, {"min": null, "sum": 1.0}], "t": "x:null"});
+    let line = String::from_utf8(canonical_json(&message).unwrap()).unwrap();
+    assert_eq!(line, r#"{"a":[{"value":{"stringValue":"NaN"}},{"sum":1.0}],"t":"x:null"}"#);
+}
+
+#[test]
+fn thousands_of_gauges_are_split_into_lines_the_collector_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path());
+    let points = (0..20_001u64).map(|i| NumberDataPoint { time_unix_nano: i, ..Default::default() });
+    let metric = Metric {
+        name: "neuro.subject.duration".into(),
+        data: Some(Data::Gauge(Gauge { data_points: points.collect() })),
+        ..Default::default()
+    };
+    let request = ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(v1::Resource::default()),
+            scope_metrics: vec![ScopeMetrics { metrics: vec![metric.clone(), metric], ..Default::default() }],
+            ..Default::default()
+        }],
+    };
+    put_metrics(&spool, request).unwrap();
+    let mut seen = 0;
+    for line in lines(dir.path()) {
+        assert!(line.len() < MAX_LINE);
+        let parsed: ExportMetricsServiceRequest = serde_json::from_str(&line).unwrap();
+        assert!(parsed.resource_metrics[0].resource.is_some());
+        seen += count_points(&parsed);
+    }
+    assert_eq!(seen, 40_002);
+    assert_eq!(spool.stats.of(Signal::Metrics).written.load(Relaxed), 40_002);
+}
+
+#[test]
+fn a_line_too_long_is_counted_and_leaves_the_file_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path());
+    assert!(spool.put(&"x".repeat(MAX_LINE), 3).is_err());
+    spool.put(&"fine", 1).unwrap();
+    assert_eq!(lines(dir.path()), ["\"fine\""]);
+    assert_eq!(spool.stats.of(Signal::Metrics).lost(), 3);
+}
+
+#[test]
+fn a_full_disk_is_counted_and_does_not_stop_the_run() {
+    // /dev/full takes every open and refuses every write, as a full disk does.
+    let Ok(file) = OpenOptions::new().append(true).open("/dev/full") else {
+        eprintln!("skipped: no /dev/full here");
+        return;
+    };
+    let spool = Spool { state: Mutex::new(State { file, length: 0 }), signal: Signal::Traces, stats: Arc::default() };
+    assert!(spool.put(&"x", 2).is_err());
+    assert_eq!(spool.stats.of(Signal::Traces).lost(), 2);
+    assert_eq!(spool.stats.of(Signal::Traces).written.load(Relaxed), 0);
+}
+
+#[test]
+fn the_instance_comes_first() {
+    let key = |k: &str| KeyValue { key: k.into(), ..Default::default() };
+    let mut attributes = vec![key("a"), key("z"), key(names::SERVICE_INSTANCE_ID), key("b")];
+    sort_attributes(&mut attributes);
+    let keys: Vec<_> = attributes.iter().map(|kv| kv.key.as_str()).collect();
+    assert_eq!(keys, [names::SERVICE_INSTANCE_ID, "a", "b", "z"]);
+}

@@ -1,0 +1,107 @@
+//! What became of the telemetry itself: written to files, delivered to a collector, lost.
+
+use super::text;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// The three kinds of telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Metric points.
+    Metrics,
+    /// Log records.
+    Logs,
+}
+
+impl Signal {
+    /// All of them, in the order they are reported.
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
+    /// The `signal` label, the prefix of file names and the end of OTLP/HTTP paths.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// The part of an `OTEL_…` variable that names the signal.
+    #[must_use]
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Traces => "TRACES",
+            Self::Metrics => "METRICS",
+            Self::Logs => "LOGS",
+        }
+    }
+}
+
+/// Counts of one signal. Items are spans, log records or metric points.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Items in a file.
+    pub written: AtomicU64,
+    /// Bytes in a file.
+    pub bytes: AtomicU64,
+    /// Items a file did not take.
+    pub unwritten: AtomicU64,
+    /// Items a collector took.
+    pub delivered: AtomicU64,
+    /// Items a collector did not take.
+    pub undelivered: AtomicU64,
+}
+
+impl Counts {
+    /// Items that are nowhere: not written, and, where nothing is written at all, not delivered.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        let written_somewhere = self.written.load(Relaxed) > 0;
+        let undelivered = if written_somewhere { 0 } else { self.undelivered.load(Relaxed) };
+        self.unwritten.load(Relaxed).max(undelivered)
+    }
+}
+
+/// Counts of all signals, and which warnings were already given.
+#[derive(Debug, Default)]
+pub struct Stats {
+    counts: [Counts; 3],
+    warned_file: AtomicBool,
+    warned_network: AtomicBool,
+}
+
+impl Stats {
+    /// The counts of one signal.
+    #[must_use]
+    pub fn of(&self, signal: Signal) -> &Counts {
+        let [traces, metrics, logs] = &self.counts;
+        match signal {
+            Signal::Traces => traces,
+            Signal::Metrics => metrics,
+            Signal::Logs => logs,
+        }
+    }
+
+    /// Says once on stderr that files cannot be written, and why.
+    pub fn warn_file(&self, reason: &dyn fmt::Display) {
+        if !self.warned_file.swap(true, Relaxed) {
+            text::warn(&format!("telemetry or log files cannot be written ({reason}); the run goes on without them"));
+        }
+    }
+
+    /// Says once on stderr that a collector does not take telemetry, and why.
+    pub fn warn_network(&self, endpoint: &str, reason: &dyn fmt::Display) {
+        if !self.warned_network.swap(true, Relaxed) {
+            text::warn(&format!("telemetry cannot be delivered to {endpoint} ({reason}); the run goes on"));
+        }
+    }
+
+    /// True when a collector has taken something.
+    #[must_use]
+    pub fn any_delivered(&self) -> bool {
+        self.counts.iter().any(|c| c.delivered.load(Relaxed) > 0)
+    }
+}

@@ -1,0 +1,79 @@
+//! `docs/telemetry.md` and `telemetry/names.rs` must say the same, in both directions.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
+
+use neuro_preprocess::error::ErrorClass;
+use neuro_preprocess::run::event::StageName;
+use neuro_preprocess::telemetry::names;
+use std::collections::BTreeSet;
+
+const DOCUMENT: &str = include_str!("../docs/telemetry.md");
+
+/// The cells of the rows of the tables below a heading whose first column has the given title.
+fn rows(heading: &str, first_column: &str) -> Vec<Vec<String>> {
+    let section =
+        DOCUMENT.split("\n## ").find(|s| s.starts_with(heading)).unwrap_or_else(|| panic!("no section {heading}"));
+    let mut in_table = false;
+    let mut out = Vec::new();
+    for line in section.lines() {
+        let Some(inner) = line.strip_prefix('|').and_then(|l| l.strip_suffix('|')) else {
+            in_table = false;
+            continue;
+        };
+        let cells: Vec<String> = inner.split('|').map(|c| c.trim().to_owned()).collect();
+        if cells[0] == first_column {
+            in_table = true;
+        } else if in_table && !cells[0].starts_with("---") {
+            out.push(cells);
+        }
+    }
+    out
+}
+
+fn code(cell: &str) -> String {
+    cell.trim_matches('`').to_owned()
+}
+
+fn compare(heading: &str, first_column: &str, in_code: &[&str]) {
+    let rows = rows(heading, first_column);
+    let documented: BTreeSet<String> = rows.iter().map(|r| code(&r[0])).collect();
+    assert_eq!(documented.len(), rows.len(), "{heading}: a name has two rows");
+    let in_code: BTreeSet<String> = in_code.iter().map(|n| (*n).to_owned()).collect();
+    assert!(!in_code.is_empty());
+    assert_eq!(documented, in_code, "{heading}: left is docs/telemetry.md, right is names.rs");
+}
+
+#[test]
+fn every_name_has_its_row_and_every_row_its_name() {
+    compare("Spans", "name", names::SPANS);
+    compare("Attributes", "key", names::ATTRIBUTES);
+    compare("Events", "name", names::EVENTS);
+    compare("Log fields", "field", names::LOG_FIELDS);
+    compare("Log fields", "field of the event", names::LOG_EVENT_FIELDS);
+    compare("Resource", "attribute", names::RESOURCE);
+}
+
+#[test]
+fn metrics_are_documented_with_unit_kind_and_labels() {
+    let exported: Vec<&str> = names::METRICS.iter().map(|m| m.exported).collect();
+    compare("Metrics", "name", &exported);
+    for row in rows("Metrics", "name") {
+        let metric = names::METRICS.iter().find(|m| m.exported == code(&row[0])).unwrap();
+        let labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+        let expected = [
+            format!("`{}`", metric.instrument),
+            format!("`{}`", metric.unit),
+            metric.kind.as_str().to_owned(),
+            labels.join(", "),
+        ];
+        assert_eq!(row[1..], expected, "{}", metric.exported);
+    }
+}
+
+#[test]
+fn names_fit_what_prometheus_and_the_collector_accept() {
+    let fine = |s: &str| s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    for metric in names::METRICS {
+        assert!(fine(metric.exported) && metric.labels.iter().all(|l| fine(l)), "{}", metric.exported);
+    }
+    assert!(StageName::ALL.iter().all(|s| fine(s.as_str())) && ErrorClass::ALL.iter().all(|c| fine(c.as_str())));
+}
