@@ -1,5 +1,15 @@
-//! Preprocesses MRI scans participant by participant, and leaves a trace of every step.
+//! Preprocesses MRI scans participant by participant into BIDS derivatives, and leaves a trace of every step.
+//!
+//! ```text
+//! command line ─ cli ─┐
+//!                     ├─ plan ─ run ─ stages ─ imaging        one scan's way; arrays in, arrays out
+//! bids, nipoppy, synth┘         │       └─ derivatives        files that appear whole or not at all
+//!                               └─ RunEvent ─ telemetry, report
+//! ```
+//! [`score`] compares what a run wrote with the truth of a synthetic dataset. [`app`] wires these together and is the place to start reading; no module knows one to the right of it
+//! (`tests/architecture.rs` holds that).
 
+pub mod app;
 pub mod bids;
 pub mod cli;
 pub mod derivatives;
@@ -10,6 +20,22 @@ pub mod nipoppy;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod score;
 pub mod stages;
 pub mod synth;
 pub mod telemetry;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the program with its arguments, the first of which is its name, and returns its exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let status = match cli::parse(args, &|name| std::env::var(name).ok()) {
+        Ok(request) => app::run(request),
+        Err(e) => {
+            e.print();
+            e.status()
+        }
+    };
+    ExitCode::from(status.number())
+}

@@ -1,1 +1,190 @@
-//! cli
+//! The command line: raw arguments → one immutable [`Request`], with every check that can be made before work begins.
+
+mod args;
+mod config_file;
+mod error;
+pub mod exit;
+mod help;
+mod layers;
+mod memory;
+mod paths;
+mod resolve;
+pub mod settings;
+
+pub use error::{CliError, Refusal};
+
+use crate::bids::Selection;
+use crate::run::faults::Faults;
+use crate::synth::SynthConfig;
+use crate::telemetry::config::TelemetryConfig;
+use clap::{CommandFactory as _, FromArgMatches as _, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What the program is asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Process scans, or summarise a group.
+    Run(RunConfig),
+    /// Write a synthetic dataset.
+    Synth(SynthConfig),
+    /// Make data, process it, say where to look.
+    Demo(DemoConfig),
+    /// Compare derivatives with the truth of a synthetic dataset.
+    Score(ScoreConfig),
+}
+
+/// Where the scans come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A BIDS dataset, or a Nipoppy study (told apart by `nipoppy::is_study`).
+    Bids {
+        /// Its root.
+        dir: PathBuf,
+    },
+    /// One scan, in a dataset or not.
+    File {
+        /// The `.nii` or `.nii.gz` file.
+        path: PathBuf,
+    },
+    /// Every scan in a folder, in a dataset or not.
+    Folder {
+        /// The folder.
+        dir: PathBuf,
+    },
+}
+
+/// The analysis level of BIDS apps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Process the scans of each participant.
+    Participant,
+    /// Summarise what has been processed.
+    Group,
+}
+
+/// The form in which a plan or scores are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What a demonstration shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// A few participants, all well
+    Normal,
+    /// Some scans fail
+    Failures,
+    /// One stage is slow
+    Slow,
+    /// Many participants at once
+    Concurrent,
+}
+
+/// A run, with everything resolved: options, environment, configuration file, defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunConfig {
+    /// Where the scans come from; exists.
+    pub input: Input,
+    /// Folder for the derivatives, outside the input; `None` only for a Nipoppy study, which has a place for it.
+    pub output: Option<PathBuf>,
+    /// Process scans or summarise a group.
+    pub level: Level,
+    /// Which scans; `modalities` is never empty.
+    pub selection: Selection,
+    /// A folder the caller gave for work files; there are none.
+    pub work_dir: Option<PathBuf>,
+    /// Threads to use, at least 1.
+    pub threads: usize,
+    /// Memory to stay within, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Also write tissue maps of T1w scans.
+    pub tissues: bool,
+    /// Go on without a valid `dataset_description.json`.
+    pub skip_validation: bool,
+    /// Say what would be done, and write nothing.
+    pub dry_run: bool,
+    /// Form of what `dry_run` prints.
+    pub format: Format,
+    /// Process again what is already done.
+    pub force: bool,
+    /// Failures and delays asked for.
+    pub faults: Faults,
+    /// Process made-up scans in place of the content of the files.
+    pub synthetic: bool,
+    /// Telemetry and messages.
+    pub telemetry: TelemetryConfig,
+    /// Remarks for the start of the run: what was understood, what was left out.
+    pub notes: Vec<String>,
+}
+
+/// A demonstration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoConfig {
+    /// What to show.
+    pub scenario: Scenario,
+    /// Folder for the data and the results.
+    pub dir: PathBuf,
+    /// Threads to use, at least 1.
+    pub threads: usize,
+    /// Memory to stay within, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Telemetry and messages.
+    pub telemetry: TelemetryConfig,
+    /// Remarks for the start of the run.
+    pub notes: Vec<String>,
+}
+
+/// A comparison with the truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScoreConfig {
+    /// The derivatives; exists.
+    pub derivatives: PathBuf,
+    /// The truth, where it is not to be looked for; exists.
+    pub truth: Option<PathBuf>,
+    /// Form of the result.
+    pub format: Format,
+}
+
+/// Turns the arguments (the program's name first) and the environment into a request.
+///
+/// Nothing is written; only the existence of paths, and the configuration file, are read.
+///
+/// # Errors
+/// Help and version, as text for standard output, and everything that is wrong with the arguments, as text for
+/// standard error with the exit status to end with.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Request, CliError> {
+    let matches = command().try_get_matches_from(with_dashes(args))?;
+    let cli = args::Cli::from_arg_matches(&matches)?;
+    Ok(resolve::resolve(cli, env)?)
+}
+
+/// The definition of the command line, for documents made from it.
+#[must_use]
+pub fn command() -> clap::Command {
+    args::Cli::command()
+}
+
+/// Other BIDS apps write options with underscores (`--participant_label`): both spellings are the same option here.
+fn with_dashes(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut options_over = false;
+    let each = args.into_iter().map(|arg| {
+        options_over |= arg == "--";
+        match arg.to_str() {
+            Some(text) if !options_over && text.starts_with("--") => {
+                let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
+                OsString::from(name.replace('_', "-") + value)
+            }
+            _ => arg,
+        }
+    });
+    each.collect()
+}

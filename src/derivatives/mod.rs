@@ -1,1 +1,50 @@
-//! derivatives
+//! What a run leaves behind: BIDS derivatives with their sidecars, the dataset's description, markers and summaries.
+
+pub mod atomic;
+pub mod dataset;
+pub mod marker;
+pub mod outputs;
+pub mod products;
+pub mod save;
+pub mod sidecar;
+pub mod summary;
+
+use crate::error::{Coded, ErrorCode};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// An output that could not be written or read back.
+#[derive(Debug, Error)]
+pub enum DerivativeError {
+    /// Writing failed; nothing partial is left under the name.
+    #[error("cannot write {}: {source}; check free space, quota and permissions", path.display())]
+    Write {
+        /// The final path.
+        path: PathBuf,
+        /// What the system said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A folder cannot be listed or a file not removed.
+    #[error("cannot use {}: {source}; check permissions of the output folder", path.display())]
+    Access {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A stage left out something a file is made of.
+    #[error("{what} is missing; this is a defect, please report it")]
+    Incomplete {
+        /// The missing product.
+        what: &'static str,
+    },
+}
+
+impl Coded for DerivativeError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Write { .. } | Self::Access { .. } => ErrorCode::WriteFailed,
+            Self::Incomplete { .. } => ErrorCode::Panicked,
+        }
+    }
+}

@@ -1,1 +1,88 @@
-//! plan
+//! The plan: what there is, what of it is to be done, and what was done already. Nothing is read beyond headers and
+//! sidecars, nothing is written.
+
+mod dataset;
+mod loose;
+mod memory;
+mod show;
+mod units;
+
+pub use dataset::plan_dataset;
+pub use loose::{plan_file, plan_folder};
+pub use show::{to_json, to_text};
+pub use units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
+
+use crate::bids::{BidsError, NameError};
+use crate::derivatives::marker::Marker;
+use crate::derivatives::outputs::Output;
+use crate::error::{Coded, ErrorCode};
+use crate::nipoppy::NipoppyError;
+use std::path::PathBuf;
+
+/// How to plan, besides what to select.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Do again what was done.
+    pub force: bool,
+    /// Generate volumes from this seed instead of reading them.
+    pub synthetic: Option<u64>,
+    /// Take a folder that breaks BIDS rules as far as it can be understood.
+    pub skip_validation: bool,
+    /// Also leave tissue maps of T1w scans.
+    pub tissues: bool,
+}
+
+/// A request that no plan can be made for.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The dataset or the selection is wrong.
+    #[error(transparent)]
+    Bids(#[from] BidsError),
+    /// The study is wrong.
+    #[error(transparent)]
+    Nipoppy(#[from] NipoppyError),
+    /// No outputs can be named for a scan.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// There is no scan in the folder.
+    #[error("there is nothing to process in {}: {why}", root.display())]
+    NoScans {
+        /// The folder.
+        root: PathBuf,
+        /// What was looked for.
+        why: String,
+    },
+    /// No place to write to was named.
+    #[error(
+        "an output folder is needed: neuro-preprocess BIDS_DIR OUTPUT_DIR participant (only a Nipoppy study has its own)"
+    )]
+    NoOutput,
+    /// Two files would be written to the same place.
+    #[error("{} and {} would have the same outputs; rename one of them", .0.display(), .1.display())]
+    SameOutputs(PathBuf, PathBuf),
+}
+
+impl Coded for PlanError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Bids(e) => e.code(),
+            Self::Nipoppy(e) => e.code(),
+            Self::Name(e) => e.code(),
+            Self::NoScans { .. } => ErrorCode::NothingMatches,
+            Self::NoOutput => ErrorCode::Usage,
+            Self::SameOutputs(..) => ErrorCode::DatasetInvalid,
+        }
+    }
+}
+
+/// Marks the units that an earlier run finished from the same inputs.
+fn mark_done(plan: &mut Plan, options: PlanOptions) {
+    if options.force {
+        return;
+    }
+    for unit in &mut plan.units {
+        let inputs: Vec<_> = unit.scans.iter().map(ScanPlan::input).collect();
+        let outputs: Vec<_> = unit.scans.iter().flat_map(|s| &s.outputs).flat_map(Output::files).cloned().collect();
+        unit.done = Marker::covers(&plan.output, &unit.id, unit.marker_session.as_deref(), &inputs, &outputs);
+    }
+}

@@ -1,1 +1,5 @@
-//! report
+//! What a person is told: lines while a run goes on, the count at its end, and the tables of a whole dataset.
+
+pub mod group;
+pub mod progress;
+pub mod tally;

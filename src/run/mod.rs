@@ -1,3 +1,13 @@
-//! Runs a plan: the pool, one unit, the stage runner, and what they say about it.
+//! Runs a plan: the pool, one unit, one scan, the stage runner, and what they say about it.
+
+pub mod cancel;
 pub mod event;
 pub mod faults;
+pub mod pool;
+pub mod process;
+mod runner;
+mod scan;
+mod unit;
+
+pub use runner::run_stages;
+pub use unit::RunContext;

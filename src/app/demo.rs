@@ -1,0 +1,86 @@
+//! The demo: a synthetic dataset, preprocessed, and where to look.
+
+use super::{preprocess, say, synth};
+use crate::bids::{Modality, Selection};
+use crate::cli::exit::ExitStatus;
+use crate::cli::{DemoConfig, Format, Input, Level, RunConfig, Scenario};
+use crate::run::event::StageName;
+use crate::run::faults::Faults;
+use crate::synth::SynthConfig;
+use std::path::PathBuf;
+
+/// Voxel size of the demo's T1w images: coarse enough for a laptop, fine enough for every method.
+const VOXEL_MM: f64 = 2.0;
+/// Volumes of its bold series.
+const VOLUMES: usize = 24;
+/// Seed of the demo's failures and anatomy.
+const SEED: u64 = 1;
+/// Seconds the slow scenario adds to every scan's processing.
+const SLOW_SECONDS: f64 = 2.0;
+/// Rate of the failing scenario.
+const FAIL_RATE: f64 = 0.5;
+
+/// Makes the dataset where it is not there yet, says what can be looked at, and runs it. The run's own last line counts.
+pub fn run(config: &DemoConfig) -> ExitStatus {
+    let bids = config.dir.join("bids");
+    let output = config.dir.join("derivatives");
+    if !bids.join("dataset_description.json").exists() {
+        let made = synth(&dataset(config, bids.clone()));
+        if made != ExitStatus::Success {
+            return made;
+        }
+    }
+    let out = output.display();
+    say(&format!(
+        "where to look when it is done:\n\
+         \x20 images     {out}/sub-01/anat/sub-01_desc-preproc_T1w.nii.gz and its brain mask, in any NIfTI viewer\n\
+         \x20 summaries  {out}/sub-01/sub-01_summary.json: status, durations, quality, trace id\n\
+         \x20 telemetry  {out}/logs/: traces, metrics and logs as OTLP JSON lines, and the log of each subject\n"
+    ));
+    preprocess(&run_config(config, bids, output))
+}
+
+fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig {
+    RunConfig {
+        input: Input::Bids { dir: bids },
+        output: Some(output),
+        level: Level::Participant,
+        selection: Selection { modalities: Modality::ALL.to_vec(), ..Selection::default() },
+        work_dir: None,
+        threads: config.threads,
+        memory_bytes: config.memory_bytes,
+        tissues: false,
+        skip_validation: false,
+        dry_run: false,
+        format: Format::Text,
+        // A demo shows the work, also when it was done before.
+        force: true,
+        faults: faults(config.scenario),
+        synthetic: false,
+        telemetry: config.telemetry.clone(),
+        notes: config.notes.clone(),
+    }
+}
+
+/// Ten scans, or forty for the concurrent scenario.
+fn dataset(config: &DemoConfig, dir: PathBuf) -> SynthConfig {
+    let participants = if config.scenario == Scenario::Concurrent { 20 } else { 5 };
+    SynthConfig {
+        dir,
+        participants,
+        sessions: 1,
+        modalities: Modality::ALL.to_vec(),
+        voxel_mm: VOXEL_MM,
+        volumes: VOLUMES,
+        seed: SEED,
+    }
+}
+
+fn faults(scenario: Scenario) -> Faults {
+    let none = Faults { seed: SEED, ..Faults::default() };
+    match scenario {
+        Scenario::Failures => Faults { fail_rate: FAIL_RATE, ..none },
+        Scenario::Slow => Faults { slow: Some((StageName::Process, SLOW_SECONDS)), ..none },
+        Scenario::Normal | Scenario::Concurrent => none,
+    }
+}

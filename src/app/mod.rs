@@ -1,0 +1,72 @@
+//! The application: one request, from the resolved command line to the exit code.
+
+mod demo;
+mod preprocess;
+
+use crate::cli::exit::ExitStatus;
+use crate::cli::{Format, Request, RunConfig, ScoreConfig};
+use crate::error::Coded;
+use crate::score::score;
+use crate::synth::{SynthConfig, write_dataset};
+use std::io::{IsTerminal, Write};
+
+/// Does what was asked.
+#[must_use]
+pub fn run(request: Request) -> ExitStatus {
+    match request {
+        Request::Run(config) => preprocess(&config),
+        Request::Synth(config) => synth(&config),
+        Request::Demo(config) => demo::run(&config),
+        Request::Score(config) => scored(&config),
+    }
+}
+
+fn preprocess(config: &RunConfig) -> ExitStatus {
+    preprocess::run(config).unwrap_or_else(|e| refuse(&e))
+}
+
+fn synth(config: &SynthConfig) -> ExitStatus {
+    let progress = |done: usize, total: usize| {
+        if std::io::stderr().is_terminal() {
+            let _ = write!(
+                std::io::stderr(),
+                "\rsynthetic scans: {done} of {total}{}",
+                if done == total { "\n" } else { "" }
+            );
+        }
+    };
+    match write_dataset(config, &progress) {
+        Ok(_) => {
+            say(&format!("synthetic BIDS dataset in {}\n", config.dir.display()));
+            ExitStatus::Success
+        }
+        Err(e) => refuse(&e),
+    }
+}
+
+/// Scores derivatives; a scan that lacks something is a failed one.
+fn scored(config: &ScoreConfig) -> ExitStatus {
+    match score(&config.derivatives, config.truth.as_deref()) {
+        Err(e) => refuse(&e),
+        Ok(scores) => {
+            say(&match config.format {
+                Format::Json => format!("{:#}\n", scores.json()),
+                Format::Text => scores.text(),
+            });
+            if scores.complete() { ExitStatus::Success } else { ExitStatus::ScanFailed }
+        }
+    }
+}
+
+/// Says why a request was refused: what is wrong, what to do, and the code to look up.
+fn refuse(error: &dyn Coded) -> ExitStatus {
+    let code = error.code();
+    let _ = writeln!(std::io::stderr(), "error: {error}\n  what to do: {} [{code}]", code.advice());
+    ExitStatus::from(code)
+}
+
+/// Writes to stdout; whoever read it may be gone, which is no reason to fail.
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,214 @@
+//! A run: plan, prepare the output, switch telemetry on, work through the units, say how it went.
+
+use super::say;
+use crate::cli::exit::ExitStatus;
+use crate::cli::{Format, Input, Level, RunConfig};
+use crate::derivatives::DerivativeError;
+use crate::derivatives::dataset::{Container, Origin, prepare};
+use crate::error::{Coded, ErrorCode};
+use crate::plan::{self, Plan, PlanError, PlanOptions, Unit};
+use crate::report::group::write_tables;
+use crate::report::progress::Progress;
+use crate::report::tally::Tally;
+use crate::run::cancel::Cancel;
+use crate::run::event::{EventSink, RunEvent};
+use crate::run::pool::{self, PoolError, PoolSettings};
+use crate::run::{RunContext, process};
+use crate::telemetry::config::{LogFormat, Verbosity};
+use crate::telemetry::{Telemetry, spans};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Part of the available memory a run may use when nothing was said.
+const MEMORY_SHARE: f64 = 0.85;
+/// What is assumed available where the system does not tell.
+const MEMORY_UNKNOWN: u64 = 4_000_000_000;
+/// Boutiques stops reading when the process ends and loses what it had not read: the last line is given this long.
+const LAST_LINE: Duration = Duration::from_millis(60);
+
+/// A run that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The output folder cannot be made.
+    #[error("cannot use {} as the output folder: {source}", path.display())]
+    Output {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: Box<DerivativeError>,
+    },
+    /// The threads cannot be started.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+impl Coded for RunError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Plan(e) => e.code(),
+            Self::Output { .. } => ErrorCode::OutputUnusable,
+            Self::Pool(_) => ErrorCode::OutOfMemory,
+        }
+    }
+}
+
+/// Does a run, or shows what it would do.
+///
+/// # Errors
+/// [`RunError`] when it cannot be started. Failures of scans are not errors of the run: they are in the exit status.
+pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
+    if config.level == Level::Group {
+        return group(config);
+    }
+    let plan = make_plan(config)?;
+    if config.dry_run {
+        say(&match config.format {
+            Format::Json => serde_json::to_string_pretty(&plan::to_json(&plan)).unwrap_or_default() + "\n",
+            Format::Text => plan::to_text(&plan),
+        });
+    }
+    if plan.units.is_empty() {
+        return Err(PlanError::NoScans { root: plan.root, why: plan.warnings.join("; ") }.into());
+    }
+    if config.dry_run {
+        return Ok(ExitStatus::Success);
+    }
+    prepare_output(&plan)?;
+    work(config, &plan)
+}
+
+fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
+    let options = PlanOptions {
+        force: config.force,
+        synthetic: config.synthetic.then_some(config.faults.seed),
+        skip_validation: config.skip_validation,
+        tissues: config.tissues,
+    };
+    let output = config.output.as_deref();
+    let needed = || output.ok_or(PlanError::NoOutput);
+    Ok(match &config.input {
+        Input::Bids { dir } => plan::plan_dataset(dir, output, &config.selection, options)?,
+        Input::File { path } => plan::plan_file(path, needed()?, options)?,
+        Input::Folder { dir } => plan::plan_folder(dir, needed()?, &config.selection.modalities, options)?,
+    })
+}
+
+fn prepare_output(plan: &Plan) -> Result<(), RunError> {
+    let origin = Origin { raw: plan.root.clone(), name: plan.name.clone(), doi: None, container: Container::current() };
+    prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })
+}
+
+fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let telemetry = crate::telemetry::init(&config.telemetry, Some(&plan.output.join("logs")), &run_id);
+    let cancel = Cancel::on_signals().unwrap_or_default();
+    let tally = Tally::default();
+    let progress = Progress::new(plan.scans_to_do());
+    let mut sinks: Vec<&dyn EventSink> = vec![&tally, telemetry.events()];
+    // Whoever asked for JSON lines reads them by program; the log has a line for each scan anyway.
+    if config.telemetry.verbosity >= Verbosity::Normal && config.telemetry.log_format == LogFormat::Text {
+        sinks.push(&progress);
+    }
+    let start = Instant::now();
+    let outcome = work_through(config, plan, &run_id, &telemetry, &cancel, &sinks);
+    let counts = tally.counts();
+    let done = plan.units.iter().filter(|u| u.done).map(|u| u.scans.len()).sum();
+    // The summary comes before telemetry is flushed: whatever the network does, the person knows.
+    if outcome.is_ok() {
+        say(&counts.text(plan.scans_to_do(), done, start.elapsed().as_secs_f64(), &plan.output));
+    }
+    let said = Instant::now();
+    let delivery = telemetry.finish();
+    if config.telemetry.verbosity >= Verbosity::Verbose {
+        let _ = writeln!(std::io::stderr(), "telemetry: {delivery}");
+    }
+    std::thread::sleep(LAST_LINE.saturating_sub(said.elapsed()));
+    outcome?;
+    Ok(if cancel.requested() {
+        ExitStatus::Interrupted
+    } else if counts.any_failed() {
+        ExitStatus::ScanFailed
+    } else {
+        ExitStatus::Success
+    })
+}
+
+fn work_through(
+    config: &RunConfig,
+    plan: &Plan,
+    run_id: &str,
+    telemetry: &Telemetry,
+    cancel: &Cancel,
+    sinks: &[&dyn EventSink],
+) -> Result<(), RunError> {
+    let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done).collect();
+    let remote = telemetry.remote_parent();
+    // A lone file is its own trace; a run of subjects is linked from each subject's.
+    let lone = matches!(config.input, Input::File { .. });
+    let run_span = (!lone).then(|| spans::run_span(run_id, "participant", &remote));
+    let entered = run_span.as_ref().map(tracing::Span::enter);
+    for warning in config.notes.iter().chain(&plan.warnings) {
+        tracing::warn!("{warning}");
+    }
+    let cx = RunContext {
+        run_id,
+        output: &plan.output,
+        faults: config.faults,
+        cancel,
+        sinks,
+        run_span: run_span.as_ref(),
+        remote: &remote,
+    };
+    let start = Instant::now();
+    let (units_n, scans) = (units.len(), plan.scans_to_do());
+    tracing::info!(units = units_n, scans, threads = config.threads, "run started");
+    cx.publish(&RunEvent::RunStarted { run_id: run_id.into(), units: units_n, scans, threads: config.threads });
+    let settings = PoolSettings { threads: config.threads, memory: memory_budget(config) };
+    let result = pool::for_each(&units, settings, cancel, |u| u.memory(), |u| cx.run_unit(u));
+    let seconds = start.elapsed().as_secs_f64();
+    cx.publish(&RunEvent::RunFinished { seconds });
+    tracing::info!(duration_seconds = seconds, "run finished");
+    drop(entered);
+    result?;
+    Ok(())
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of memory"
+)]
+fn memory_budget(config: &RunConfig) -> u64 {
+    config.memory_bytes.unwrap_or_else(|| {
+        process::available_memory_bytes().map_or(MEMORY_UNKNOWN, |bytes| (bytes as f64 * MEMORY_SHARE) as u64)
+    })
+}
+
+/// The group level: tables of everything below the output folder.
+fn group(config: &RunConfig) -> Result<ExitStatus, RunError> {
+    let output = match (&config.output, &config.input) {
+        (Some(output), _) => output.clone(),
+        (None, Input::Bids { dir }) => study_output(dir)?,
+        (None, _) => return Err(PlanError::NoOutput.into()),
+    };
+    let tables = write_tables(&output).map_err(|e| RunError::Output { path: output.clone(), source: Box::new(e) })?;
+    if tables.is_empty() {
+        return Err(PlanError::NoScans { root: output, why: "no summary of a run is there".into() }.into());
+    }
+    for table in tables {
+        say(&format!("{}: {} scans, {} failed\n", table.path.display(), table.scans, table.failed));
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn study_output(folder: &Path) -> Result<PathBuf, PlanError> {
+    if !crate::nipoppy::is_study(folder) {
+        return Err(PlanError::NoOutput);
+    }
+    Ok(crate::nipoppy::read(folder, env!("CARGO_PKG_VERSION"))?.output_dir)
+}

@@ -1,0 +1,325 @@
+//! The command line as it is typed. Nothing is decided here: `resolve` turns it into a request.
+//!
+//! Help texts, value names, limits and choices live in these definitions only, so that the manual is made from them.
+
+use super::memory::Memory;
+use super::settings::{self, MODALITIES};
+use super::{Format, Level, Scenario, help};
+use crate::bids::Modality;
+use crate::run::event::StageName;
+use crate::telemetry::config::LogFormat;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The value name of the analysis level; a refusal of this argument has its own exit status.
+pub(super) const LEVEL: &str = "LEVEL";
+const LABEL: &str = "LABEL";
+const SCANS: &str = "What to process";
+const PLAIN: &str = "In place of a verb";
+const RUN: &str = "How to run";
+const TRIAL: &str = "Trying things out";
+const OBSERVE: &str = "Telemetry and messages";
+
+/// Preprocess T1w and BOLD scans into BIDS derivatives, with a trace of every step.
+#[derive(Debug, Parser)]
+#[command(
+    name = "neuro-preprocess",
+    bin_name = "neuro-preprocess",
+    version = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("NEURO_PREPROCESS_COMMIT"), ")"),
+    override_usage = help::USAGE,
+    after_help = help::SHORT,
+    after_long_help = help::EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    #[command(flatten)]
+    pub dataset: DatasetArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Process one scan, in a BIDS dataset or not
+    #[command(after_long_help = help::PROCESS)]
+    Process {
+        /// The scan, .nii or .nii.gz
+        #[arg(value_name = "SCAN")]
+        scan: PathBuf,
+        #[command(flatten)]
+        output: OutputArg,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Process every scan in a folder, in a BIDS dataset or not
+    #[command(after_long_help = help::BATCH)]
+    Batch {
+        /// The folder that holds the scans, at any depth
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        #[command(flatten)]
+        output: OutputArg,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Write a synthetic BIDS dataset with known ground truth
+    #[command(after_long_help = help::SYNTH)]
+    Synth(SynthArgs),
+    /// Make data, process it, and say where to look at the result
+    #[command(after_long_help = help::DEMO)]
+    Demo(DemoArgs),
+    /// Score derivatives against the ground truth of a synthetic dataset
+    #[command(after_long_help = help::SCORE)]
+    Score(ScoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OutputArg {
+    /// Folder for the derivatives; created when missing
+    #[arg(short = 'o', long = "output", visible_alias = "output-dir", value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+/// The forms without a verb.
+#[derive(Debug, Args)]
+pub(super) struct DatasetArgs {
+    /// A BIDS dataset, or a Nipoppy study (a folder with .nipoppy inside)
+    #[arg(value_name = "BIDS_DIR")]
+    pub bids_dir: Option<PathBuf>,
+    /// Folder for the derivatives; created when missing; not needed for a Nipoppy study
+    #[arg(value_name = "OUTPUT_DIR")]
+    pub output_dir: Option<PathBuf>,
+    /// participant processes scans, group summarises what is there
+    #[arg(value_name = LEVEL, value_enum)]
+    pub level: Option<Level>,
+    // Taken only to be refused in words: clap would speak of an unknown subcommand.
+    #[arg(hide = true)]
+    pub extra: Vec<OsString>,
+    /// Participants to process, with or without sub-, separated by spaces or commas [default: all]
+    #[arg(long, value_name = LABEL, num_args = 1.., help_heading = SCANS)]
+    pub participant_label: Vec<String>,
+    /// Sessions to process, with or without ses-; unnamed means scans without a session [default: all]
+    #[arg(long, visible_alias = "session-id", value_name = LABEL, num_args = 1.., help_heading = SCANS)]
+    pub session_label: Vec<String>,
+    /// JSON file of PyBIDS filters, per modality
+    #[arg(long, value_name = "FILE", help_heading = SCANS)]
+    pub bids_filter_file: Option<PathBuf>,
+    /// Go on although dataset_description.json is missing or invalid
+    #[arg(long, help_heading = SCANS)]
+    pub skip_bids_validation: bool,
+    /// One scan; same as: process FILE -o DIR
+    #[arg(long, value_name = "FILE", help_heading = PLAIN)]
+    pub input: Option<PathBuf>,
+    /// A folder of scans; same as: batch DIR -o DIR
+    #[arg(long, value_name = "DIR", help_heading = PLAIN)]
+    pub input_dir: Option<PathBuf>,
+    /// Folder for the derivatives, with --input or --input-dir
+    #[arg(
+        short = 'o',
+        long,
+        visible_alias = "output-dir",
+        value_name = "DIR",
+        help_heading = PLAIN
+    )]
+    pub output: Option<PathBuf>,
+}
+
+/// What every form that processes scans takes.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Kinds of scan to process [default: T1w bold]
+    #[arg(long, value_name = "KIND", num_args = 1.., value_delimiter = ',', ignore_case = true,
+          value_parser = PossibleValuesParser::new(MODALITIES).try_map(|s| settings::modality(&s)),
+          help_heading = SCANS)]
+    pub modalities: Vec<Modality>,
+    /// Process again what is already done
+    #[arg(long, help_heading = SCANS)]
+    pub force: bool,
+    /// Also write a segmentation and probability maps of CSF, grey and white matter for T1w scans
+    #[arg(long, help_heading = SCANS)]
+    pub tissues: bool,
+    /// Say what would be done, and write nothing
+    #[arg(long, help_heading = RUN)]
+    pub dry_run: bool,
+    /// Form of the plan that --dry-run prints [default: text]
+    #[arg(long, value_name = "FORMAT", value_enum, requires = "dry_run", help_heading = RUN)]
+    pub format: Option<Format>,
+    /// Taken for callers that give one; nothing is written there, because there are no work files
+    #[arg(short = 'w', long, value_name = "DIR", help_heading = RUN)]
+    pub work_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub resources: ResourceArgs,
+    #[command(flatten)]
+    pub trial: TrialArgs,
+    #[command(flatten)]
+    pub observe: ObserveArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResourceArgs {
+    /// Threads to use [default: SLURM_CPUS_PER_TASK, else all this process may use]
+    #[arg(long, visible_aliases = ["n-cpus", "nthreads", "parallel"], value_name = "N", help_heading = RUN,
+          value_parser = clap::value_parser!(u16).range(1..=settings::MOST_THREADS))]
+    pub nprocs: Option<u16>,
+    /// Memory to stay within: 8GB, 8GiB, 8000MB; a bare number is GB up to 512, MB above [default: most of
+    /// what is available]
+    #[arg(long, value_name = "SIZE", help_heading = RUN)]
+    pub mem: Option<Memory>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TrialArgs {
+    /// Make scans fail with this probability, 0 to 1, to try dashboards and alerts
+    #[arg(long, value_name = "P", value_parser = fail_rate, help_heading = TRIAL)]
+    pub fail_rate: Option<f64>,
+    /// Make a stage take longer: load, process or save, with :SECONDS [default: 5 seconds]
+    #[arg(long, value_name = "STAGE[:SECONDS]", value_parser = slow_stage, help_heading = TRIAL)]
+    pub slow_stage: Option<(StageName, f64)>,
+    /// Seed of the failures and of synthetic scans: the same seed gives the same run
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = TRIAL)]
+    pub seed: u64,
+    /// Process made-up scans in place of the content of the files
+    #[arg(long, help_heading = TRIAL)]
+    pub synthetic: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ObserveArgs {
+    /// Send traces, metrics and logs to this collector, such as http://localhost:4317
+    #[arg(long, value_name = "URL", value_parser = settings::endpoint, conflicts_with = "no_telemetry", help_heading = OBSERVE)]
+    pub otel_endpoint: Option<String>,
+    /// W3C trace context to continue; wins over the TRACEPARENT variable
+    #[arg(long, value_name = "CONTEXT", conflicts_with = "no_telemetry", help_heading = OBSERVE)]
+    pub traceparent: Option<String>,
+    /// Print finished traces as a tree
+    #[arg(long, conflicts_with = "no_telemetry", help_heading = OBSERVE)]
+    pub trace: bool,
+    /// No traces, no metrics; only messages
+    #[arg(long, help_heading = OBSERVE)]
+    pub no_telemetry: bool,
+    /// Form of the messages on standard error [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = OBSERVE,
+          value_parser = PossibleValuesParser::new(settings::LOG_FORMATS).try_map(|s| settings::log_format(&s)))]
+    pub log_format: Option<LogFormat>,
+    /// Also say when each stage starts and ends
+    #[arg(short, long, help_heading = OBSERVE)]
+    pub verbose: bool,
+    /// Also say with which parameters
+    #[arg(long, help_heading = OBSERVE)]
+    pub debug: bool,
+    /// Say errors only
+    #[arg(short, long, conflicts_with_all = ["verbose", "debug"], help_heading = OBSERVE)]
+    pub quiet: bool,
+    /// Configuration file [default: neuro-preprocess/config.toml in XDG_CONFIG_HOME or ~/.config]
+    #[arg(long, value_name = "FILE", help_heading = OBSERVE)]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SynthArgs {
+    /// Folder to create the dataset in; must be new or empty
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Number of participants
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub participants: u32,
+    /// Sessions per participant; with 1 there is no session level
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub sessions: u32,
+    /// Kinds of scan to write [default: T1w bold]
+    #[arg(long, value_name = "KIND", num_args = 1.., value_delimiter = ',', ignore_case = true,
+          value_parser = PossibleValuesParser::new(MODALITIES).try_map(|s| settings::modality(&s)))]
+    pub modalities: Vec<Modality>,
+    /// Voxel size of the T1w images in mm, 0.7 to 6; bold has coarser voxels
+    #[arg(long, value_name = "MM", default_value_t = 2.0, value_parser = voxel_size)]
+    pub voxel_size: f64,
+    /// Volumes of each bold series
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(6..=5000))]
+    pub volumes: u32,
+    /// Seed: the same seed gives the same bytes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// What to show
+    #[arg(value_name = "SCENARIO", value_enum, default_value_t = Scenario::Normal)]
+    pub scenario: Scenario,
+    /// Folder for the data and the results
+    #[arg(short = 'o', long, value_name = "DIR", default_value = "neuro-preprocess-demo")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub resources: ResourceArgs,
+    #[command(flatten)]
+    pub observe: ObserveArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScoreArgs {
+    /// The derivatives: of this program, or of another by the same BIDS names
+    #[arg(value_name = "DERIVATIVES")]
+    pub derivatives: PathBuf,
+    /// Folder of the ground truth [default: derivatives/ground-truth of the dataset that DERIVATIVES names as its source]
+    #[arg(long, value_name = "DIR")]
+    pub truth: Option<PathBuf>,
+    /// Form of the scores
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+}
+
+fn fail_rate(text: &str) -> Result<f64, String> {
+    number_within(text, 0.0, 1.0)
+}
+
+fn voxel_size(text: &str) -> Result<f64, String> {
+    number_within(text, 0.7, 6.0)
+}
+
+fn number_within(text: &str, low: f64, high: f64) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|x| (low..=high).contains(x));
+    number.ok_or_else(|| format!("write a number from {low} to {high}"))
+}
+
+/// `load`, `process` or `save`, and the seconds it shall take longer.
+fn slow_stage(text: &str) -> Result<(StageName, f64), String> {
+    let (name, seconds) = text.split_once(':').unwrap_or((text, "5"));
+    let phases = [StageName::Load, StageName::Process, StageName::Save];
+    let stage = phases.into_iter().find(|s| s.as_str() == name);
+    let stage = stage.ok_or("the stage is load, process or save, such as process:10")?;
+    let seconds = number_within(seconds, 0.0, 3600.0).map_err(|e| format!("after the colon, {e} (seconds)"))?;
+    Ok((stage, seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_fault_in_the_definitions() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn slow_stages_are_phases_with_seconds() {
+        assert_eq!(slow_stage("load"), Ok((StageName::Load, 5.0)));
+        assert_eq!(slow_stage("save:0.5"), Ok((StageName::Save, 0.5)));
+        for bad in ["skull_strip", "load:", "load:x", "load:-1", "load:nan", "load:1:2", ""] {
+            assert!(slow_stage(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_are_probabilities() {
+        assert_eq!(fail_rate("0.25"), Ok(0.25));
+        for bad in ["-0.1", "1.1", "nan", "inf", "20%", ""] {
+            assert!(fail_rate(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Reads the TOML configuration file: `--config FILE`, else `neuro-preprocess/config.toml` in the user's configuration
+//! folder. Every key is a row of [`SETTINGS`]; an unknown one is refused, naming the nearest.
+
+use super::error::Refusal;
+use super::settings::{SETTINGS, Settings, nearest};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// The settings of the file that applies, and a remark when the user's own file had to be left out.
+pub(super) fn load(
+    asked: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Settings, Option<String>), Refusal> {
+    if let Some(file) = asked {
+        let text = std::fs::read_to_string(file).map_err(|e| unreadable(file, &e))?;
+        return Ok((read(file, &text)?, None));
+    }
+    let Some(file) = usual_place(env) else { return Ok((Settings::default(), None)) };
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok((read(&file, &text)?, None)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok((Settings::default(), None)),
+        // In a container HOME may be somebody else's: a file nobody asked for must not stop the run.
+        Err(e) => Ok((Settings::default(), Some(format!("configuration file {} not used: {e}", file.display())))),
+    }
+}
+
+/// `$XDG_CONFIG_HOME`, else `~/.config`, as the XDG base directory specification has it; `None` without a home.
+fn usual_place(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let folder = |name| env(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")))?;
+    Some(base.join("neuro-preprocess").join("config.toml"))
+}
+
+fn read(file: &Path, text: &str) -> Result<Settings, Refusal> {
+    let bad = |problem: String| Refusal::BadConfig { file: file.to_owned(), problem };
+    let table: Table = text.trim_start_matches('\u{feff}').parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
+    let mut settings = Settings::default();
+    for (section, content) in &table {
+        let content = content.as_table().ok_or_else(|| bad(misplaced(section)))?;
+        if !SETTINGS.iter().any(|s| s.section == section) {
+            return Err(bad(unknown_section(section)));
+        }
+        for (key, value) in content {
+            set(&mut settings, section, key, value).map_err(|e| bad(format!("[{section}] {key}: {e}")))?;
+        }
+    }
+    Ok(settings)
+}
+
+fn set(settings: &mut Settings, section: &str, key: &str, value: &Value) -> Result<(), String> {
+    let written = key.replace('_', "-");
+    let here = || SETTINGS.iter().filter(|s| s.section == section).map(|s| s.key);
+    if !here().any(|k| k == written) {
+        return Err(match SETTINGS.iter().find(|s| s.key == written) {
+            Some(other) => format!("belongs to the section [{}]", other.section),
+            None => unknown_key(&written, here()),
+        });
+    }
+    settings.set(&written, &text_of(value)?)
+}
+
+/// The value as it would be written in an environment variable.
+fn text_of(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(s) => Ok(s.clone()),
+        Value::Integer(i) => Ok(i.to_string()),
+        Value::Float(x) => Ok(x.to_string()),
+        Value::Boolean(b) => Ok(b.to_string()),
+        Value::Array(list) => Ok(list.iter().map(text_of).collect::<Result<Vec<_>, _>>()?.join(",")),
+        Value::Datetime(_) | Value::Table(_) => Err("write a text, a number, true or false".to_owned()),
+    }
+}
+
+fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(key, known.clone()) {
+        Some(meant) => format!("unknown key; did you mean {meant}?"),
+        None => format!("unknown key; the keys are {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn unknown_section(section: &str) -> String {
+    match nearest(section, ["run", "observability"]) {
+        Some(meant) => format!("unknown section [{section}]; did you mean [{meant}]?"),
+        None => format!("unknown section [{section}]; the sections are [run] and [observability]"),
+    }
+}
+
+fn misplaced(key: &str) -> String {
+    match SETTINGS.iter().find(|s| s.key == key.replace('_', "-")) {
+        Some(s) => format!("{key} stands outside a section; put it under [{}]", s.section),
+        None => format!("{key} stands outside a section; the sections are [run] and [observability]"),
+    }
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Refusal {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            Refusal::InputMissing { role: "the configuration file", path: file.to_owned(), hint: String::new() }
+        }
+        _ => Refusal::BadConfig { file: file.to_owned(), problem: format!("cannot be read: {error}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bids::Modality;
+
+    fn problem(text: &str) -> String {
+        read(Path::new("c.toml"), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let text = "[run]\nnprocs = 3\nmem = \"4GB\"\nwork_dir = \"/w\"\nmodalities = [\"bold\"]\n\
+                    [observability]\nno-telemetry = false\nverbosity = \"debug\"\n";
+        let s = read(Path::new("c.toml"), text).unwrap();
+        assert_eq!((s.nprocs, s.no_telemetry, s.trace), (Some(3), Some(false), None));
+        assert_eq!(s.mem.unwrap().bytes, 4_000_000_000);
+        assert_eq!((s.work_dir, s.modalities), (Some(PathBuf::from("/w")), Some(vec![Modality::Bold])));
+        assert_eq!(read(Path::new("c.toml"), "\u{feff}").unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_the_nearest() {
+        assert!(problem("[run]\nnproc = 3").contains("[run] nproc: unknown key; did you mean nprocs?"));
+        assert!(problem("[run]\ncolour = 3").contains("the keys are nprocs, mem"));
+        assert!(problem("[run]\ntrace = true").contains("belongs to the section [observability]"));
+        assert!(problem("[observabilty]\ntrace = true").contains("did you mean [observability]?"));
+        assert!(problem("nprocs = 3").contains("put it under [run]"));
+        assert!(problem("[run]\nnprocs = 0").contains("[run] nprocs: write a whole number from 1"));
+        assert!(problem("[run]\nmem = {}").contains("write a text"));
+        assert!(problem("[run\nx").contains("line 1"));
+    }
+
+    #[test]
+    fn the_usual_place_follows_xdg_and_may_be_missing() {
+        let place = |list: &'static [(&str, &str)]| {
+            usual_place(&move |name| list.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+        };
+        assert_eq!(place(&[]), None);
+        assert_eq!(place(&[("HOME", "/h")]), Some("/h/.config/neuro-preprocess/config.toml".into()));
+        assert_eq!(place(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]), Some("/x/neuro-preprocess/config.toml".into()));
+        // The specification says to ignore a relative path.
+        assert_eq!(
+            place(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "x")]),
+            Some("/h/.config/neuro-preprocess/config.toml".into())
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! Why a command line was not turned into a request, and what to print then.
+
+use super::exit::ExitStatus;
+use crate::error::{Coded, ErrorCode};
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Why [`super::parse`] gave no request: help or version was asked for, or something is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Help, version, or an argument clap refuses.
+    #[error(transparent)]
+    Clap(#[from] clap::Error),
+    /// Well-formed arguments that cannot be carried out.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl CliError {
+    /// The exit status the program should end with; success for help and version.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        match self {
+            Self::Clap(e) if !e.use_stderr() => ExitStatus::Success,
+            Self::Clap(e) if concerns_level(e) => ExitStatus::UnknownLevel,
+            Self::Clap(_) => ExitStatus::Usage,
+            Self::Refused(refusal) => refusal.code().into(),
+        }
+    }
+
+    /// Whether [`CliError::text`] belongs on standard output (help, version) and not on standard error.
+    #[must_use]
+    pub fn to_stdout(&self) -> bool {
+        self.status() == ExitStatus::Success
+    }
+
+    /// What to print, without colours, ending with a newline.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Clap(e) => e.render().to_string(),
+            Self::Refused(refusal) => format!("error: {refusal} [{}]\n", refusal.code()),
+        }
+    }
+
+    /// Prints it where it belongs, coloured on a terminal. A closed pipe is no reason to fail.
+    pub fn print(&self) {
+        let _ = match self {
+            Self::Clap(e) => e.print(),
+            Self::Refused(_) => std::io::stderr().lock().write_all(self.text().as_bytes()),
+        };
+    }
+}
+
+/// Whether clap refused the analysis level, which has an exit status of its own.
+fn concerns_level(error: &clap::Error) -> bool {
+    let argument = error.get(clap::error::ContextKind::InvalidArg);
+    matches!(argument, Some(clap::error::ContextValue::String(name)) if *name == format!("[{}]", super::args::LEVEL))
+}
+
+/// Well-formed arguments that cannot be carried out. Each message says what, where, and what to do.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No input at all.
+    #[error("no input: give BIDS_DIR OUTPUT_DIR participant, or a Nipoppy study folder; see --help for other forms")]
+    NoInputGiven,
+    /// An option with several values has taken the folders too.
+    #[error(
+        "{option} has taken {values} as its values, so no BIDS_DIR is left: put the folders first \
+         (BIDS_DIR OUTPUT_DIR participant {option} …), or end the values with --"
+    )]
+    Swallowed {
+        /// The option as typed.
+        option: &'static str,
+        /// What it took.
+        values: String,
+    },
+    /// Two ways of naming the input or output at once.
+    #[error("{first} and {second} cannot be used together: {advice}")]
+    Conflict {
+        /// One argument.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// Which to keep when.
+        advice: String,
+    },
+    /// The output folder is not given, and there is no study to say where it is.
+    #[error("no output folder: add {how}{study}")]
+    OutputMissing {
+        /// How to give it in this form.
+        how: &'static str,
+        /// When none is needed, or empty.
+        study: &'static str,
+    },
+    /// A fourth folder or word.
+    #[error(
+        "unexpected argument {extra:?} after BIDS_DIR OUTPUT_DIR LEVEL: several values of an option are written \
+         --option A B, or --option=A,B"
+    )]
+    TooMany {
+        /// The first argument too many.
+        extra: String,
+    },
+    /// The third argument is missing.
+    #[error("the analysis level is missing: add participant (or group) after OUTPUT_DIR{hint}")]
+    LevelMissing {
+        /// What was meant, or empty.
+        hint: String,
+    },
+    /// An input path does not exist.
+    #[error("{role} {} does not exist{hint}", path.display())]
+    InputMissing {
+        /// What it should be.
+        role: &'static str,
+        /// As typed.
+        path: PathBuf,
+        /// A second sentence, or empty.
+        hint: String,
+    },
+    /// An input path is there, but may not be looked at.
+    #[error("{role} {} cannot be read: {problem}; check its permissions and the mount", path.display())]
+    Unreadable {
+        /// What it should be.
+        role: &'static str,
+        /// As typed.
+        path: PathBuf,
+        /// What the system said.
+        problem: String,
+    },
+    /// The content of a scan is elsewhere.
+    #[error("{} is a link to content that is not here: fetch it with datalad get (or git annex get)", path.display())]
+    NotMaterialised {
+        /// As typed.
+        path: PathBuf,
+    },
+    /// A file where a folder is needed, or the reverse.
+    #[error("{} is a {is}: {advice}", path.display())]
+    WrongKind {
+        /// As typed.
+        path: PathBuf,
+        /// `file` or `folder`.
+        is: &'static str,
+        /// Which form takes it.
+        advice: &'static str,
+    },
+    /// Writing there would change the input.
+    #[error(
+        "the {role} folder {} is {relation} the input {}: the input is never written to; choose a folder outside it, \
+         or one inside its derivatives/ folder",
+        folder.display(),
+        input.display()
+    )]
+    InsideInput {
+        /// `output` or `work`.
+        role: &'static str,
+        /// As typed.
+        folder: PathBuf,
+        /// As typed.
+        input: PathBuf,
+        /// `the same as` or `inside`.
+        relation: &'static str,
+    },
+    /// Something is in the way of the output or work folder.
+    #[error("the {role} folder {} cannot be used: {problem}", folder.display())]
+    OutputUnusable {
+        /// `output` or `work`.
+        role: &'static str,
+        /// As typed.
+        folder: PathBuf,
+        /// What is in the way, and what to do.
+        problem: String,
+    },
+    /// A participant or session label that cannot be one.
+    #[error("{option} {value:?}: {problem}")]
+    BadLabel {
+        /// The option.
+        option: &'static str,
+        /// The label as typed.
+        value: String,
+        /// Why it cannot be a label, and what to do.
+        problem: &'static str,
+    },
+    /// An environment variable with a value that cannot be used.
+    #[error("environment variable {name}={value:?}: {problem}")]
+    BadVariable {
+        /// The variable.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What is wrong, and what to write.
+        problem: String,
+    },
+    /// The configuration file cannot be used.
+    #[error("configuration file {}: {problem}", file.display())]
+    BadConfig {
+        /// The file.
+        file: PathBuf,
+        /// The key or line, what is wrong, and what to write.
+        problem: String,
+    },
+}
+
+impl Coded for Refusal {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::LevelMissing { .. } => ErrorCode::UnknownLevel,
+            Self::InputMissing { .. } => ErrorCode::InputMissing,
+            Self::Unreadable { .. } => ErrorCode::ReadFailed,
+            Self::NotMaterialised { .. } => ErrorCode::NotMaterialised,
+            Self::InsideInput { .. } | Self::OutputUnusable { .. } => ErrorCode::OutputUnusable,
+            Self::BadConfig { .. } => ErrorCode::ConfigInvalid,
+            Self::NoInputGiven
+            | Self::Swallowed { .. }
+            | Self::Conflict { .. }
+            | Self::OutputMissing { .. }
+            | Self::TooMany { .. }
+            | Self::WrongKind { .. }
+            | Self::BadLabel { .. }
+            | Self::BadVariable { .. } => ErrorCode::Usage,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The parts of the help that no option carries: the forms, examples, exit statuses.
+
+/// The forms of the command.
+pub(super) const USAGE: &str = "\
+neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
+       neuro-preprocess NIPOPPY_STUDY [participant] [OPTIONS]
+       neuro-preprocess process SCAN -o DIR [OPTIONS]
+       neuro-preprocess batch DIR -o DIR [OPTIONS]
+       neuro-preprocess synth DIR [OPTIONS]
+       neuro-preprocess demo [normal|failures|slow|concurrent] [OPTIONS]
+       neuro-preprocess score DERIVATIVES [OPTIONS]";
+
+/// Ends `-h`.
+pub(super) const SHORT: &str = "\
+Start with: neuro-preprocess demo
+Examples, the configuration file and exit statuses: neuro-preprocess --help";
+
+/// Ends `--help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  See it work, without any data of your own:
+    neuro-preprocess demo
+  What would be done with a dataset:
+    neuro-preprocess /data/bids /data/out participant --dry-run
+  All of it, with eight threads, within 16 GB:
+    neuro-preprocess /data/bids /data/out participant --nprocs 8 --mem 16GB
+  Two participants, T1w only; options with several values come after the folders:
+    neuro-preprocess /data/bids /data/out participant --participant-label 01 02 --modalities T1w
+  Every participant and session a Nipoppy study has in BIDS:
+    neuro-preprocess /data/study
+  One file, and a folder of files, without BIDS:
+    neuro-preprocess process head.nii.gz -o out
+    neuro-preprocess batch /data/scans -o out
+  Send traces, metrics and logs to a collector:
+    neuro-preprocess /data/bids /data/out participant --otel-endpoint http://localhost:4317
+
+A folder that is called like a verb is written with its path: ./demo.
+Options may be written with _ for -.
+
+Settings are taken from the option, else the environment, else the configuration file.
+The variables begin with NEURO_PREPROCESS: _NPROCS, _MEM, _WORK_DIR, _MODALITIES, _TISSUES,
+_SKIP_BIDS_VALIDATION, _NO_TELEMETRY, _OTEL_ENDPOINT, _TRACE, _LOG_FORMAT, _VERBOSITY.
+The standard OTEL_* variables are honoured too. A configuration file looks like this:
+    [run]
+    nprocs = 4
+    mem = \"8GB\"
+    [observability]
+    otel-endpoint = \"http://collector:4317\"
+
+Exit status: 0 all done, 1 a scan failed, 16 invalid dataset, 17 unknown level,
+18 nothing matches, 64 usage, 65 bad data, 66 no input, 70 internal, 73 cannot create output,
+74 input or output, 75 interrupted (run again).";
+
+/// Ends `process --help`.
+pub(super) const PROCESS: &str = "\
+Examples:
+  neuro-preprocess process sub-01_T1w.nii.gz -o out
+  neuro-preprocess process rest.nii.gz -o out --modalities bold --trace";
+
+/// Ends `batch --help`.
+pub(super) const BATCH: &str = "\
+Examples:
+  neuro-preprocess batch /data/scans -o out --nprocs 4
+  neuro-preprocess batch /data/scans -o out --fail-rate 0.2 --seed 7";
+
+/// Ends `synth --help`.
+pub(super) const SYNTH: &str = "\
+Examples:
+  neuro-preprocess synth /tmp/heads --participants 5
+  neuro-preprocess synth /tmp/heads --participants 3 --sessions 2 --modalities T1w --voxel-size 1";
+
+/// Ends `demo --help`.
+pub(super) const DEMO: &str = "\
+Examples:
+  neuro-preprocess demo
+  neuro-preprocess demo failures -o /tmp/demo --otel-endpoint http://localhost:4317";
+
+/// Ends `score --help`.
+pub(super) const SCORE: &str = "\
+Examples:
+  neuro-preprocess synth heads --participants 3
+  neuro-preprocess heads out participant
+  neuro-preprocess score out
+  neuro-preprocess score /data/other-tool --truth heads/derivatives/ground-truth --format json
+
+Exit status: 0 when every scan was compared, 1 when one lacks its derivatives or its truth.";
+
+#[cfg(test)]
+mod tests {
+    use super::super::{exit::ExitStatus, settings::SETTINGS};
+    use super::*;
+
+    #[test]
+    fn every_exit_status_and_variable_is_mentioned() {
+        for status in ExitStatus::ALL {
+            assert!(EXAMPLES.contains(&format!("{} ", status.number())), "{}", status.number());
+        }
+        for setting in SETTINGS {
+            let variable = setting.variable();
+            let short = variable.trim_start_matches("NEURO_PREPROCESS");
+            assert!(EXAMPLES.contains(short), "{variable}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Options, environment, configuration file and defaults → one request. Every check is made here or called from here.
+
+use super::args::{Cli, DatasetArgs, DemoArgs, RunArgs, ScoreArgs, SynthArgs, Verb};
+use super::error::Refusal;
+use super::layers::Layers;
+use super::memory::Memory;
+use super::settings::{self, Settings};
+use super::{DemoConfig, Input, Level, Request, RunConfig, ScoreConfig, paths};
+use crate::bids::{Label, Modality, Selection};
+use crate::run::faults::Faults;
+use crate::synth::SynthConfig;
+use crate::telemetry::config::TelemetryConfig;
+use std::path::{Path, PathBuf};
+
+/// Looks up one environment variable.
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Said where the output is missing and a study would have needed none.
+const STUDY: &str = " (only a Nipoppy study, a folder with .nipoppy inside, needs none)";
+const VERBS: [&str; 5] = ["process", "batch", "synth", "demo", "score"];
+
+/// Turns what was typed into a request.
+pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
+    match cli.verb {
+        Some(Verb::Process { scan, output, run }) => run_file(scan, output.output, run, env),
+        Some(Verb::Batch { folder, output, run }) => run_folder(folder, output.output, run, env),
+        Some(Verb::Synth(args)) => synth(args),
+        Some(Verb::Demo(args)) => demo(args, env),
+        Some(Verb::Score(args)) => score(args),
+        None => without_verb(cli.dataset, cli.run, env),
+    }
+}
+
+fn without_verb(mut args: DatasetArgs, run: RunArgs, env: Env) -> Result<Request, Refusal> {
+    if let Some(extra) = args.extra.first() {
+        return Err(Refusal::TooMany { extra: extra.to_string_lossy().into_owned() });
+    }
+    let output = args.output.take();
+    let missing = || Refusal::OutputMissing { how: "--output DIR", study: "" };
+    match (args.bids_dir.take(), args.input.take(), args.input_dir.take()) {
+        (None, Some(scan), None) => {
+            not_for_loose_scans(&args)?;
+            run_file(scan, output.ok_or_else(missing)?, run, env)
+        }
+        (None, None, Some(folder)) => {
+            not_for_loose_scans(&args)?;
+            run_folder(folder, output.ok_or_else(missing)?, run, env)
+        }
+        (_, Some(_), Some(_)) => {
+            Err(conflict("--input", "--input-dir", "--input is for one file, --input-dir for a folder"))
+        }
+        (Some(_), Some(_), None) => Err(conflict("BIDS_DIR", "--input", "name the scans once")),
+        (Some(_), None, Some(_)) => Err(conflict("BIDS_DIR", "--input-dir", "name the scans once")),
+        (None, None, None) => Err(swallowed(&args).unwrap_or(Refusal::NoInputGiven)),
+        (Some(dir), None, None) => {
+            if output.is_some() {
+                let meant = verb_meant(&dir).unwrap_or_default();
+                let advice = format!("with a dataset the output is the second folder{meant}");
+                return Err(conflict("BIDS_DIR", "--output", &advice));
+            }
+            // A level in the place of the dataset: an option before it has taken the folders.
+            let taken = swallowed(&args).filter(|_| level_word(&dir).is_some() && !dir.exists());
+            taken.map_or_else(|| run_dataset(dir, args, run, env), Err)
+        }
+    }
+}
+
+fn conflict(first: &'static str, second: &'static str, advice: &str) -> Refusal {
+    Refusal::Conflict { first, second, advice: advice.to_owned() }
+}
+
+/// An option with several values that stands before the folders takes them, too; clap cannot know where its values end.
+fn swallowed(args: &DatasetArgs) -> Option<Refusal> {
+    let lists = [("--participant-label", &args.participant_label), ("--session-label", &args.session_label)];
+    let (option, values) = lists.into_iter().find(|(_, values)| values.len() > 1)?;
+    Some(Refusal::Swallowed { option, values: values.join(" ") })
+}
+
+/// Labels and filters are about BIDS names; without a dataset they would be dropped in silence.
+fn not_for_loose_scans(args: &DatasetArgs) -> Result<(), Refusal> {
+    let used = [
+        ("--participant-label", !args.participant_label.is_empty()),
+        ("--session-label", !args.session_label.is_empty()),
+        ("--bids-filter-file", args.bids_filter_file.is_some()),
+        ("--skip-bids-validation", args.skip_bids_validation),
+    ];
+    let found = used.into_iter().find(|(_, is_used)| *is_used);
+    found.map_or(Ok(()), |(option, _)| {
+        Err(conflict(option, "--input or --input-dir", "it is about a dataset; name the dataset as BIDS_DIR"))
+    })
+}
+
+fn run_file(scan: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<Request, Refusal> {
+    paths::input_scan(&scan)?;
+    let root = paths::dataset_above(&scan);
+    paths::output_folder("output", &output, root.as_deref())?;
+    let layers = Layers::gather(&run.resources, &run.observe, flags_of_run(&run), env)?;
+    let input = Input::File { path: scan };
+    finish(input, Some(output), Level::Participant, Selection::default(), run, layers, root.as_deref())
+}
+
+fn run_folder(folder: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<Request, Refusal> {
+    let hint = paths::bound_hint(&folder);
+    paths::input_folder(&folder, "use the verb process (or --input) for one scan", hint)?;
+    let root = paths::dataset_above(&folder).unwrap_or_else(|| folder.clone());
+    paths::output_folder("output", &output, Some(&root))?;
+    let layers = Layers::gather(&run.resources, &run.observe, flags_of_run(&run), env)?;
+    let input = Input::Folder { dir: folder };
+    finish(input, Some(output), Level::Participant, Selection::default(), run, layers, Some(&root))
+}
+
+fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: Env) -> Result<Request, Refusal> {
+    let hint = verb_meant(&dir).unwrap_or_else(|| paths::bound_hint(&dir));
+    paths::input_folder(&dir, "use the verb process for one scan", hint)?;
+    // The study itself is read later; here it only matters that such a folder knows its own output.
+    let study = dir.join(".nipoppy").is_dir();
+    let (output, level) = output_and_level(&args, study)?;
+    let root = if study { dir.join("bids") } else { dir.clone() };
+    if let Some(output) = &output {
+        paths::output_folder("output", output, Some(&root))?;
+        paths::not_the_same("output", output, &dir)?;
+    }
+    if let Some(file) = &args.bids_filter_file {
+        paths::side_file(file, "the filter file")?;
+    }
+    let selection = Selection {
+        participants: labels("--participant-label", "sub-", &args.participant_label)?,
+        sessions: labels("--session-label", "ses-", &args.session_label)?,
+        modalities: Vec::new(),
+        filter_file: args.bids_filter_file,
+    };
+    let mut flags = flags_of_run(&run);
+    flags.skip_bids_validation = args.skip_bids_validation.then_some(true);
+    let mut layers = Layers::gather(&run.resources, &run.observe, flags, env)?;
+    if layers.settings.skip_bids_validation == Some(true) {
+        layers.notes.push("the dataset's description is not validated, as was asked for".to_owned());
+    }
+    finish(Input::Bids { dir }, output, level, selection, run, layers, Some(&root))
+}
+
+/// The second and third argument. A study may leave out the output, so there a level may come second.
+fn output_and_level(args: &DatasetArgs, study: bool) -> Result<(Option<PathBuf>, Level), Refusal> {
+    match (&args.output_dir, args.level) {
+        (Some(output), Some(level)) => Ok((Some(output.clone()), level)),
+        (None, _) if study => Ok((None, Level::Participant)),
+        (None, _) => Err(Refusal::OutputMissing { how: "OUTPUT_DIR and participant after BIDS_DIR", study: STUDY }),
+        (Some(second), None) => match level_word(second) {
+            Some(level) if study => Ok((None, level)),
+            Some(_) => Err(Refusal::OutputMissing { how: "OUTPUT_DIR between BIDS_DIR and the level", study: STUDY }),
+            None => {
+                let meant = second.to_str().and_then(|text| settings::nearest(text, ["participant", "group"]));
+                let hint = meant.map(|level| format!("; did you mean {level}?")).unwrap_or_default();
+                Err(Refusal::LevelMissing { hint })
+            }
+        },
+    }
+}
+
+/// The level, where the word in the place of a folder is one.
+fn level_word(word: &Path) -> Option<Level> {
+    <Level as clap::ValueEnum>::from_str(word.to_str()?, false).ok()
+}
+
+/// A hint when the first argument was meant as a verb: misspelt, or with options before it.
+fn verb_meant(first: &Path) -> Option<String> {
+    let verb = settings::nearest(first.to_str()?, VERBS)?;
+    Some(if first == Path::new(verb) {
+        format!(": the verb {verb} comes before all options")
+    } else {
+        format!(": did you mean the verb {verb}?")
+    })
+}
+
+/// Labels without prefix, in the order typed, each once.
+fn labels(option: &'static str, prefix: &str, typed: &[String]) -> Result<Vec<String>, Refusal> {
+    let mut found: Vec<String> = Vec::new();
+    for word in typed.iter().flat_map(|text| text.split([',', ' '])).filter(|word| !word.is_empty()) {
+        let label = word.strip_prefix(prefix).unwrap_or(word);
+        let problem = if label == "None" {
+            Some("the caller (Nipoppy, for one) had no label to give and wrote None; check its call")
+        } else if Label::new(label).is_err() {
+            Some("a label has only letters, digits and +")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(Refusal::BadLabel { option, value: word.to_owned(), problem });
+        }
+        if !found.iter().any(|known| known == label) {
+            found.push(label.to_owned());
+        }
+    }
+    match typed.first() {
+        Some(first) if found.is_empty() => {
+            Err(Refusal::BadLabel { option, value: first.clone(), problem: "is empty; leave the option out for all" })
+        }
+        _ => Ok(found),
+    }
+}
+
+fn finish(
+    input: Input,
+    output: Option<PathBuf>,
+    level: Level,
+    mut selection: Selection,
+    run: RunArgs,
+    layers: Layers,
+    root: Option<&Path>,
+) -> Result<Request, Refusal> {
+    let Layers { settings, threads, mut notes } = layers;
+    if let Some(work) = &settings.work_dir {
+        paths::output_folder("work", work, root)?;
+    }
+    selection.modalities = each_once(settings.modalities.clone().unwrap_or_default());
+    notes.extend(settings.mem.as_ref().map(Memory::understood));
+    let trial = run.trial;
+    Ok(Request::Run(RunConfig {
+        input,
+        output,
+        level,
+        selection,
+        threads,
+        memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
+        tissues: settings.tissues.unwrap_or(false),
+        skip_validation: settings.skip_bids_validation.unwrap_or(false),
+        dry_run: run.dry_run,
+        format: run.format.unwrap_or_default(),
+        force: run.force,
+        faults: Faults { fail_rate: trial.fail_rate.unwrap_or(0.0), slow: trial.slow_stage, seed: trial.seed },
+        synthetic: trial.synthetic,
+        telemetry: telemetry(&settings, run.observe.traceparent, &mut notes),
+        work_dir: settings.work_dir,
+        notes,
+    }))
+}
+
+/// All modalities when none is named.
+fn each_once(named: Vec<Modality>) -> Vec<Modality> {
+    Modality::ALL.into_iter().filter(|m| named.is_empty() || named.contains(m)).collect()
+}
+
+fn synth(args: SynthArgs) -> Result<Request, Refusal> {
+    paths::output_folder("output", &args.dir, None)?;
+    let filled = std::fs::read_dir(&args.dir).is_ok_and(|mut entries| entries.next().is_some());
+    if filled {
+        let problem = "it is not empty; choose a new folder".to_owned();
+        return Err(Refusal::OutputUnusable { role: "output", folder: args.dir, problem });
+    }
+    let whole = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    Ok(Request::Synth(SynthConfig {
+        dir: args.dir,
+        participants: whole(args.participants),
+        sessions: whole(args.sessions),
+        modalities: each_once(args.modalities),
+        voxel_mm: args.voxel_size,
+        volumes: whole(args.volumes),
+        seed: args.seed,
+    }))
+}
+
+fn demo(args: DemoArgs, env: Env) -> Result<Request, Refusal> {
+    paths::output_folder("output", &args.output, None)?;
+    let Layers { settings, threads, mut notes } =
+        Layers::gather(&args.resources, &args.observe, Settings::default(), env)?;
+    notes.extend(settings.mem.as_ref().map(Memory::understood));
+    Ok(Request::Demo(DemoConfig {
+        scenario: args.scenario,
+        dir: args.output,
+        threads,
+        memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
+        telemetry: telemetry(&settings, args.observe.traceparent, &mut notes),
+        notes,
+    }))
+}
+
+fn score(args: ScoreArgs) -> Result<Request, Refusal> {
+    for folder in std::iter::once(&args.derivatives).chain(&args.truth) {
+        paths::input_folder(folder, "name the folder of the dataset", paths::bound_hint(folder))?;
+    }
+    Ok(Request::Score(ScoreConfig { derivatives: args.derivatives, truth: args.truth, format: args.format }))
+}
+
+fn telemetry(settings: &Settings, traceparent: Option<String>, notes: &mut Vec<String>) -> TelemetryConfig {
+    let enabled = !settings.no_telemetry.unwrap_or(false);
+    let trace = settings.trace.unwrap_or(false);
+    if !enabled && (trace || settings.otel_endpoint.is_some() || traceparent.is_some()) {
+        notes.push("telemetry is off: the endpoint, trace tree and trace context asked for have no effect".to_owned());
+    }
+    TelemetryConfig {
+        enabled,
+        endpoint: settings.otel_endpoint.clone(),
+        traceparent,
+        print_tree: trace,
+        log_format: settings.log_format.unwrap_or_default(),
+        verbosity: settings.verbosity.unwrap_or_default(),
+    }
+}
+
+fn flags_of_run(run: &RunArgs) -> Settings {
+    Settings {
+        work_dir: run.work_dir.clone(),
+        tissues: run.tissues.then_some(true),
+        modalities: (!run.modalities.is_empty()).then(|| run.modalities.clone()),
+        ..Settings::default()
+    }
+}

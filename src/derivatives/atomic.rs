@@ -1,0 +1,116 @@
+//! Files that appear whole or not at all: written beside their place under a temporary name, synced, then renamed.
+
+use super::DerivativeError;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use tempfile::{Builder, NamedTempFile};
+
+/// A file that is complete but not yet under its name. Dropping it removes it.
+#[derive(Debug)]
+pub struct Staged {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Staged {
+    /// Writes a file beside `path` with `fill`, creating the folders above it, and syncs it to disk.
+    ///
+    /// # Errors
+    /// [`DerivativeError::Write`] with the final path when the folder cannot be made or the disk refuses.
+    pub fn write<F>(path: PathBuf, fill: F) -> Result<Self, DerivativeError>
+    where
+        F: FnOnce(&mut dyn Write) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let failed =
+            |source: Box<dyn std::error::Error + Send + Sync>| DerivativeError::Write { path: path.clone(), source };
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
+        std::fs::create_dir_all(folder).map_err(|e| failed(e.into()))?;
+        let mut file = new_temp(folder).map_err(|e| failed(e.into()))?;
+        let mut buffered = BufWriter::with_capacity(1 << 18, file.as_file_mut());
+        fill(&mut buffered).map_err(failed)?;
+        buffered.flush().map_err(|e| failed(e.into()))?;
+        drop(buffered);
+        file.as_file().sync_all().map_err(|e| failed(e.into()))?;
+        Ok(Self { file, path })
+    }
+
+    /// Gives the file its name, replacing what was there. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// [`DerivativeError::Write`] when the rename is refused; the old file, if any, is untouched.
+    pub fn publish(self) -> Result<u64, DerivativeError> {
+        let bytes = self.file.as_file().metadata().map(|m| m.len()).unwrap_or(0);
+        match self.file.persist(&self.path) {
+            Ok(_) => Ok(bytes),
+            Err(e) => Err(DerivativeError::Write { path: self.path, source: e.error.into() }),
+        }
+    }
+}
+
+/// A temporary file with the permissions an ordinary new file would get (`tempfile` alone would make it private).
+fn new_temp(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    builder.prefix(".neuro-preprocess-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Writes one file of text whole.
+///
+/// # Errors
+/// As [`Staged::write`] and [`Staged::publish`].
+pub fn write_text(path: PathBuf, text: &str) -> Result<u64, DerivativeError> {
+    Staged::write(path, |w| Ok(w.write_all(text.as_bytes())?))?.publish()
+}
+
+/// Writes one JSON value, indented, whole.
+///
+/// # Errors
+/// As [`write_text`].
+pub fn write_json(path: PathBuf, value: &impl serde::Serialize) -> Result<u64, DerivativeError> {
+    stage_json(path, value)?.publish()
+}
+
+/// Stages one JSON value, indented, with a final newline.
+///
+/// # Errors
+/// As [`Staged::write`].
+pub fn stage_json(path: PathBuf, value: &impl serde::Serialize) -> Result<Staged, DerivativeError> {
+    Staged::write(path, |w| {
+        serde_json::to_writer_pretty(&mut *w, value)?;
+        Ok(w.write_all(b"\n")?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unpublished_file_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b.txt");
+        drop(Staged::write(path.clone(), |w| Ok(w.write_all(b"x")?)).unwrap());
+        assert_eq!(std::fs::read_dir(dir.path().join("a")).unwrap().count(), 0);
+        assert_eq!(Staged::write(path.clone(), |w| Ok(w.write_all(b"xy")?)).unwrap().publish().unwrap(), 2);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "xy");
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b.txt");
+        write_text(path.clone(), "old").unwrap();
+        let failed = Staged::write(path.clone(), |w| {
+            w.write_all(b"new")?;
+            Err("no".into())
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,135 @@
+//! The files at the root of the derivative dataset. Written first, whole, and the same by every process that shares the
+//! folder, so that the tasks of a job array do not disturb each other.
+
+use super::{DerivativeError, atomic};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Files of ours that the BIDS validator has no rule for. Lines without slashes match at any depth.
+const IGNORED: &str =
+    "*.html\nfigures\nlogs\n*_xfm.*\n*_boldref.*\n*_timeseries.*\n*_success.json\n*_summary.json\ngroup_*.tsv\n";
+
+/// What the derivative dataset says about where it came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The raw dataset's folder.
+    pub raw: PathBuf,
+    /// The raw dataset's name.
+    pub name: String,
+    /// The raw dataset's DOI, when it has one.
+    pub doi: Option<String>,
+    /// The container the program runs in.
+    pub container: Option<Container>,
+}
+
+/// A container, as BIDS' `GeneratedBy.Container` describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// `apptainer` or `docker`.
+    pub kind: &'static str,
+    /// The image, when it is known.
+    pub tag: Option<String>,
+}
+
+impl Container {
+    /// The container this process is in, from what Apptainer and Docker leave behind.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        let image = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
+        if let Some(tag) = image("APPTAINER_CONTAINER").or_else(|| image("SINGULARITY_CONTAINER")) {
+            return Some(Self {
+                kind: "apptainer",
+                tag: Path::new(&tag).file_name().map(|n| n.to_string_lossy().into()),
+            });
+        }
+        Path::new("/.dockerenv").exists().then_some(Self { kind: "docker", tag: None })
+    }
+}
+
+/// Writes `dataset_description.json` and `.bidsignore` where they are missing or differ.
+///
+/// # Errors
+/// [`DerivativeError::Write`] when the output folder refuses.
+pub fn prepare(output: &Path, origin: &Origin) -> Result<(), DerivativeError> {
+    let description = serde_json::to_string_pretty(&description(origin)).unwrap_or_default() + "\n";
+    write_if_different(output.join("dataset_description.json"), &description)?;
+    write_if_different(output.join(".bidsignore"), IGNORED)
+}
+
+fn write_if_different(path: PathBuf, text: &str) -> Result<(), DerivativeError> {
+    if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    atomic::write_text(path, text).map(|_| ())
+}
+
+fn description(origin: &Origin) -> Value {
+    let mut generated = json!({
+        "Name": "neuro-preprocess",
+        "Version": env!("CARGO_PKG_VERSION"),
+        "Description": concat!("commit ", env!("NEURO_PREPROCESS_COMMIT")),
+    });
+    if let Some(container) = &origin.container {
+        let mut c = json!({ "Type": container.kind });
+        if let Some(tag) = &container.tag {
+            c["Tag"] = json!(tag);
+        }
+        generated["Container"] = c;
+    }
+    let mut source = json!({ "URL": file_uri(&origin.raw) });
+    if let Some(doi) = &origin.doi {
+        source["DOI"] = json!(doi);
+    }
+    json!({
+        "Name": format!("neuro-preprocess derivatives of {}", origin.name),
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [generated],
+        "SourceDatasets": [source],
+        "DatasetLinks": { "raw": file_uri(&origin.raw) },
+    })
+}
+
+/// The folder as a `file://` URI (RFC 8089), made absolute without following links.
+fn file_uri(folder: &Path) -> String {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let mut uri = String::from("file://");
+    for byte in absolute.to_string_lossy().bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' | b'+' => uri.push(char::from(byte)),
+            b if b.is_ascii_alphanumeric() => uri.push(char::from(b)),
+            b => uri.push_str(&format!("%{b:02X}")),
+        }
+    }
+    uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn description_has_what_bids_asks_of_a_derivative() {
+        let dir = tempfile::tempdir().unwrap();
+        let container = Some(Container { kind: "apptainer", tag: Some("x.sif".into()) });
+        let origin = Origin { raw: "/data/my study".into(), name: "study".into(), doi: None, container };
+        prepare(dir.path(), &origin).unwrap();
+        let text = std::fs::read_to_string(dir.path().join("dataset_description.json")).unwrap();
+        let v: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(v["DatasetType"], "derivative");
+        assert_eq!(v["GeneratedBy"][0]["Name"], "neuro-preprocess");
+        assert_eq!(v["GeneratedBy"][0]["Container"]["Tag"], "x.sif");
+        assert_eq!(v["DatasetLinks"]["raw"], "file:///data/my%20study");
+        assert_eq!(v["SourceDatasets"][0]["URL"], "file:///data/my%20study");
+    }
+
+    #[test]
+    fn preparing_twice_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let origin = Origin { raw: "/d".into(), name: "d".into(), doi: None, container: None };
+        prepare(dir.path(), &origin).unwrap();
+        let before = std::fs::metadata(dir.path().join(".bidsignore")).unwrap().modified().unwrap();
+        prepare(dir.path(), &origin).unwrap();
+        assert_eq!(std::fs::metadata(dir.path().join(".bidsignore")).unwrap().modified().unwrap(), before);
+    }
+}

@@ -1,0 +1,163 @@
+//! The table of outputs: what is written for a scan and what each file is called. Adding an output is adding a row.
+
+use crate::bids::{Datatype, Entities, Modality, NameError, derivative_name, participant_dir};
+use std::path::PathBuf;
+
+/// The files a scan leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OutputKind {
+    /// The corrected, normalised image.
+    Preproc,
+    /// The brain mask.
+    BrainMask,
+    /// The multiplicative intensity field that was divided out.
+    BiasField,
+    /// The mean of the aligned volumes.
+    BoldRef,
+    /// Motion and signal regressors, a row per volume.
+    Confounds,
+    /// The tissue of each voxel, in the order of BIDS' common labels.
+    Segmentation,
+    /// What the labels of the segmentation mean.
+    LabelTable,
+    /// The probability of one tissue at each voxel.
+    Probability(Tissue),
+}
+
+/// The tissues that are told apart, with the numbers of BIDS' common image-derived labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tissue {
+    /// Grey matter.
+    Gm = 1,
+    /// White matter.
+    Wm = 2,
+    /// Cerebrospinal fluid.
+    Csf = 3,
+}
+
+impl Tissue {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Gm, Self::Wm, Self::Csf];
+
+    /// BIDS' abbreviation, as in `label-GM`.
+    #[must_use]
+    pub const fn abbreviation(self) -> &'static str {
+        match self {
+            Self::Gm => "GM",
+            Self::Wm => "WM",
+            Self::Csf => "CSF",
+        }
+    }
+
+    /// BIDS' name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gm => "Gray Matter",
+            Self::Wm => "White Matter",
+            Self::Csf => "Cerebrospinal Fluid",
+        }
+    }
+
+    /// The number [`crate::imaging::tissue::Tissues`] has for it.
+    #[must_use]
+    pub const fn class(self) -> u8 {
+        match self {
+            Self::Csf => 1,
+            Self::Gm => 2,
+            Self::Wm => 3,
+        }
+    }
+}
+
+/// One row: which file, of which modality, by what name.
+#[derive(Debug)]
+pub struct OutputRow {
+    /// What it is.
+    pub kind: OutputKind,
+    /// The modality that has it.
+    pub modality: Modality,
+    /// Entities set beside the scan's own.
+    set: &'static [(&'static str, &'static str)],
+    suffix: &'static str,
+    extension: &'static str,
+}
+
+/// Every output of every modality. Each file also has a JSON sidecar, but for the table of labels, which explains itself.
+/// Segmentation, table and probabilities are written when tissue maps are asked for.
+pub const OUTPUTS: &[OutputRow] = {
+    use Modality::{Bold, T1w};
+    use OutputKind::{BiasField, BoldRef, BrainMask, Confounds, LabelTable, Preproc, Probability, Segmentation};
+    use Tissue::{Csf, Gm, Wm};
+    const fn row(
+        kind: OutputKind,
+        modality: Modality,
+        set: &'static [(&'static str, &'static str)],
+        suffix: &'static str,
+        extension: &'static str,
+    ) -> OutputRow {
+        OutputRow { kind, modality, set, suffix, extension }
+    }
+    &[
+        row(Preproc, T1w, &[("desc", "preproc")], "T1w", ".nii.gz"),
+        row(BrainMask, T1w, &[("desc", "brain")], "mask", ".nii.gz"),
+        row(BiasField, T1w, &[("desc", "biasfield")], "T1w", ".nii.gz"),
+        row(Segmentation, T1w, &[], "dseg", ".nii.gz"),
+        row(LabelTable, T1w, &[], "dseg", ".tsv"),
+        row(Probability(Gm), T1w, &[("label", "GM")], "probseg", ".nii.gz"),
+        row(Probability(Wm), T1w, &[("label", "WM")], "probseg", ".nii.gz"),
+        row(Probability(Csf), T1w, &[("label", "CSF")], "probseg", ".nii.gz"),
+        row(Preproc, Bold, &[("desc", "preproc")], "bold", ".nii.gz"),
+        row(BoldRef, Bold, &[], "boldref", ".nii.gz"),
+        row(BrainMask, Bold, &[("desc", "brain")], "mask", ".nii.gz"),
+        row(BiasField, Bold, &[("desc", "biasfield")], "boldref", ".nii.gz"),
+        row(Confounds, Bold, &[("desc", "confounds")], "timeseries", ".tsv"),
+    ]
+};
+
+/// One file a scan will leave, relative to the output folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// What it is.
+    pub kind: OutputKind,
+    /// Where, relative to the output folder.
+    pub path: PathBuf,
+    /// Its JSON sidecar, where it has one.
+    pub sidecar: Option<PathBuf>,
+}
+
+impl Output {
+    /// The file and its sidecar.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.path).chain(&self.sidecar)
+    }
+}
+
+impl OutputKind {
+    /// Whether it is written only when tissue maps are asked for.
+    #[must_use]
+    pub const fn is_of_tissues(self) -> bool {
+        matches!(self, Self::Segmentation | Self::LabelTable | Self::Probability(_))
+    }
+}
+
+/// The files a scan of this modality and these entities will leave, with or without maps of its tissues.
+///
+/// # Errors
+/// When the entities lack a participant.
+pub fn outputs_of(modality: Modality, entities: &Entities, tissues: bool) -> Result<Vec<Output>, NameError> {
+    let datatype = match modality {
+        Modality::T1w => Datatype::Anat,
+        Modality::Bold => Datatype::Func,
+    };
+    let folder = participant_dir(entities, datatype)?;
+    OUTPUTS
+        .iter()
+        .filter(|row| row.modality == modality && (tissues || !row.kind.is_of_tissues()))
+        .map(|row| {
+            let name = |extension| derivative_name(entities, row.set, row.suffix, extension);
+            let sidecar = if row.kind == OutputKind::LabelTable { None } else { Some(folder.join(name(".json")?)) };
+            Ok(Output { kind: row.kind, path: folder.join(name(row.extension)?), sidecar })
+        })
+        .collect()
+}

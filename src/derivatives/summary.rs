@@ -1,0 +1,150 @@
+//! What a unit of work left to be read by people and programs: one JSON file per participant-session.
+
+use super::{DerivativeError, atomic};
+use crate::run::event::{Status, UnitId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A participant-session after a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnitSummary {
+    /// With `sub-`, as in `participants.tsv`.
+    pub participant_id: String,
+    /// With `ses-`; absent for data without sessions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session_id: Option<String>,
+    /// `success`, `failed` or `skipped`.
+    pub status: String,
+    /// Why it failed: the reasons of its scans, one sentence each.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The run it was part of.
+    pub run_id: String,
+    /// Its trace, to be looked up in the trace files or a backend.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace_id: Option<String>,
+    /// Version and commit of the program.
+    pub version: String,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Highest resident memory of the process so far, in MB (10⁶ bytes); units run at the same time share it.
+    pub peak_memory_mb: f64,
+    /// Its scans.
+    pub scans: Vec<ScanSummary>,
+}
+
+/// A scan after a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScanSummary {
+    /// File name without extension.
+    pub scan_id: String,
+    /// `T1w` or `bold`.
+    pub modality: String,
+    /// `success`, `failed` or `skipped`.
+    pub status: String,
+    /// Present when it failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<Failure>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Wall-clock seconds of each stage that ran; `process` contains its steps.
+    pub stages: BTreeMap<String, f64>,
+    /// 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quality_score: Option<f64>,
+    /// Whether the subject moved more than the documented limit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub motion_detected: Option<bool>,
+    /// Brain volume in ml.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub brain_volume_ml: Option<f64>,
+    /// The measures of image quality.
+    pub quality: BTreeMap<String, f64>,
+    /// Files written, relative to the output folder.
+    pub outputs: Vec<PathBuf>,
+    /// What was odd about the input and what was done about it.
+    pub notes: Vec<String>,
+}
+
+/// Why a scan failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable code, explained in `docs/errors.md`.
+    pub code: String,
+    /// `validation`, `processing`, `io`, …
+    pub class: String,
+    /// The stage it happened in.
+    pub stage: String,
+    /// What is wrong and where.
+    pub message: String,
+    /// What to do next.
+    pub advice: String,
+}
+
+impl UnitSummary {
+    /// The status of the whole from the status of its parts: one failure fails it.
+    #[must_use]
+    pub fn status_of(scans: &[Status]) -> Status {
+        let failed = scans.iter().find(|s| matches!(s, Status::Failed(_)));
+        failed.copied().unwrap_or(if scans.contains(&Status::Skipped) { Status::Skipped } else { Status::Success })
+    }
+
+    /// Writes the summary to its place below `output`.
+    ///
+    /// # Errors
+    /// [`DerivativeError::Write`].
+    pub fn write(&self, output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
+        atomic::write_json(output.join(unit_file(unit, session, "summary")), self).map(|_| ())
+    }
+}
+
+/// `sub-X/sub-X[_ses-Y]_KIND.json`: directly in the participant's folder, so that archiving a session's folder leaves it.
+/// `session` is the label the caller used, which for data without sessions may be Nipoppy's `unnamed`.
+#[must_use]
+pub fn unit_file(unit: &UnitId, session: Option<&str>, kind: &str) -> PathBuf {
+    let participant = format!("sub-{}", unit.participant);
+    let session = session.map(|s| format!("_ses-{s}")).unwrap_or_default();
+    PathBuf::from(&participant).join(format!("{participant}{session}_{kind}.json"))
+}
+
+/// Every summary below an output folder, in the order of their paths. Files that are not summaries are left out.
+///
+/// # Errors
+/// [`DerivativeError::Access`] when the folder cannot be listed.
+pub fn read_all(output: &Path) -> Result<Vec<UnitSummary>, DerivativeError> {
+    let access = |path: &Path, source| DerivativeError::Access { path: path.to_owned(), source };
+    let mut paths = Vec::new();
+    for participant in std::fs::read_dir(output).map_err(|e| access(output, e))?.flatten() {
+        if participant.file_name().to_string_lossy().starts_with("sub-") && participant.path().is_dir() {
+            let folder = participant.path();
+            let files = std::fs::read_dir(&folder).map_err(|e| access(&folder, e))?;
+            paths.extend(files.flatten().map(|f| f.path()).filter(|p| p.to_string_lossy().ends_with("_summary.json")));
+        }
+    }
+    paths.sort();
+    Ok(paths.iter().filter_map(|p| serde_json::from_slice(&std::fs::read(p).ok()?).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn one_failure_fails_the_unit() {
+        let failed = Status::Failed(ErrorCode::NoBrain);
+        assert_eq!(UnitSummary::status_of(&[Status::Success, failed, Status::Skipped]), failed);
+        assert_eq!(UnitSummary::status_of(&[Status::Success, Status::Skipped]), Status::Skipped);
+        assert_eq!(UnitSummary::status_of(&[Status::Success]), Status::Success);
+    }
+
+    #[test]
+    fn markers_stay_outside_the_session_folder() {
+        let unit = UnitId { participant: "01".into(), session: Some("A".into()) };
+        assert_eq!(unit_file(&unit, Some("A"), "success"), PathBuf::from("sub-01/sub-01_ses-A_success.json"));
+        assert_eq!(unit_file(&unit, None, "success"), PathBuf::from("sub-01/sub-01_success.json"));
+    }
+}

@@ -1,0 +1,183 @@
+//! The plan for scans outside BIDS: one file, or every scan in a folder. Names that follow BIDS are understood; others
+//! become participant labels.
+
+use super::memory::estimate;
+use super::units::{Plan, ScanPlan, Source, Unit};
+use super::{PlanError, PlanOptions, mark_done};
+use crate::bids::{Entities, EntityError, Modality, NameError};
+use crate::derivatives::outputs::outputs_of;
+use crate::nifti;
+use crate::run::event::UnitId;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// Plans one file. Its sidecar is the `.json` of the same name beside it, if there is one.
+///
+/// # Errors
+/// [`PlanError`] when no outputs can be named for it.
+pub fn plan_file(file: &Path, output: &Path, options: PlanOptions) -> Result<Plan, PlanError> {
+    let root = file.parent().unwrap_or_else(|| Path::new(""));
+    plan_files(root, vec![file.to_owned()], output, &Modality::ALL, options)
+}
+
+/// Plans every `.nii` and `.nii.gz` file below a folder, without following links to folders.
+///
+/// # Errors
+/// [`PlanError`] when two of them would be written to the same place.
+pub fn plan_folder(
+    folder: &Path,
+    output: &Path,
+    modalities: &[Modality],
+    options: PlanOptions,
+) -> Result<Plan, PlanError> {
+    let mut files: Vec<PathBuf> = WalkDir::new(folder)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|e| e.depth() == 0 || !hidden(e.file_name()) && e.path() != output)
+        .filter_map(Result::ok)
+        .filter(|e| !e.file_type().is_dir() && stem(e.path()).is_some())
+        .map(walkdir::DirEntry::into_path)
+        .collect();
+    files.sort();
+    plan_files(folder, files, output, modalities, options)
+}
+
+fn hidden(name: &std::ffi::OsStr) -> bool {
+    name.to_string_lossy().starts_with('.')
+}
+
+/// The file name without `.nii` or `.nii.gz`.
+fn stem(file: &Path) -> Option<&str> {
+    let name = file.file_name()?.to_str()?;
+    name.strip_suffix(".nii.gz").or_else(|| name.strip_suffix(".nii"))
+}
+
+fn plan_files(
+    root: &Path,
+    files: Vec<PathBuf>,
+    output: &Path,
+    modalities: &[Modality],
+    options: PlanOptions,
+) -> Result<Plan, PlanError> {
+    let mut units: BTreeMap<UnitId, Vec<ScanPlan>> = BTreeMap::new();
+    let mut places: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    for file in files {
+        let (unit, scan) = scan_plan(root, &file, options)?;
+        if !modalities.contains(&scan.modality) {
+            continue;
+        }
+        for place in &scan.outputs {
+            if let Some(other) = places.insert(place.path.clone(), file.clone()) {
+                return Err(PlanError::SameOutputs(other, file));
+            }
+        }
+        units.entry(unit).or_default().push(scan);
+    }
+    let name = root.file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
+    let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a modality asked for".to_owned());
+    let warnings = nothing.into_iter().collect();
+    let unit = |(id, scans): (UnitId, _)| Unit { marker_session: id.session.clone(), id, scans, done: false };
+    let mut plan = Plan {
+        root: root.to_owned(),
+        output: output.to_owned(),
+        name,
+        units: units.into_iter().map(unit).collect(),
+        index: Vec::new(),
+        skipped: Vec::new(),
+        warnings,
+    };
+    mark_done(&mut plan, options);
+    Ok(plan)
+}
+
+fn scan_plan(root: &Path, file: &Path, options: PlanOptions) -> Result<(UnitId, ScanPlan), PlanError> {
+    let id = stem(file).map_or_else(|| file.display().to_string(), str::to_owned);
+    let header = nifti::read_header(file).ok();
+    let four_d = header.as_ref().is_some_and(|h| h.volumes() > 1);
+    let (entities, modality) = match bids_name(&id) {
+        Some(understood) => understood,
+        None => {
+            let modality = guess_modality(&id, four_d);
+            (label_entities(&id, modality).map_err(NameError::from)?, modality)
+        }
+    };
+    let unit = UnitId {
+        participant: entities.get("sub").unwrap_or("unknown").to_owned(),
+        session: entities.get("ses").map(str::to_owned),
+    };
+    let bytes = std::fs::metadata(file).map_or(0, |m| m.len());
+    let source = if let Some(seed) = options.synthetic {
+        Source::Synthetic { participant: unit.participant.clone(), session: unit.session.clone(), seed }
+    } else {
+        Source::File(file.to_owned())
+    };
+    let scan = ScanPlan {
+        outputs: outputs_of(modality, &entities, options.tissues)?,
+        memory: estimate(modality, header.as_ref(), bytes),
+        metadata: sidecar(file, &id),
+        relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
+        id,
+        modality,
+        source,
+        entities,
+        problem: None,
+        bytes,
+    };
+    Ok((unit, scan))
+}
+
+/// What a BIDS name says: `sub-01_ses-A_T1w`.
+fn bids_name(id: &str) -> Option<(Entities, Modality)> {
+    let (entities, suffix) = id.rsplit_once('_')?;
+    let modality = Modality::ALL.into_iter().find(|m| m.as_str() == suffix)?;
+    let entities = Entities::parse(entities).ok()?;
+    entities.get("sub")?;
+    Some((entities, modality))
+}
+
+/// By the name's last word, else by the number of volumes.
+fn guess_modality(id: &str, four_d: bool) -> Modality {
+    let lower = id.to_ascii_lowercase();
+    match (lower.contains("bold"), lower.contains("t1"), four_d) {
+        (true, false, _) => Modality::Bold,
+        (false, true, _) => Modality::T1w,
+        (.., true) => Modality::Bold,
+        (.., false) => Modality::T1w,
+    }
+}
+
+/// A participant label made of the letters and digits of a name that does not follow BIDS.
+fn label_entities(id: &str, modality: Modality) -> Result<Entities, EntityError> {
+    let label: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
+    let label = if label.is_empty() { "unknown".to_owned() } else { label };
+    let mut pairs = vec![("sub", label.as_str())];
+    if modality == Modality::Bold {
+        pairs.push(("task", "unknown"));
+    }
+    Entities::from_pairs(pairs)
+}
+
+fn sidecar(file: &Path, id: &str) -> serde_json::Map<String, serde_json::Value> {
+    let text = std::fs::read(file.with_file_name(format!("{id}.json"))).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modality_is_guessed_from_the_name_then_from_the_volumes() {
+        assert_eq!(guess_modality("studyforrest_T1w_1mm", false), Modality::T1w);
+        assert_eq!(guess_modality("studyforrest_bold_short", true), Modality::Bold);
+        assert_eq!(guess_modality("scan7", true), Modality::Bold);
+        assert_eq!(guess_modality("scan7", false), Modality::T1w);
+    }
+
+    #[test]
+    fn a_name_outside_bids_becomes_a_label() {
+        let entities = label_entities("my scan_7", Modality::Bold).unwrap();
+        assert_eq!((entities.get("sub"), entities.get("task")), (Some("myscan7"), Some("unknown")));
+    }
+}

@@ -1,0 +1,56 @@
+//! Stopping on request: the first SIGINT or SIGTERM lets each worker drop its scan at the next stage, the second ends the
+//! process at once.
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Exit status of a process that was told twice to stop: run again to go on.
+const STATUS_AFTER_SECOND_SIGNAL: i32 = 75;
+/// How often a sleeping worker looks whether it should stop.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Whether the run was asked to stop. Clones share the answer.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Listens to SIGINT and SIGTERM from now on.
+    ///
+    /// # Errors
+    /// When the system does not let signals be caught; the run can go on without.
+    pub fn on_signals() -> std::io::Result<Self> {
+        let cancel = Self::default();
+        for signal in [SIGINT, SIGTERM] {
+            // Order matters: the shutdown is armed only once the flag is set, that is from the second signal on.
+            flag::register_conditional_shutdown(signal, STATUS_AFTER_SECOND_SIGNAL, Arc::clone(&cancel.0))?;
+            flag::register(signal, Arc::clone(&cancel.0))?;
+        }
+        Ok(cancel)
+    }
+
+    /// Whether to stop.
+    #[must_use]
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Asks to stop.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Sleeps, but not past a request to stop.
+    pub fn sleep(&self, duration: Duration) {
+        let end = Instant::now() + duration;
+        while !self.requested() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(POLL));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The pool: units of work side by side, as many as there are threads and as memory admits.
+//!
+//! Each worker has a rayon pool of its own for the kernels of the unit it is on, so that a worker waiting for a kernel
+//! never picks up another subject's work: stage times stay true, and memory is bounded by what was admitted. With fewer
+//! units than threads the workers' pools are larger.
+
+use super::cancel::Cancel;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How a run is spread over the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Threads in all.
+    pub threads: usize,
+    /// Bytes the units running at the same time may be estimated to need together.
+    pub memory: u64,
+}
+
+/// A pool that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start {threads} threads: {source}; ask for fewer with --nprocs")]
+pub struct PoolError {
+    threads: usize,
+    source: rayon::ThreadPoolBuildError,
+}
+
+/// Does every item once: `estimate` says what it needs, `work` does it, on a worker's thread and inside its pool of
+/// kernel threads. Items are taken in order, but one that does not fit into memory now lets smaller ones pass. An item
+/// that is larger than the whole budget runs alone. Stops taking items when cancelled; returns how many were done.
+///
+/// # Errors
+/// [`PoolError`] when the system refuses the threads.
+pub fn for_each<T: Sync>(
+    items: &[T],
+    settings: PoolSettings,
+    cancel: &Cancel,
+    estimate: impl Fn(&T) -> u64 + Sync,
+    work: impl Fn(&T) + Sync,
+) -> Result<usize, PoolError> {
+    if items.is_empty() {
+        return Ok(0);
+    }
+    let threads = settings.threads.max(1);
+    let workers = threads.min(items.len());
+    let build = |n: usize, name: &'static str| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(n)
+            .thread_name(move |i| format!("{name}-{i}"))
+            .build()
+            .map_err(|source| PoolError { threads: n, source })
+    };
+    let outer = build(workers, "unit")?;
+    let kernels = (0..workers)
+        .map(|w| build(threads / workers + usize::from(w < threads % workers), "kernel"))
+        .collect::<Result<Vec<_>, _>>()?;
+    let queue = Queue::new(items.iter().map(&estimate).collect(), settings.memory);
+    outer.broadcast(|worker| {
+        while let Some(next) = queue.take(cancel) {
+            if let (Some(item), Some(pool)) = (items.get(next.index), kernels.get(worker.index())) {
+                pool.install(|| work(item));
+            }
+        }
+    });
+    Ok(queue.lock().taken)
+}
+
+/// The items not yet taken and the memory not yet given away.
+struct Queue {
+    state: Mutex<State>,
+    freed: Condvar,
+    needs: Vec<u64>,
+}
+
+struct State {
+    waiting: Vec<usize>,
+    free: u64,
+    running: usize,
+    taken: usize,
+}
+
+impl Queue {
+    fn new(needs: Vec<u64>, memory: u64) -> Self {
+        let state = State { waiting: (0..needs.len()).collect(), free: memory, running: 0, taken: 0 };
+        Self { state: Mutex::new(state), freed: Condvar::new(), needs }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next item that fits, waiting for memory if need be; `None` when there is none left or the run is cancelled.
+    fn take(&self, cancel: &Cancel) -> Option<Ticket<'_>> {
+        let mut state = self.lock();
+        loop {
+            if state.waiting.is_empty() || cancel.requested() {
+                return None;
+            }
+            let need = |index: usize| self.needs.get(index).copied().unwrap_or(0);
+            let fits = state.waiting.iter().position(|&i| need(i) <= state.free);
+            let place = fits.or((state.running == 0).then_some(0));
+            if let Some(place) = place {
+                let index = state.waiting.remove(place);
+                let held = need(index).min(state.free);
+                state.free -= held;
+                state.running += 1;
+                state.taken += 1;
+                return Some(Ticket { queue: self, index, held });
+            }
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// An item being worked on; dropping it gives its memory back, also when the work panicked.
+struct Ticket<'q> {
+    queue: &'q Queue,
+    index: usize,
+    held: u64,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.free += self.held;
+        state.running -= 1;
+        self.queue.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+
+    fn settings(threads: usize, memory: u64) -> PoolSettings {
+        PoolSettings { threads, memory }
+    }
+
+    #[test]
+    fn everything_is_done_once_within_memory() {
+        let items: Vec<u64> = (0..40).map(|i| 1 + i % 5).collect();
+        let (now, most, sum) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let done = for_each(
+            &items,
+            settings(4, 6),
+            &Cancel::default(),
+            |&n| n,
+            |&n| {
+                most.fetch_max(now.fetch_add(n, SeqCst) + n, SeqCst);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                now.fetch_sub(n, SeqCst);
+                sum.fetch_add(n, SeqCst);
+            },
+        );
+        assert_eq!(done.unwrap(), 40);
+        assert_eq!(sum.load(SeqCst), items.iter().sum::<u64>());
+        assert!(most.load(SeqCst) <= 6, "{most:?}");
+    }
+
+    #[test]
+    fn an_item_larger_than_memory_runs_alone() {
+        let running = AtomicUsize::new(0);
+        for_each(
+            &[10_u64, 10, 10],
+            settings(3, 5),
+            &Cancel::default(),
+            |&n| n,
+            |_| {
+                assert_eq!(running.fetch_add(1, SeqCst), 0);
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                running.fetch_sub(1, SeqCst);
+            },
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn few_items_share_all_threads() {
+        let seen = AtomicUsize::new(0);
+        for_each(
+            &[()],
+            settings(3, 1),
+            &Cancel::default(),
+            |()| 0,
+            |()| {
+                seen.store(rayon::current_num_threads(), SeqCst);
+            },
+        )
+        .unwrap();
+        assert_eq!(seen.load(SeqCst), 3);
+    }
+
+    #[test]
+    fn cancelling_takes_no_further_item() {
+        let cancel = Cancel::default();
+        let done = for_each(&[0; 10], settings(1, 1), &cancel, |_| 0, |_| cancel.request());
+        assert_eq!(done.unwrap(), 1);
+    }
+}

@@ -1,0 +1,36 @@
+//! What the operating system says about this process and machine.
+
+/// The highest resident memory of this process so far, in bytes; 0 where the system does not tell (`/proc` is missing).
+#[must_use]
+pub fn peak_memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    kilobytes(&status, "VmHWM:").unwrap_or(0)
+}
+
+/// Memory this process may use, in bytes: what the machine has available, or less where a control group says so.
+#[must_use]
+pub fn available_memory_bytes() -> Option<u64> {
+    let machine = kilobytes(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
+    let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|p| std::fs::read_to_string(p).ok()?.trim().parse::<u64>().ok());
+    Some(limit.map_or(machine, |l| l.min(machine)))
+}
+
+fn kilobytes(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|l| l.strip_prefix(key))?;
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|k| k * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_proc() {
+        assert_eq!(kilobytes("A: 1 kB\nVmHWM:\t  20 kB\n", "VmHWM:"), Some(20480));
+        assert_eq!(kilobytes("A: 1 kB\n", "VmHWM:"), None);
+        assert!(peak_memory_bytes() > 1 << 20);
+        assert!(available_memory_bytes().unwrap() > 1 << 20);
+    }
+}

@@ -1,0 +1,128 @@
+//! One scan from its plan to its summary.
+
+use super::RunContext;
+use super::event::{RunEvent, StageName, Status, UnitId};
+use super::runner::{Failed, StagesRun, run_stages};
+use crate::derivatives::save::remove_old;
+use crate::derivatives::summary::{Failure, ScanSummary};
+use crate::error::{Coded, ErrorCode};
+use crate::plan::{ScanPlan, Source};
+use crate::stages::{STAGES, StageError, Work};
+use crate::telemetry::{names, spans};
+use std::time::Instant;
+use tracing::{Span, error, info};
+
+/// What is known of a scan when it is over.
+pub(super) struct Finished {
+    pub status: Status,
+    pub summary: ScanSummary,
+}
+
+impl RunContext<'_> {
+    /// Takes one scan through all stages below `parent`. Never fails: the outcome is in what it returns.
+    pub(super) fn run_scan(&self, unit: &UnitId, scan: &ScanPlan, parent: spans::Parent<'_>) -> (Finished, Span) {
+        let span = spans::scan_span(&described(scan, unit), parent);
+        let entered = span.enter();
+        self.publish(&RunEvent::ScanStarted {
+            unit: unit.clone(),
+            scan_id: scan.id.clone(),
+            modality: scan.modality,
+            format: scan.format(),
+            size_mb: scan.size_mb(),
+        });
+        info!("scan started");
+        let start = Instant::now();
+        let mut work = Work::new(scan, self.output);
+        let run = match remove_old(self.output, scan.modality, &scan.entities) {
+            Ok(()) => run_stages(STAGES, &mut work, &span, self),
+            Err(e) => StagesRun {
+                seconds: std::collections::BTreeMap::new(),
+                outcome: Err(Failed { stage: StageName::Load, error: StageError::Derivative(e) }),
+            },
+        };
+        let finished = finish(scan, work, run, start.elapsed().as_secs_f64());
+        self.tell(unit, scan, &finished, &span);
+        drop(entered);
+        (finished, span)
+    }
+
+    /// Span attributes, the one log line and the event of the end of a scan.
+    fn tell(&self, unit: &UnitId, scan: &ScanPlan, done: &Finished, span: &Span) {
+        let summary = &done.summary;
+        spans::record(span, names::PIPELINE_STATUS, done.status.as_str());
+        spans::record(span, names::PIPELINE_DURATION, summary.seconds);
+        let mut last_stage = StageName::Save;
+        if let (Status::Failed(code), Some(failure)) = (done.status, &summary.error) {
+            last_stage = StageName::ALL.into_iter().find(|s| s.as_str() == failure.stage).unwrap_or(StageName::Load);
+            spans::fail(span, code, &failure.message);
+            error!(
+                stage = failure.stage,
+                error_code = failure.code,
+                error_type = failure.class,
+                duration_seconds = summary.seconds,
+                "{}",
+                failure.message
+            );
+        } else {
+            info!(duration_seconds = summary.seconds, quality_score = summary.quality_score, "scan finished");
+        }
+        let bytes: u64 =
+            summary.outputs.iter().filter_map(|f| std::fs::metadata(self.output.join(f)).ok()).map(|m| m.len()).sum();
+        #[expect(clippy::cast_precision_loss, reason = "file sizes are far below 2^52")]
+        let output_mb = (bytes > 0).then_some(bytes as f64 / 1e6);
+        self.publish(&RunEvent::ScanFinished {
+            unit: unit.clone(),
+            scan_id: scan.id.clone(),
+            modality: scan.modality,
+            status: done.status,
+            last_stage,
+            seconds: summary.seconds,
+            output_mb,
+            quality_score: summary.quality_score,
+            message: summary.error.as_ref().map(|e| e.message.clone()),
+        });
+    }
+}
+
+fn finish(scan: &ScanPlan, work: Work<'_>, run: StagesRun, seconds: f64) -> Finished {
+    let products = work.products.as_ref();
+    let quality = products.and_then(|p| p.quality.as_ref());
+    let (status, error) = match &run.outcome {
+        Ok(()) => (Status::Success, None),
+        Err(failed) => (Status::Failed(failed.error.code()), Some(failure(failed))),
+    };
+    let summary = ScanSummary {
+        scan_id: scan.id.clone(),
+        modality: scan.modality.as_str().into(),
+        status: status.as_str().into(),
+        error,
+        seconds,
+        stages: run.seconds.iter().map(|(s, v)| (s.as_str().to_owned(), *v)).collect(),
+        quality_score: quality.and_then(|q| q.score),
+        motion_detected: quality.map(|q| q.motion_detected),
+        brain_volume_ml: products.and_then(|p| p.brain.as_ref()).map(|b| b.volume_ml),
+        quality: quality.map(|q| q.measures.iter().map(|m| (m.name.to_owned(), m.value)).collect()).unwrap_or_default(),
+        outputs: work.saved.map(|s| s.files).unwrap_or_default(),
+        notes: work.notes,
+    };
+    Finished { status, summary }
+}
+
+fn failure(failed: &Failed) -> Failure {
+    let code: ErrorCode = failed.error.code();
+    Failure {
+        code: code.as_str().into(),
+        class: code.class().as_str().into(),
+        stage: failed.stage.as_str().into(),
+        message: failed.error.to_string(),
+        advice: code.advice().into(),
+    }
+}
+
+fn described<'a>(scan: &'a ScanPlan, unit: &'a UnitId) -> spans::Scan<'a> {
+    let path = match &scan.source {
+        Source::File(path) => path.as_path(),
+        Source::Synthetic { .. } => scan.relative.as_path(),
+    };
+    spans::Scan { unit, id: &scan.id, modality: scan.modality, format: scan.format(), path, bytes: scan.bytes }
+}

@@ -1,0 +1,81 @@
+//! Why a stage refused a scan.
+
+use crate::derivatives::DerivativeError;
+use crate::error::{Coded, ErrorCode};
+use crate::imaging::bias::BiasError;
+use crate::imaging::brain::BrainError;
+use crate::imaging::motion::MotionError;
+use crate::imaging::normalize::NormalizeError;
+use crate::imaging::tissue::TissueError;
+use crate::nifti::NiftiError;
+use thiserror::Error;
+
+/// A failure that ends one scan.
+#[derive(Debug, Error)]
+pub enum StageError {
+    /// The file cannot be read as an image.
+    #[error(transparent)]
+    Nifti(#[from] NiftiError),
+    /// The image is readable but not what it should be.
+    #[error("{message}")]
+    Invalid {
+        /// The code of the rule it breaks.
+        code: ErrorCode,
+        /// What is wrong, where.
+        message: String,
+    },
+    /// No brain was found.
+    #[error(transparent)]
+    Brain(#[from] BrainError),
+    /// No bias field was found.
+    #[error(transparent)]
+    Bias(#[from] BiasError),
+    /// The volumes could not be aligned.
+    #[error(transparent)]
+    Motion(#[from] MotionError),
+    /// No tissue classes were found.
+    #[error(transparent)]
+    Tissue(#[from] TissueError),
+    /// No reference intensity was found.
+    #[error(transparent)]
+    Normalize(#[from] NormalizeError),
+    /// An output could not be written.
+    #[error(transparent)]
+    Derivative(#[from] DerivativeError),
+    /// A failure asked for.
+    #[error("this scan was chosen to fail by --fail-rate")]
+    Injected,
+    /// The run was asked to stop.
+    #[error("the run was asked to stop before this scan was done; run the same command again to go on")]
+    Interrupted,
+    /// A defect stopped the scan.
+    #[error("a defect stopped this scan: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+    /// A stage needs what no stage before it made.
+    #[error("a stage ran before {needs} was there; this is a defect, please report it")]
+    OutOfOrder {
+        /// What it needs.
+        needs: &'static str,
+    },
+}
+
+impl Coded for StageError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Nifti(e) => e.code(),
+            Self::Invalid { code, .. } => *code,
+            Self::Brain(e) => e.code(),
+            Self::Bias(e) => e.code(),
+            Self::Motion(e) => e.code(),
+            Self::Tissue(e) => e.code(),
+            Self::Normalize(e) => e.code(),
+            Self::Derivative(e) => e.code(),
+            Self::Injected => ErrorCode::InjectedFailure,
+            Self::Interrupted => ErrorCode::Interrupted,
+            Self::Panicked { .. } | Self::OutOfOrder { .. } => ErrorCode::Panicked,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Validate: is this the kind of image its name says, with signal in it and a time axis that makes sense?
+
+use super::{Facts, Stage, StageError, Work};
+use crate::bids::Modality;
+use crate::error::ErrorCode;
+use crate::run::event::StageName;
+use crate::telemetry::names;
+use ndarray::{ArrayView2, ArrayView3, ArrayView4};
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+
+/// Fewest volumes of a series that motion and noise can be estimated from; fMRIPrep has the same limit.
+const MIN_VOLUMES: usize = 6;
+/// Fewest voxels along an axis: less is a localiser or a single slice, which no method here can work on.
+const MIN_VOXELS: usize = 8;
+/// Header and sidecar may differ by what a 32-bit header cannot hold.
+const TR_TOLERANCE_S: f64 = 0.001;
+/// No MRI sequence repeats slower than this; larger values are milliseconds.
+const MAX_TR_S: f64 = 100.0;
+
+/// The stage.
+pub struct Validate;
+
+impl Stage for Validate {
+    fn name(&self) -> StageName {
+        StageName::Validate
+    }
+
+    fn run(&self, work: &mut Work<'_>, facts: &mut Facts) -> Result<(), StageError> {
+        let (modality, id) = (work.modality(), work.scan.id.clone());
+        let found = check(work, modality, &id);
+        match &found {
+            Ok(()) => facts.events.push((names::VALIDATION_PASSED, vec![])),
+            Err(e) => {
+                facts.events.push((names::ERROR_DETECTED, vec![(names::EXCEPTION_MESSAGE, e.to_string().into())]))
+            }
+        }
+        found
+    }
+}
+
+fn check(work: &mut Work<'_>, modality: Modality, id: &str) -> Result<(), StageError> {
+    let products = work.products()?;
+    let shape = products.image.dim();
+    check_dimensions(shape, modality, id)?;
+    let negative = check_signal(products.image.view(), id)?;
+    if modality == Modality::Bold {
+        let header_tr = products.header.tr_seconds();
+        let (tr, note) = repetition_time(header_tr, &work.scan.metadata, id)?;
+        let products = work.products()?;
+        products.header = products.header.clone().with_tr_seconds(tr);
+        work.notes.extend(note);
+    }
+    if negative > 0 {
+        work.notes
+            .push(format!("{negative} voxels are negative, which a magnitude image should not have; kept as they are"));
+    }
+    Ok(())
+}
+
+fn check_dimensions(
+    (nt, nz, ny, nx): (usize, usize, usize, usize),
+    modality: Modality,
+    id: &str,
+) -> Result<(), StageError> {
+    let refuse = |message| Err(StageError::Invalid { code: ErrorCode::WrongDimensions, message });
+    if [nz, ny, nx].iter().any(|&n| n < MIN_VOXELS) {
+        return refuse(format!("{id} has {nx}x{ny}x{nz} voxels; at least {MIN_VOXELS} along each axis are needed"));
+    }
+    match modality {
+        Modality::T1w if nt != 1 => refuse(format!("{id} is named T1w but has {nt} volumes; a T1w image has one")),
+        Modality::Bold if nt == 1 => {
+            refuse(format!("{id} is named bold but has a single volume; a bold run is a 4-D series"))
+        }
+        Modality::Bold if nt < MIN_VOLUMES => {
+            refuse(format!("{id} has {nt} volumes; at least {MIN_VOLUMES} are needed to estimate motion and noise"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses an empty or constant image; returns how many voxels are negative.
+fn check_signal(image: ArrayView4<'_, f32>, id: &str) -> Result<usize, StageError> {
+    let slices: Vec<_> = image.outer_iter().flat_map(ArrayView3::into_outer_iter).collect();
+    let nothing = (f32::INFINITY, f32::NEG_INFINITY, 0_usize);
+    let of_slice = |slice: ArrayView2<'_, f32>| {
+        slice.iter().fold(nothing, |(low, high, n), &v| (low.min(v), high.max(v), n + usize::from(v < 0.0)))
+    };
+    let both = |a: (f32, f32, usize), b: (f32, f32, usize)| (a.0.min(b.0), a.1.max(b.1), a.2 + b.2);
+    let (low, high, negative) = slices.into_par_iter().map(of_slice).reduce(|| nothing, both);
+    if low < high {
+        return Ok(negative);
+    }
+    let message = format!("every voxel of {id} is {low}; there is nothing to process");
+    Err(StageError::Invalid { code: ErrorCode::NoSignal, message })
+}
+
+/// The repetition time in seconds: the sidecar's, as BIDS has it, else the header's. The note says what was odd.
+fn repetition_time(
+    header: Option<f64>,
+    metadata: &Map<String, Value>,
+    id: &str,
+) -> Result<(f64, Option<String>), StageError> {
+    let usable = |tr: f64| tr.is_finite() && tr > 0.0;
+    let sidecar = metadata.get("RepetitionTime").and_then(Value::as_f64).filter(|&t| usable(t));
+    let header = header.filter(|&t| usable(t));
+    match (sidecar, header) {
+        (Some(s), _) if s > MAX_TR_S => {
+            let tr = s / 1000.0;
+            Ok((tr, Some(format!("RepetitionTime {s} of the sidecar is taken for milliseconds: {tr} s"))))
+        }
+        (Some(s), Some(h)) if (s - h).abs() > TR_TOLERANCE_S => {
+            let note = format!("RepetitionTime is {s} s in the sidecar but {h} s in the header; the sidecar's is used");
+            Ok((s, Some(note)))
+        }
+        (Some(s), _) => Ok((s, None)),
+        (None, Some(h)) => Ok((h, Some(format!("the sidecar has no RepetitionTime; the header's {h} s is used")))),
+        (None, None) => {
+            let message = format!("{id} has no repetition time, neither in a sidecar nor in its header");
+            Err(StageError::Invalid { code: ErrorCode::BadTiming, message })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Coded;
+    use ndarray::Array4;
+    use serde_json::json;
+
+    fn tr(header: Option<f64>, sidecar: Value) -> Result<(f64, Option<String>), StageError> {
+        repetition_time(header, sidecar.as_object().unwrap(), "x")
+    }
+
+    #[test]
+    fn the_sidecar_has_the_repetition_time() {
+        assert_eq!(tr(Some(2.0), json!({"RepetitionTime": 2.0})).unwrap(), (2.0, None));
+        assert_eq!(tr(Some(2.000_05), json!({"RepetitionTime": 2.0})).unwrap(), (2.0, None));
+        let (value, note) = tr(Some(2.0), json!({"RepetitionTime": 1.8})).unwrap();
+        assert!((value - 1.8).abs() < 1e-12 && note.unwrap().contains("sidecar's is used"));
+        assert!((tr(None, json!({"RepetitionTime": 2000})).unwrap().0 - 2.0).abs() < 1e-12);
+        assert!((tr(Some(1.5), json!({"RepetitionTime": 0})).unwrap().0 - 1.5).abs() < 1e-12);
+        assert_eq!(tr(Some(f64::NAN), json!({})).unwrap_err().code(), ErrorCode::BadTiming);
+    }
+
+    #[test]
+    fn dimensions_must_fit_the_name() {
+        let code = |dim, m| check_dimensions(dim, m, "x").err().map(|e| e.code());
+        assert_eq!(code((1, 20, 20, 20), Modality::T1w), None);
+        assert_eq!(code((2, 20, 20, 20), Modality::T1w), Some(ErrorCode::WrongDimensions));
+        assert_eq!(code((1, 1, 20, 20), Modality::T1w), Some(ErrorCode::WrongDimensions));
+        assert_eq!(code((1, 20, 20, 20), Modality::Bold), Some(ErrorCode::WrongDimensions));
+        assert_eq!(code((5, 20, 20, 20), Modality::Bold), Some(ErrorCode::WrongDimensions));
+        assert_eq!(code((6, 20, 20, 20), Modality::Bold), None);
+    }
+
+    #[test]
+    fn an_image_without_signal_is_refused() {
+        let constant = Array4::from_elem((1, 2, 2, 2), 7.0);
+        assert_eq!(check_signal(constant.view(), "x").unwrap_err().code(), ErrorCode::NoSignal);
+        let mut image = constant;
+        image[[0, 0, 0, 0]] = -1.0;
+        assert_eq!(check_signal(image.view(), "x").unwrap(), 1);
+    }
+}
