@@ -1,0 +1,95 @@
+//! Reads what a run wrote as OTLP JSON lines, with nothing of the program's own code.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// A finished span.
+#[derive(Debug)]
+pub struct Span {
+    pub trace: String,
+    pub id: String,
+    pub parent: String,
+    pub name: String,
+    pub failed: bool,
+    pub events: Vec<String>,
+    pub links: Vec<String>,
+    attributes: Value,
+}
+
+impl Span {
+    /// An attribute as text.
+    pub fn attribute(&self, key: &str) -> Option<String> {
+        attribute(&self.attributes, key)
+    }
+}
+
+/// The value of an attribute in OTLP's list of keys and values.
+pub fn attribute(list: &Value, key: &str) -> Option<String> {
+    let value = &list.as_array()?.iter().find(|a| a["key"] == key)?["value"];
+    let (_, value) = value.as_object()?.iter().next()?;
+    Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+/// The lines of every file of a signal below `logs`.
+fn lines(logs: &Path, signal: &str) -> Vec<Value> {
+    let mut files: Vec<_> = fs::read_dir(logs).unwrap().map(|f| f.unwrap().path()).collect();
+    files.retain(|p| p.file_name().unwrap().to_str().unwrap().starts_with(&format!("{signal}-")));
+    assert_eq!(files.len(), 1, "one {signal} file per process: {files:?}");
+    json_lines(&files[0])
+}
+
+/// A file of one JSON value per line.
+pub fn json_lines(path: &Path) -> Vec<Value> {
+    fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+fn each<'v>(lines: &'v [Value], path: [&'static str; 3]) -> impl Iterator<Item = &'v Value> {
+    let list = |v: &'v Value, key: &str| v[key].as_array().unwrap().iter();
+    let [resource, scope, item] = path;
+    lines.iter().flat_map(move |l| list(l, resource)).flat_map(move |r| list(r, scope)).flat_map(move |s| list(s, item))
+}
+
+/// Every span of a run.
+pub fn spans(logs: &Path) -> Vec<Span> {
+    let text = |v: &Value| v.as_str().unwrap().to_owned();
+    let names = |v: &Value, key: &str| v.as_array().unwrap().iter().map(|e| text(&e[key])).collect();
+    let lines = lines(logs, "traces");
+    each(&lines, ["resourceSpans", "scopeSpans", "spans"])
+        .map(|s| Span {
+            trace: text(&s["traceId"]),
+            id: text(&s["spanId"]),
+            parent: text(&s["parentSpanId"]),
+            name: text(&s["name"]),
+            failed: s["status"]["code"] == 2,
+            events: names(&s["events"], "name"),
+            links: names(&s["links"], "spanId"),
+            attributes: s["attributes"].clone(),
+        })
+        .collect()
+}
+
+/// Every log record of a run: severity, trace id, scan id.
+pub fn logs(logs: &Path) -> Vec<(String, String, Option<String>)> {
+    let lines = lines(logs, "logs");
+    each(&lines, ["resourceLogs", "scopeLogs", "logRecords"])
+        .map(|r| {
+            let text = |key: &str| r[key].as_str().unwrap_or_default().to_owned();
+            (text("severityText"), text("traceId"), attribute(&r["attributes"], "scan_id"))
+        })
+        .collect()
+}
+
+/// The sum over a run of a counter's increments, over the points whose attributes `keep` accepts.
+pub fn total(logs: &Path, counter: &str, keep: impl Fn(&Value) -> bool) -> f64 {
+    let lines = lines(logs, "metrics");
+    let number =
+        |p: &Value| p["asInt"].as_str().map_or_else(|| p["asDouble"].as_f64().unwrap_or(0.0), |t| t.parse().unwrap());
+    each(&lines, ["resourceMetrics", "scopeMetrics", "metrics"])
+        .filter(|m| m["name"] == counter)
+        .flat_map(|m| m["sum"]["dataPoints"].as_array().unwrap())
+        .filter(|p| keep(&p["attributes"]))
+        .map(number)
+        .sum()
+}
