@@ -1,6 +1,8 @@
 //! What the stages have made of a scan so far, and what the files are written from.
 
 use super::DerivativeError;
+use crate::imaging::bias::BiasField;
+use crate::imaging::brain::Brain;
 use crate::imaging::motion::MotionEstimate;
 use crate::imaging::normalize::Reference;
 use crate::imaging::tissue::Tissues;
@@ -40,28 +42,6 @@ pub struct Quality {
     pub motion_detected: bool,
 }
 
-/// How the brain was found.
-#[derive(Clone, Debug)]
-pub struct Brain {
-    /// `(nz, ny, nx)`, 0 or 1.
-    pub mask: Array3<u8>,
-    /// Volume of the mask in ml.
-    pub volume_ml: f64,
-    /// The name of the method.
-    pub method: &'static str,
-    /// The input had no skull any more.
-    pub already_stripped: bool,
-}
-
-/// The intensity field and how it was found.
-#[derive(Clone, Debug)]
-pub struct Bias {
-    /// `(nz, ny, nx)`; the image was divided by it.
-    pub field: Array3<f32>,
-    /// Iterations of each level.
-    pub iterations: Vec<usize>,
-}
-
 /// Everything made of one scan. Canonical RAS+ arrays throughout; see [`crate::imaging`].
 #[derive(Debug)]
 pub struct Products {
@@ -78,7 +58,7 @@ pub struct Products {
     /// From skull stripping.
     pub brain: Option<Brain>,
     /// From bias correction.
-    pub bias: Option<Bias>,
+    pub bias: Option<BiasField>,
     /// From normalisation.
     pub intensity: Option<Reference>,
     /// From the quality stage: the tissues of a T1w image, where they can be told apart.

@@ -1,7 +1,6 @@
 //! Bias correction: estimates the slow intensity field in the brain and divides every volume by it.
 
 use super::{Facts, Stage, StageError, Work, brain};
-use crate::derivatives::products::Bias;
 use crate::imaging::bias::{BiasSettings, divide_by_field, estimate_bias};
 use crate::run::event::StageName;
 use crate::telemetry::names;
@@ -25,10 +24,11 @@ impl Stage for BiasCorrection {
         for volume in products.volumes_mut() {
             divide_by_field(volume, found.field.view());
         }
-        if !found.converged {
+        let converged = found.converged;
+        products.bias = Some(found);
+        if !converged {
             work.notes.push("the bias field was still changing when the iterations ended".into());
         }
-        work.products()?.bias = Some(Bias { field: found.field, iterations: found.iterations });
         Ok(())
     }
 }

@@ -18,8 +18,9 @@ pub use error::StageError;
 pub use facts::{Fact, Facts};
 
 use crate::bids::Modality;
-use crate::derivatives::products::{Brain, Products};
+use crate::derivatives::products::Products;
 use crate::derivatives::save::Saved;
+use crate::imaging::brain::Brain;
 use crate::plan::ScanPlan;
 use crate::run::event::StageName;
 use std::path::Path;

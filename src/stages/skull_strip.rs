@@ -2,7 +2,6 @@
 
 use super::{Facts, Stage, StageError, Work};
 use crate::bids::Modality;
-use crate::derivatives::products::Brain;
 use crate::imaging::brain::{Contrast, extract_brain};
 use crate::run::event::StageName;
 use crate::telemetry::names;
@@ -25,8 +24,7 @@ impl Stage for SkullStrip {
         facts.set(names::BRAIN_VOLUME_ML, found.volume_ml);
         facts.set(names::METHOD, found.method);
         let already_stripped = found.already_stripped;
-        products.brain =
-            Some(Brain { mask: found.mask, volume_ml: found.volume_ml, method: found.method, already_stripped });
+        products.brain = Some(found);
         if already_stripped {
             work.notes.push("the image has no skull any more; its own background is used as the mask".into());
         }
