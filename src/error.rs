@@ -109,6 +109,8 @@ error_codes! {
     UnknownLabel Request "NP-UNKNOWN-LABEL", "A participant, session or modality that was asked for is not in the dataset.", "Correct the label; the message lists the nearest ones that exist.";
     NothingMatches Request "NP-NOTHING-MATCHES", "The filters leave no scan to process.", "Loosen --participant-label, --session-label, --modalities or the filter file; --dry-run shows what is there.";
     UnknownLevel Request "NP-UNKNOWN-LEVEL", "The analysis level is neither participant nor group.", "Use participant or group as the third argument.";
+    InvocationMixed Request "NP-INVOCATION-MIXED", "Both an invocation file and other arguments were given.", "Put everything into the file, or give arguments only.";
+    InvocationInvalid Request "NP-INVOCATION-INVALID", "The invocation file is not what the descriptor allows.", "Correct the input named; neuro-preprocess descriptor prints what is allowed.";
     NipoppyInvalid Request "NP-NIPOPPY-INVALID", "The Nipoppy study folder cannot be read.", "Check manifest.tsv, the curation status file and global_config.json of the study; nipoppy status helps.";
     ConfigInvalid Request "NP-CONFIG-INVALID", "The configuration or filter file cannot be used.", "Correct the key and value named in the message.";
     OutputUnusable Request "NP-OUTPUT-UNUSABLE", "The output folder cannot be used.", "Choose a folder outside the input that you may write to and that has free space.";

@@ -34,8 +34,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(request) => app::run(request),
         Err(e) => {
             e.print();
+            if e.to_stdout() {
+                // Help and version: whoever asks for them reads to the end.
+                return ExitCode::from(e.status().number());
+            }
             e.status()
         }
     };
+    app::let_readers_finish();
     ExitCode::from(status.number())
 }

@@ -32,12 +32,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "app",
         &["cli", "plan", "run", "report", "score", "derivatives", "synth", "nipoppy", "bids", "telemetry", "error"],
     ),
+    ("cli::descriptor", &["cli", "derivatives::outputs", "bids"]),
     ("cli", &["bids", "synth", "telemetry::config", "run::faults", "run::event", "error"]),
 ];
 
 /// Crate → the modules that may name it. Crates that are not listed may be used anywhere but in `imaging`.
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
+    ("jsonschema", &["cli::invocation"]),
     ("toml", &["cli"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),

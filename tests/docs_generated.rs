@@ -57,7 +57,7 @@ fn exit_statuses() {
         writeln!(text, "| {number} | {name} | {} | {} |", status.meaning(), codes.join(", ")).unwrap();
     }
     text.push_str(
-        "\n0, 1 and 16 to 18 follow the BIDS execution specification (BEP027), the others `sysexits.h`. The last column\n\
+        "\n0, 1 and 16 to 19 follow the BIDS execution specification (BEP027), the others `sysexits.h`. The last column\n\
          lists the [error codes](errors.md) that end a run with this status.\n",
     );
     compare("exit-codes.md", &text);

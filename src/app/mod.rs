@@ -1,10 +1,14 @@
 //! The application: one request, from the resolved command line to the exit code.
 
 mod demo;
+mod extract;
+mod last_words;
 mod preprocess;
 
+pub use last_words::let_readers_finish;
+
 use crate::cli::exit::ExitStatus;
-use crate::cli::{Format, Request, RunConfig, ScoreConfig};
+use crate::cli::{Format, Request, RunConfig, ScoreConfig, descriptor};
 use crate::error::Coded;
 use crate::score::score;
 use crate::synth::{SynthConfig, write_dataset};
@@ -18,6 +22,11 @@ pub fn run(request: Request) -> ExitStatus {
         Request::Synth(config) => synth(&config),
         Request::Demo(config) => demo::run(&config),
         Request::Score(config) => scored(&config),
+        Request::Extract(config) => extract::run(&config).unwrap_or_else(|e| refuse(&e)),
+        Request::Descriptor => {
+            say(&format!("{:#}\n", descriptor::dataset()));
+            ExitStatus::Success
+        }
     }
 }
 

@@ -18,14 +18,12 @@ use crate::telemetry::config::{LogFormat, Verbosity};
 use crate::telemetry::{Telemetry, spans};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Part of the available memory a run may use when nothing was said.
 const MEMORY_SHARE: f64 = 0.85;
 /// What is assumed available where the system does not tell.
 const MEMORY_UNKNOWN: u64 = 4_000_000_000;
-/// Boutiques stops reading when the process ends and loses what it had not read: the last line is given this long.
-const LAST_LINE: Duration = Duration::from_millis(60);
 
 /// A run that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -121,12 +119,10 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
     if outcome.is_ok() {
         say(&counts.text(plan.scans_to_do(), done, start.elapsed().as_secs_f64(), &plan.output));
     }
-    let said = Instant::now();
     let delivery = telemetry.finish();
     if config.telemetry.verbosity >= Verbosity::Verbose {
         let _ = writeln!(std::io::stderr(), "telemetry: {delivery}");
     }
-    std::thread::sleep(LAST_LINE.saturating_sub(said.elapsed()));
     outcome?;
     Ok(if cancel.requested() {
         ExitStatus::Interrupted

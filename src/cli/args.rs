@@ -17,7 +17,7 @@ use std::path::PathBuf;
 pub(super) const LEVEL: &str = "LEVEL";
 const LABEL: &str = "LABEL";
 const SCANS: &str = "What to process";
-const PLAIN: &str = "In place of a verb";
+pub(super) const PLAIN: &str = "In place of a verb";
 const RUN: &str = "How to run";
 const TRIAL: &str = "Trying things out";
 const OBSERVE: &str = "Telemetry and messages";
@@ -42,6 +42,20 @@ pub(super) struct Cli {
     pub dataset: DatasetArgs,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub boutiques: BoutiquesArgs,
+}
+
+/// What stands alone: a caller's file of arguments, and the description of the arguments.
+#[derive(Debug, Args)]
+pub(super) struct BoutiquesArgs {
+    // `invocation` takes it out of the arguments before they are parsed; it is here for the help.
+    /// Take all arguments from this Boutiques invocation (JSON); goes with no other argument
+    #[arg(long, value_name = "FILE", exclusive = true, help_heading = PLAIN)]
+    pub invocation: Option<PathBuf>,
+    /// Print the Boutiques descriptor, as BIDS apps do; same as: descriptor
+    #[arg(long, exclusive = true, help_heading = PLAIN)]
+    pub bids_exec_spec: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,6 +91,11 @@ pub(super) enum Verb {
     /// Score derivatives against the ground truth of a synthetic dataset
     #[command(after_long_help = help::SCORE)]
     Score(ScoreArgs),
+    /// Write one table of what a run measured and used, a row per participant and session
+    #[command(after_long_help = help::EXTRACT)]
+    Extract(ExtractArgs),
+    /// Print the Boutiques descriptor of the forms for datasets
+    Descriptor,
 }
 
 #[derive(Debug, Args)]
@@ -97,7 +116,7 @@ pub(super) struct DatasetArgs {
     pub output_dir: Option<PathBuf>,
     /// participant processes scans, group summarises what is there
     #[arg(value_name = LEVEL, value_enum)]
-    pub level: Option<Level>,
+    pub analysis_level: Option<Level>,
     // Taken only to be refused in words: clap would speak of an unknown subcommand.
     #[arg(hide = true)]
     pub extra: Vec<OsString>,
@@ -272,6 +291,16 @@ pub(super) struct ScoreArgs {
     /// Form of the scores
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExtractArgs {
+    /// The derivatives of this program, of any number of runs
+    #[arg(value_name = "DERIVATIVES")]
+    pub derivatives: PathBuf,
+    /// The table to write, .tsv; its data dictionary is written beside it, .json
+    #[arg(value_name = "TABLE")]
+    pub table: PathBuf,
 }
 
 fn fail_rate(text: &str) -> Result<f64, String> {

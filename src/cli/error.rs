@@ -191,6 +191,20 @@ pub enum Refusal {
         /// What is wrong, and what to write.
         problem: String,
     },
+    /// An invocation file and other arguments.
+    #[error("--invocation FILE takes the place of all other arguments, but {other:?} is there too")]
+    InvocationMixed {
+        /// The first of the others.
+        other: String,
+    },
+    /// The invocation file cannot be used.
+    #[error("invocation file {}: {problem}", file.display())]
+    BadInvocation {
+        /// The file.
+        file: PathBuf,
+        /// The input, what is wrong, and what it should be.
+        problem: String,
+    },
     /// The configuration file cannot be used.
     #[error("configuration file {}: {problem}", file.display())]
     BadConfig {
@@ -210,6 +224,8 @@ impl Coded for Refusal {
             Self::NotMaterialised { .. } => ErrorCode::NotMaterialised,
             Self::InsideInput { .. } | Self::OutputUnusable { .. } => ErrorCode::OutputUnusable,
             Self::BadConfig { .. } => ErrorCode::ConfigInvalid,
+            Self::InvocationMixed { .. } => ErrorCode::InvocationMixed,
+            Self::BadInvocation { .. } => ErrorCode::InvocationInvalid,
             Self::NoInputGiven
             | Self::Swallowed { .. }
             | Self::Conflict { .. }

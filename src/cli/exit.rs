@@ -1,6 +1,6 @@
 //! The exit statuses of the program: number, name and meaning in one table, from which `docs/exit-codes.md` is made.
 //!
-//! 0, 1 and 16 to 18 follow the BIDS execution specification (BEP027), the others BSD's `sysexits.h`.
+//! 0, 1 and 16 to 19 follow the BIDS execution specification (BEP027), the others BSD's `sysexits.h`.
 
 use crate::error::{ErrorClass, ErrorCode};
 
@@ -35,6 +35,7 @@ exit_statuses! {
     InvalidDataset 16 "invalid-dataset", "The input is not a BIDS dataset or Nipoppy study that can be used.";
     UnknownLevel 17 "unknown-level", "The analysis level is missing, or neither participant nor group.";
     NothingMatches 18 "nothing-matches", "A label that was asked for does not exist, or the filters leave no scan.";
+    InvocationMixed 19 "invocation-mixed", "Both an invocation file and other arguments were given.";
     Usage 64 "usage", "The command line, an environment variable or the configuration file cannot be understood.";
     BadData 65 "bad-data", "The scan is not usable: damaged, incomplete, or not what its name says.";
     NoInput 66 "no-input", "An input file or folder does not exist.";
@@ -53,6 +54,7 @@ impl From<ErrorCode> for ExitStatus {
             ErrorCode::NotBids | ErrorCode::DatasetInvalid | ErrorCode::NipoppyInvalid => Self::InvalidDataset,
             ErrorCode::UnknownLabel | ErrorCode::NothingMatches => Self::NothingMatches,
             ErrorCode::UnknownLevel => Self::UnknownLevel,
+            ErrorCode::InvocationMixed => Self::InvocationMixed,
             ErrorCode::OutputUnusable => Self::CannotCreate,
             other => match other.class() {
                 ErrorClass::Request => Self::Usage,
@@ -98,6 +100,7 @@ mod tests {
         assert_eq!(number(ErrorCode::NotBids), 16);
         assert_eq!(number(ErrorCode::UnknownLevel), 17);
         assert_eq!(number(ErrorCode::NothingMatches), 18);
+        assert_eq!(number(ErrorCode::InvocationMixed), 19);
         assert_eq!(number(ErrorCode::ConfigInvalid), 64);
         assert_eq!(number(ErrorCode::Truncated), 65);
         assert_eq!(number(ErrorCode::InputMissing), 66);

@@ -8,7 +8,10 @@ neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
        neuro-preprocess batch DIR -o DIR [OPTIONS]
        neuro-preprocess synth DIR [OPTIONS]
        neuro-preprocess demo [normal|failures|slow|concurrent] [OPTIONS]
-       neuro-preprocess score DERIVATIVES [OPTIONS]";
+       neuro-preprocess score DERIVATIVES [OPTIONS]
+       neuro-preprocess extract DERIVATIVES TABLE
+       neuro-preprocess descriptor
+       neuro-preprocess --invocation FILE";
 
 /// Ends `-h`.
 pub(super) const SHORT: &str = "\
@@ -48,8 +51,8 @@ The standard OTEL_* variables are honoured too. A configuration file looks like 
     otel-endpoint = \"http://collector:4317\"
 
 Exit status: 0 all done, 1 a scan failed, 16 invalid dataset, 17 unknown level,
-18 nothing matches, 64 usage, 65 bad data, 66 no input, 70 internal, 73 cannot create output,
-74 input or output, 75 interrupted (run again).";
+18 nothing matches, 19 invocation and arguments mixed, 64 usage, 65 bad data, 66 no input,
+70 internal, 73 cannot create output, 74 input or output, 75 interrupted (run again).";
 
 /// Ends `process --help`.
 pub(super) const PROCESS: &str = "\
@@ -84,6 +87,14 @@ Examples:
   neuro-preprocess score /data/other-tool --truth heads/derivatives/ground-truth --format json
 
 Exit status: 0 when every scan was compared, 1 when one lacks its derivatives or its truth.";
+
+/// Ends `extract --help`.
+pub(super) const EXTRACT: &str = "\
+Examples:
+  neuro-preprocess extract out idps.tsv
+  neuro-preprocess extract study/derivatives/neuro-preprocess/VERSION/output idps.tsv
+
+Values of several scans of one kind are averaged. Times are summed.";
 
 #[cfg(test)]
 mod tests {

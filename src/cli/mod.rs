@@ -2,9 +2,11 @@
 
 mod args;
 mod config_file;
+pub mod descriptor;
 mod error;
 pub mod exit;
 mod help;
+mod invocation;
 mod layers;
 mod memory;
 mod paths;
@@ -32,6 +34,10 @@ pub enum Request {
     Demo(DemoConfig),
     /// Compare derivatives with the truth of a synthetic dataset.
     Score(ScoreConfig),
+    /// Write one table of what runs measured and used.
+    Extract(ExtractConfig),
+    /// Print the Boutiques descriptor.
+    Descriptor,
 }
 
 /// Where the scans come from.
@@ -151,9 +157,18 @@ pub struct ScoreConfig {
     pub format: Format,
 }
 
+/// A table to make from derivatives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtractConfig {
+    /// The derivatives; exists.
+    pub derivatives: PathBuf,
+    /// The table to write, a name that ends in `.tsv`.
+    pub table: PathBuf,
+}
+
 /// Turns the arguments (the program's name first) and the environment into a request.
 ///
-/// Nothing is written; only the existence of paths, and the configuration file, are read.
+/// Nothing is written; only the existence of paths, the configuration file and an invocation are read.
 ///
 /// # Errors
 /// Help and version, as text for standard output, and everything that is wrong with the arguments, as text for
@@ -162,7 +177,11 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Request, CliError> {
-    let matches = command().try_get_matches_from(with_dashes(args))?;
+    let mut args = with_dashes(args);
+    if let Some(file) = invocation::asked_for(&args)? {
+        args = invocation::arguments(&file)?;
+    }
+    let matches = command().try_get_matches_from(args)?;
     let cli = args::Cli::from_arg_matches(&matches)?;
     Ok(resolve::resolve(cli, env)?)
 }

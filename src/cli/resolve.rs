@@ -1,11 +1,11 @@
 //! Options, environment, configuration file and defaults → one request. Every check is made here or called from here.
 
-use super::args::{Cli, DatasetArgs, DemoArgs, RunArgs, ScoreArgs, SynthArgs, Verb};
+use super::args::{Cli, DatasetArgs, DemoArgs, ExtractArgs, RunArgs, ScoreArgs, SynthArgs, Verb};
 use super::error::Refusal;
 use super::layers::Layers;
 use super::memory::Memory;
 use super::settings::{self, Settings};
-use super::{DemoConfig, Input, Level, Request, RunConfig, ScoreConfig, paths};
+use super::{DemoConfig, ExtractConfig, Input, Level, Request, RunConfig, ScoreConfig, paths};
 use crate::bids::{Label, Modality, Selection};
 use crate::run::faults::Faults;
 use crate::synth::SynthConfig;
@@ -17,7 +17,7 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Said where the output is missing and a study would have needed none.
 const STUDY: &str = " (only a Nipoppy study, a folder with .nipoppy inside, needs none)";
-const VERBS: [&str; 5] = ["process", "batch", "synth", "demo", "score"];
+const VERBS: [&str; 7] = ["process", "batch", "synth", "demo", "score", "extract", "descriptor"];
 
 /// Turns what was typed into a request.
 pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
@@ -27,6 +27,9 @@ pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
         Some(Verb::Synth(args)) => synth(args),
         Some(Verb::Demo(args)) => demo(args, env),
         Some(Verb::Score(args)) => score(args),
+        Some(Verb::Extract(args)) => extract(args),
+        Some(Verb::Descriptor) => Ok(Request::Descriptor),
+        None if cli.boutiques.bids_exec_spec => Ok(Request::Descriptor),
         None => without_verb(cli.dataset, cli.run, env),
     }
 }
@@ -140,7 +143,7 @@ fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: Env) -> Resul
 
 /// The second and third argument. A study may leave out the output, so there a level may come second.
 fn output_and_level(args: &DatasetArgs, study: bool) -> Result<(Option<PathBuf>, Level), Refusal> {
-    match (&args.output_dir, args.level) {
+    match (&args.output_dir, args.analysis_level) {
         (Some(output), Some(level)) => Ok((Some(output.clone()), level)),
         (None, _) if study => Ok((None, Level::Participant)),
         (None, _) => Err(Refusal::OutputMissing { how: "OUTPUT_DIR and participant after BIDS_DIR", study: STUDY }),
@@ -278,6 +281,20 @@ fn score(args: ScoreArgs) -> Result<Request, Refusal> {
         paths::input_folder(folder, "name the folder of the dataset", paths::bound_hint(folder))?;
     }
     Ok(Request::Score(ScoreConfig { derivatives: args.derivatives, truth: args.truth, format: args.format }))
+}
+
+fn extract(args: ExtractArgs) -> Result<Request, Refusal> {
+    let ExtractArgs { derivatives, table } = args;
+    paths::input_folder(&derivatives, "name the folder of the derivatives", paths::bound_hint(&derivatives))?;
+    let unusable =
+        |problem: &str| Refusal::OutputUnusable { role: "table", folder: table.clone(), problem: problem.to_owned() };
+    if table.extension().is_none_or(|extension| extension != "tsv") {
+        return Err(unusable("its name must end in .tsv; the data dictionary beside it ends in .json"));
+    }
+    if table.is_dir() {
+        return Err(unusable("it is a folder; name a file in it"));
+    }
+    Ok(Request::Extract(ExtractConfig { derivatives, table }))
 }
 
 fn telemetry(settings: &Settings, traceparent: Option<String>, notes: &mut Vec<String>) -> TelemetryConfig {

@@ -1,5 +1,7 @@
 //! What a person is told: lines while a run goes on, the count at its end, and the tables of a whole dataset.
 
 pub mod group;
+pub mod idps;
+mod measures;
 pub mod progress;
 pub mod tally;

@@ -73,27 +73,36 @@ pub fn peer(script: &str, args: &[&Path]) -> Option<Ran> {
 /// The Python with the peers. Where it cannot be installed a CI run fails; elsewhere the test is skipped, and says so.
 fn peers_python() -> Option<&'static Path> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PYTHON
-        .get_or_init(|| match install_peers() {
-            Ok(python) => Some(python),
-            Err(e) if std::env::var_os("CI").is_some() => panic!("the peers cannot be installed: {e}"),
-            Err(e) => {
-                eprintln!("SKIPPED: the peers cannot be installed: {e}");
-                None
-            }
-        })
-        .as_deref()
+    PYTHON.get_or_init(|| installed("peers", "requirements.txt")).as_deref()
 }
 
-fn install_peers() -> Result<PathBuf, String> {
+/// The folder of programs of an environment with Nipoppy and Boutiques, of their own because their pins are many.
+pub fn nipoppy() -> Option<&'static Path> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PYTHON.get_or_init(|| installed("nipoppy", "requirements-nipoppy.txt")).as_deref().and_then(Path::parent)
+}
+
+fn installed(name: &str, requirements: &str) -> Option<PathBuf> {
+    match install(name, requirements) {
+        Ok(python) => Some(python),
+        Err(e) if std::env::var_os("CI").is_some() => panic!("the peers of {requirements} cannot be installed: {e}"),
+        Err(e) => {
+            eprintln!("SKIPPED: the peers of {requirements} cannot be installed: {e}");
+            None
+        }
+    }
+}
+
+/// Installs requirements of `tests/peers` into an environment of that name below `.cache`, unless they are there.
+fn install(name: &str, requirements: &str) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let requirements = root.join("tests/peers/requirements.txt");
+    let requirements = root.join("tests/peers").join(requirements);
     let wanted = std::fs::read_to_string(&requirements).map_err(|e| e.to_string())?;
-    let venv = root.join(".cache/peers");
+    let venv = root.join(".cache").join(name);
     let (python, stamp) = (venv.join("bin/python"), venv.join("installed.txt"));
     std::fs::create_dir_all(root.join(".cache")).map_err(|e| e.to_string())?;
     // Test binaries may run side by side: one installs, the others wait.
-    let lock = std::fs::File::create(root.join(".cache/peers.lock")).map_err(|e| e.to_string())?;
+    let lock = std::fs::File::create(root.join(format!(".cache/{name}.lock"))).map_err(|e| e.to_string())?;
     lock.lock().map_err(|e| e.to_string())?;
     if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(python);

@@ -1,0 +1,71 @@
+//! What the measures of quality mean, for data dictionaries: MRIQC's names, one sentence each, units where they have one.
+
+/// Name, meaning, unit.
+const MEASURES: &[(&str, &str, Option<&str>)] = &[
+    ("cjv", "Coefficient of joint variation of white and grey matter; lower is better.", None),
+    ("cnr", "Contrast of white and grey matter to noise; higher is better.", None),
+    ("snr_csf", "Signal to noise within cerebrospinal fluid.", None),
+    ("snr_gm", "Signal to noise within grey matter.", None),
+    ("snr_wm", "Signal to noise within white matter.", None),
+    ("snr_total", "Signal to noise, mean of the tissues.", None),
+    ("snrd_csf", "Signal of cerebrospinal fluid to noise of the air (Dietrich 2007).", None),
+    ("snrd_gm", "Signal of grey matter to noise of the air (Dietrich 2007).", None),
+    ("snrd_wm", "Signal of white matter to noise of the air (Dietrich 2007).", None),
+    ("snrd_total", "Signal to noise of the air (Dietrich 2007), mean of the tissues.", None),
+    ("efc", "Entropy focus criterion, 0 to 1; higher with ghosts and blur.", None),
+    ("fber", "Foreground to background energy ratio; higher is better.", None),
+    ("fwhm_x", "Smoothness along x, full width at half maximum.", Some("mm")),
+    ("fwhm_y", "Smoothness along y, full width at half maximum.", Some("mm")),
+    ("fwhm_z", "Smoothness along z, full width at half maximum.", Some("mm")),
+    ("fwhm_avg", "Smoothness, full width at half maximum, mean of the axes.", Some("mm")),
+    ("qi_1", "Part of the air that is artefact (Mortamet 2009); lower is better.", None),
+    ("air_tail", "99 % percentile of the air over its median; at most 2.58 for noise alone.", None),
+    ("wm2max", "Median of white matter over the 99.95 % percentile of the image.", None),
+    ("brain_ml", "Volume of the brain mask.", Some("ml")),
+    ("tsnr", "Temporal signal to noise, median over the brain; higher is better.", None),
+    ("dvars_nstd", "DVARS (Power 2012).", None),
+    ("dvars_std", "Standardised DVARS (Nichols 2013).", None),
+    ("fd_mean", "Framewise displacement (Power 2012), mean over the volumes.", Some("mm")),
+    ("fd_max", "Framewise displacement (Power 2012), largest of the volumes.", Some("mm")),
+    ("fd_perc", "Volumes with a framewise displacement above 0.2 mm.", Some("%")),
+    ("rmsd_mean", "RMS deviation between volumes (Jenkinson 1999), mean.", Some("mm")),
+    ("rmsd_max", "RMS deviation between volumes (Jenkinson 1999), largest.", Some("mm")),
+    ("rmsd_perc", "Volumes with an RMS deviation above 0.2 mm.", Some("%")),
+    ("gsr_x", "Ghost to signal ratio, phase encoded along x; near 0 is good.", None),
+    ("gsr_y", "Ghost to signal ratio, phase encoded along y; near 0 is good.", None),
+    ("aor", "Part of the brain's voxels that are outliers in a volume; lower is better.", None),
+];
+
+/// The meaning and unit of a measure; derivatives of another version may have others.
+pub(super) fn describe(measure: &str) -> (&'static str, Option<&'static str>) {
+    let found = MEASURES.iter().find(|(name, ..)| *name == measure);
+    found.map_or(("A measure of quality.", None), |(_, meaning, unit)| (meaning, *unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imaging::{quality_bold::bold_quality, quality_t1w::t1w_quality};
+    use ndarray::{Array3, Array4};
+
+    /// Measures of empty images have no values, but all their names.
+    #[test]
+    fn every_measure_is_described_and_nothing_else() {
+        let (image, mask) = (Array3::<f32>::zeros((2, 2, 2)), Array3::<u8>::zeros((2, 2, 2)));
+        let t1w = t1w_quality(image.view(), mask.view(), None, [1.0; 3]).named();
+        let series = Array4::<f32>::zeros((2, 2, 2, 2));
+        let found = crate::imaging::confounds::Confounds {
+            framewise_displacement: vec![],
+            rmsd: vec![],
+            dvars: vec![],
+            std_dvars: vec![],
+            global_signal: vec![],
+        };
+        let bold = bold_quality(series.view(), mask.view(), &found, 0).named();
+        let mut measured: Vec<&str> = t1w.iter().chain(&bold).map(|(name, _)| *name).collect();
+        let mut described: Vec<&str> = MEASURES.iter().map(|(name, ..)| *name).collect();
+        measured.sort_unstable();
+        described.sort_unstable();
+        assert_eq!(described, measured);
+    }
+}
