@@ -1,0 +1,68 @@
+//! The whole way through the real Nipoppy, as `docs/04-nipoppy-integration.md` tells it: every command of the document is run
+//! in one empty folder, and every line it shows must be there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says where")]
+
+mod common;
+
+use common::console::{Step, steps, try_steps};
+use std::path::Path;
+
+const DOCUMENT: &str = "docs/04-nipoppy-integration.md";
+
+#[test]
+fn the_document_is_right() {
+    let Some(peers) = common::nipoppy() else { return };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = tempfile::tempdir().unwrap();
+    let bin = Path::new(env!("CARGO_BIN_EXE_neuro-preprocess")).parent().unwrap();
+    let environment = [
+        ("PATH", format!("{}:{}:/usr/bin:/bin", bin.display(), peers.display())),
+        ("HOME", dir.path().display().to_string()),
+        ("REPOSITORY", root.display().to_string()),
+        ("LC_ALL", "C.UTF-8".to_owned()),
+        ("NO_COLOR", "1".to_owned()),
+        ("COLUMNS", "200".to_owned()),
+    ];
+    let steps = steps(&std::fs::read_to_string(root.join(DOCUMENT)).unwrap());
+    for verb in ["process", "run", "extract", "track-processing", "pipeline validate", "pipeline install"] {
+        assert!(steps.iter().any(|s| s.command.starts_with(&format!("nipoppy {verb}"))), "{verb} is not tried");
+    }
+    try_steps(&steps, dir.path(), &environment);
+    the_table_is_described(dir.path());
+}
+
+/// Every column has its entry in the data dictionary, and each cell is a value or `n/a`.
+fn the_table_is_described(dir: &Path) {
+    let table = dir.join("study/derivatives/neuro-preprocess/0.1.0/idp/neuro-preprocess_idps.tsv");
+    let dictionary: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(table.with_extension("json")).unwrap()).unwrap();
+    let mut reader = csv::ReaderBuilder::new().delimiter(b'\t').from_path(&table).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 6);
+    for name in &header {
+        let about = dictionary[name]["Description"].as_str().unwrap_or_else(|| panic!("{name} is not described"));
+        assert_ne!(about, "A measure of quality.", "{name}");
+    }
+    let column = |name: &str| header.iter().position(|h| h == name).unwrap_or_else(|| panic!("{name}"));
+    let number = |row: &csv::StringRecord, name: &str| row[column(name)].parse::<f64>().unwrap();
+    for row in &rows {
+        assert!((800.0..2000.0).contains(&number(row, "t1w_brain_volume_ml")), "{row:?}");
+        assert!((0.0..=100.0).contains(&number(row, "t1w_quality_score")), "{row:?}");
+        assert!(number(row, "peak_memory_mb") > 1.0 && number(row, "seconds") > 0.0, "{row:?}");
+        assert_eq!(row[column("trace_id")].len(), 32);
+        let without_bold = &row[0] == "sub-02" && &row[1] == "ses-02";
+        assert_eq!(&row[column("bold_fd_mean")] == "n/a", without_bold, "{row:?}");
+    }
+}
+
+#[test]
+fn steps_are_read_with_what_they_show() {
+    let text = "$ no\n```console\n$ a b # exit 3\nout\nmore\n$ c # why\n```\n```text\n$ no\n```\n";
+    let step = |command: &str, code, shown: &[&str]| Step {
+        command: command.into(),
+        code,
+        shown: shown.iter().map(|s| (*s).to_owned()).collect(),
+    };
+    assert_eq!(steps(text), [step("a b", 3, &["out", "more"]), step("c", 0, &[])]);
+}
