@@ -7,6 +7,8 @@ mod common;
 use common::console::{Step, steps, try_steps};
 use std::path::Path;
 
+/// The trace of whoever calls Nipoppy.
+const CALLER: &str = "0af7651916cd43dd8448eb211c80319c";
 const DOCUMENT: &str = "docs/04-nipoppy-integration.md";
 
 #[test]
@@ -22,6 +24,7 @@ fn the_document_is_right() {
         ("LC_ALL", "C.UTF-8".to_owned()),
         ("NO_COLOR", "1".to_owned()),
         ("COLUMNS", "200".to_owned()),
+        ("TRACEPARENT", format!("00-{CALLER}-b7ad6b7169203331-01")),
     ];
     let steps = steps(&std::fs::read_to_string(root.join(DOCUMENT)).unwrap());
     for verb in ["process", "run", "extract", "track-processing", "pipeline validate", "pipeline install"] {
@@ -29,6 +32,16 @@ fn the_document_is_right() {
     }
     try_steps(&steps, dir.path(), &environment);
     the_table_is_described(dir.path());
+    the_trace_of_the_caller_goes_on(dir.path());
+}
+
+/// Without a container the variables of whoever called Nipoppy reach the program: each of its runs is in that trace.
+fn the_trace_of_the_caller_goes_on(dir: &Path) {
+    let logs = std::fs::read_dir(dir.join("study/derivatives/neuro-preprocess/0.1.0/output/logs")).unwrap();
+    let traces = logs.map(|f| f.unwrap().path()).filter(|p| p.to_string_lossy().contains("/traces-"));
+    let texts: Vec<String> = traces.map(|p| std::fs::read_to_string(p).unwrap()).collect();
+    assert_eq!(texts.len(), 7, "six sessions, one of them twice");
+    assert!(texts.iter().all(|text| text.contains(CALLER)));
 }
 
 /// Every column has its entry in the data dictionary, and each cell is a value or `n/a`.

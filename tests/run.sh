@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All checks, on a machine with Rust and Python 3: format, lints, tests. The real peers (BIDS validator, nibabel, PyBIDS,
-# SimpleITK) are installed into .cache/peers by the tests that need them.
+# SimpleITK; Nipoppy, Boutiques) are installed into .cache by the tests that need them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo fmt --check

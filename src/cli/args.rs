@@ -115,8 +115,8 @@ pub(super) struct DatasetArgs {
     #[arg(value_name = "OUTPUT_DIR")]
     pub output_dir: Option<PathBuf>,
     /// participant processes scans, group summarises what is there
-    #[arg(value_name = LEVEL, value_enum)]
-    pub analysis_level: Option<Level>,
+    #[arg(id = "analysis_level", value_name = LEVEL, value_enum)]
+    pub level: Option<Level>,
     // Taken only to be refused in words: clap would speak of an unknown subcommand.
     #[arg(hide = true)]
     pub extra: Vec<OsString>,

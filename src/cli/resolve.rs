@@ -143,7 +143,7 @@ fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: Env) -> Resul
 
 /// The second and third argument. A study may leave out the output, so there a level may come second.
 fn output_and_level(args: &DatasetArgs, study: bool) -> Result<(Option<PathBuf>, Level), Refusal> {
-    match (&args.output_dir, args.analysis_level) {
+    match (&args.output_dir, args.level) {
         (Some(output), Some(level)) => Ok((Some(output.clone()), level)),
         (None, _) if study => Ok((None, Level::Participant)),
         (None, _) => Err(Refusal::OutputMissing { how: "OUTPUT_DIR and participant after BIDS_DIR", study: STUDY }),

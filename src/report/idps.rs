@@ -100,7 +100,7 @@ fn of_unit() -> Vec<Column> {
         }),
         column(
             "peak_memory_mb",
-            json!({ "Description": "Highest resident memory of the process so far (10^6 bytes).", "Units": "MB" }),
+            json!({ "Description": "Highest resident memory of the process so far; 1 MB is 10^6 bytes.", "Units": "MB" }),
             |u| format!("{:.1}", u.peak_memory_mb),
         ),
     ]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 pub mod console;
+pub mod install;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -75,52 +76,14 @@ pub fn peer(script: &str, args: &[&Path]) -> Option<Ran> {
 /// The Python with the peers. Where it cannot be installed a CI run fails; elsewhere the test is skipped, and says so.
 fn peers_python() -> Option<&'static Path> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PYTHON.get_or_init(|| installed("peers", "requirements.txt")).as_deref()
+    PYTHON
+        .get_or_init(|| install::or_skip("the peers", install::python("peers", "tests/peers/requirements.txt")))
+        .as_deref()
 }
 
 /// The folder of programs of an environment with Nipoppy and Boutiques, of their own because their pins are many.
 pub fn nipoppy() -> Option<&'static Path> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PYTHON.get_or_init(|| installed("nipoppy", "requirements-nipoppy.txt")).as_deref().and_then(Path::parent)
-}
-
-fn installed(name: &str, requirements: &str) -> Option<PathBuf> {
-    match install(name, requirements) {
-        Ok(python) => Some(python),
-        Err(e) if std::env::var_os("CI").is_some() => panic!("the peers of {requirements} cannot be installed: {e}"),
-        Err(e) => {
-            eprintln!("SKIPPED: the peers of {requirements} cannot be installed: {e}");
-            None
-        }
-    }
-}
-
-/// Installs requirements of `tests/peers` into an environment of that name below `.cache`, unless they are there.
-fn install(name: &str, requirements: &str) -> Result<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let requirements = root.join("tests/peers").join(requirements);
-    let wanted = std::fs::read_to_string(&requirements).map_err(|e| e.to_string())?;
-    let venv = root.join(".cache").join(name);
-    let (python, stamp) = (venv.join("bin/python"), venv.join("installed.txt"));
-    std::fs::create_dir_all(root.join(".cache")).map_err(|e| e.to_string())?;
-    // Test binaries may run side by side: one installs, the others wait.
-    let lock = std::fs::File::create(root.join(format!(".cache/{name}.lock"))).map_err(|e| e.to_string())?;
-    lock.lock().map_err(|e| e.to_string())?;
-    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
-        return Ok(python);
-    }
-    must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-    must(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(&requirements),
-    )?;
-    std::fs::write(&stamp, wanted).map_err(|e| e.to_string())?;
-    Ok(python)
-}
-
-fn must(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {text}")) }
+    let installed = || install::python("nipoppy", "tests/peers/requirements-nipoppy.txt");
+    PYTHON.get_or_init(|| install::or_skip("Nipoppy", installed())).as_deref().and_then(Path::parent)
 }

@@ -1,0 +1,59 @@
+//! Real peers, installed into `.cache` by the first test that needs one and kept there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A path in the repository.
+pub fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Where a peer cannot be installed a CI run fails; elsewhere the test is skipped, and says so.
+pub fn or_skip<T>(peer: &str, installed: Result<T, String>) -> Option<T> {
+    match installed {
+        Ok(peer) => Some(peer),
+        Err(e) if std::env::var_os("CI").is_some() => panic!("{peer} cannot be installed: {e}"),
+        Err(e) => {
+            eprintln!("SKIPPED: {peer} cannot be installed: {e}");
+            None
+        }
+    }
+}
+
+/// The folder `.cache/NAME`, which `install` fills unless it did so before with the same `recipe`. Test binaries may run
+/// side by side: one installs, the others wait.
+pub fn once(name: &str, recipe: &str, install: impl FnOnce(&Path) -> Result<(), String>) -> Result<PathBuf, String> {
+    let folder = root(".cache").join(name);
+    let stamp = folder.join("installed.txt");
+    std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+    let lock = std::fs::File::create(folder.with_extension("lock")).map_err(|e| e.to_string())?;
+    lock.lock().map_err(|e| e.to_string())?;
+    if !std::fs::read_to_string(&stamp).is_ok_and(|have| have == recipe) {
+        install(&folder)?;
+        std::fs::write(&stamp, recipe).map_err(|e| e.to_string())?;
+    }
+    Ok(folder)
+}
+
+/// The Python of `.cache/NAME` with the packages of a requirements file.
+pub fn python(name: &str, requirements: &str) -> Result<PathBuf, String> {
+    let requirements = root(requirements);
+    let wanted = std::fs::read_to_string(&requirements).map_err(|e| e.to_string())?;
+    let interpreter = |venv: &Path| venv.join("bin/python");
+    let venv = once(name, &wanted, |venv| {
+        must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
+        must(
+            Command::new(interpreter(venv))
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+                .arg(&requirements),
+        )
+    })?;
+    Ok(interpreter(&venv))
+}
+
+/// Runs a command that has to succeed.
+pub fn must(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {text}")) }
+}
