@@ -74,7 +74,11 @@ fn command_line() {
     let mut whole = command();
     section(&mut text, "neuro-preprocess", &mut whole);
     for verb in whole.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
-        section(&mut text, &format!("neuro-preprocess {}", verb.get_name()), verb);
+        let title = format!("neuro-preprocess {}", verb.get_name());
+        section(&mut text, &title, verb);
+        for inner in verb.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+            section(&mut text, &format!("{title} {}", inner.get_name()), inner);
+        }
     }
     text.push_str(
         "\n## Environment and configuration file\n\nAn option wins over the environment, the environment over the file, \

@@ -4,6 +4,7 @@ mod demo;
 mod extract;
 mod last_words;
 mod preprocess;
+mod telemetry;
 
 pub use last_words::let_readers_finish;
 
@@ -27,6 +28,7 @@ pub fn run(request: Request) -> ExitStatus {
             say(&format!("{:#}\n", descriptor::dataset()));
             ExitStatus::Success
         }
+        Request::Telemetry(request) => telemetry::run(&request),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::memory::Memory;
 use super::settings::{self, MODALITIES};
+use super::telemetry_args::TelemetryVerb;
 use super::{Format, Level, Scenario, help};
 use crate::bids::Modality;
 use crate::run::event::StageName;
@@ -12,6 +13,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The value name of the analysis level; a refusal of this argument has its own exit status.
 pub(super) const LEVEL: &str = "LEVEL";
@@ -96,6 +98,9 @@ pub(super) enum Verb {
     Extract(ExtractArgs),
     /// Print the Boutiques descriptor of the forms for datasets
     Descriptor,
+    /// Deliver or inspect the telemetry that runs left in their output folders
+    #[command(subcommand, after_long_help = help::TELEMETRY)]
+    Telemetry(TelemetryVerb),
 }
 
 #[derive(Debug, Args)]
@@ -180,7 +185,7 @@ pub(super) struct RunArgs {
     pub observe: ObserveArgs,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct ResourceArgs {
     /// Threads to use [default: SLURM_CPUS_PER_TASK, else all this process may use]
     #[arg(long, visible_aliases = ["n-cpus", "nthreads", "parallel"], value_name = "N", help_heading = RUN,
@@ -208,7 +213,7 @@ pub(super) struct TrialArgs {
     pub synthetic: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct ObserveArgs {
     /// Send traces, metrics and logs to this collector, such as http://localhost:4317
     #[arg(long, value_name = "URL", value_parser = settings::endpoint, conflicts_with = "no_telemetry", help_heading = OBSERVE)]
@@ -222,6 +227,9 @@ pub(super) struct ObserveArgs {
     /// No traces, no metrics; only messages
     #[arg(long, help_heading = OBSERVE)]
     pub no_telemetry: bool,
+    /// Longest wait at the end for a collector to take what is left; 0 to 3600 [default: 5]
+    #[arg(long, value_name = "SECONDS", value_parser = settings::seconds, conflicts_with = "no_telemetry", help_heading = OBSERVE)]
+    pub flush_timeout: Option<Duration>,
     /// Form of the messages on standard error [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = OBSERVE,
           value_parser = PossibleValuesParser::new(settings::LOG_FORMATS).try_map(|s| settings::log_format(&s)))]

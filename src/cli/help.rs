@@ -9,6 +9,7 @@ neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
        neuro-preprocess synth DIR [OPTIONS]
        neuro-preprocess demo [normal|failures|slow|concurrent] [OPTIONS]
        neuro-preprocess score DERIVATIVES [OPTIONS]
+       neuro-preprocess telemetry replay|status DIR [OPTIONS]
        neuro-preprocess extract DERIVATIVES TABLE
        neuro-preprocess descriptor
        neuro-preprocess --invocation FILE";
@@ -42,7 +43,8 @@ Options may be written with _ for -.
 
 Settings are taken from the option, else the environment, else the configuration file.
 The variables begin with NEURO_PREPROCESS: _NPROCS, _MEM, _WORK_DIR, _MODALITIES, _TISSUES,
-_SKIP_BIDS_VALIDATION, _NO_TELEMETRY, _OTEL_ENDPOINT, _TRACE, _LOG_FORMAT, _VERBOSITY.
+_SKIP_BIDS_VALIDATION, _NO_TELEMETRY, _OTEL_ENDPOINT, _FLUSH_TIMEOUT, _TRACE, _LOG_FORMAT,
+_VERBOSITY.
 The standard OTEL_* variables are honoured too. A configuration file looks like this:
     [run]
     nprocs = 4
@@ -95,6 +97,32 @@ Examples:
   neuro-preprocess extract study/derivatives/neuro-preprocess/VERSION/output idps.tsv
 
 Values of several scans of one kind are averaged. Times are summed.";
+
+/// Ends `telemetry --help`.
+pub(super) const TELEMETRY: &str = "\
+Examples:
+  neuro-preprocess telemetry status out
+  neuro-preprocess telemetry replay out --endpoint http://localhost:4317";
+
+/// Ends `telemetry replay --help`.
+pub(super) const REPLAY: &str = "\
+Examples:
+  neuro-preprocess telemetry replay out --endpoint http://localhost:4317
+  neuro-preprocess telemetry replay /data/study/derivatives
+
+Without --endpoint the collector is found as for a run: NEURO_PREPROCESS_OTEL_ENDPOINT, the OTEL_*
+variables, the configuration file, one that listens on this machine. Stopped in the middle, the
+same command goes on. Files of a run that is still going on are left to that run.
+
+Exit status: 0 all is delivered, 66 no telemetry is there, 75 some remains.";
+
+/// Ends `telemetry status --help`.
+pub(super) const STATUS: &str = "\
+Examples:
+  neuro-preprocess telemetry status out
+  neuro-preprocess telemetry status /data/study/derivatives --format json
+
+Exit status: 0, or 66 when no telemetry is there.";
 
 #[cfg(test)]
 mod tests {

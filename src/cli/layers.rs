@@ -28,6 +28,7 @@ impl Layers {
             mem: resources.mem.clone(),
             no_telemetry: observe.no_telemetry.then_some(true),
             otel_endpoint: observe.otel_endpoint.clone(),
+            flush_timeout: observe.flush_timeout,
             trace: observe.trace.then_some(true),
             log_format: observe.log_format,
             verbosity: verbosity(observe),

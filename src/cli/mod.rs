@@ -12,6 +12,7 @@ mod memory;
 mod paths;
 mod resolve;
 pub mod settings;
+mod telemetry_args;
 
 pub use error::{CliError, Refusal};
 
@@ -38,6 +39,8 @@ pub enum Request {
     Extract(ExtractConfig),
     /// Print the Boutiques descriptor.
     Descriptor,
+    /// Deliver or inspect telemetry that runs left behind.
+    Telemetry(TelemetryRequest),
 }
 
 /// Where the scans come from.
@@ -164,6 +167,25 @@ pub struct ExtractConfig {
     pub derivatives: PathBuf,
     /// The table to write, a name that ends in `.tsv`.
     pub table: PathBuf,
+}
+
+/// What to do with the telemetry in output folders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TelemetryRequest {
+    /// Send what no collector has taken yet.
+    Replay {
+        /// An output folder, its logs folder, or a folder of outputs; exists.
+        dir: PathBuf,
+        /// Where to send it.
+        config: TelemetryConfig,
+    },
+    /// Say what has been delivered and what is waiting.
+    Status {
+        /// As for `Replay`.
+        dir: PathBuf,
+        /// Form of the answer.
+        format: Format,
+    },
 }
 
 /// Turns the arguments (the program's name first) and the environment into a request.

@@ -1,11 +1,14 @@
 //! Options, environment, configuration file and defaults → one request. Every check is made here or called from here.
 
-use super::args::{Cli, DatasetArgs, DemoArgs, ExtractArgs, RunArgs, ScoreArgs, SynthArgs, Verb};
+use super::args::{
+    Cli, DatasetArgs, DemoArgs, ExtractArgs, ObserveArgs, ResourceArgs, RunArgs, ScoreArgs, SynthArgs, Verb,
+};
 use super::error::Refusal;
 use super::layers::Layers;
 use super::memory::Memory;
 use super::settings::{self, Settings};
-use super::{DemoConfig, ExtractConfig, Input, Level, Request, RunConfig, ScoreConfig, paths};
+use super::telemetry_args::{ReplayArgs, StatusArgs, TelemetryVerb};
+use super::{DemoConfig, ExtractConfig, Input, Level, Request, RunConfig, ScoreConfig, TelemetryRequest, paths};
 use crate::bids::{Label, Modality, Selection};
 use crate::run::faults::Faults;
 use crate::synth::SynthConfig;
@@ -17,7 +20,7 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Said where the output is missing and a study would have needed none.
 const STUDY: &str = " (only a Nipoppy study, a folder with .nipoppy inside, needs none)";
-const VERBS: [&str; 7] = ["process", "batch", "synth", "demo", "score", "extract", "descriptor"];
+const VERBS: [&str; 8] = ["process", "batch", "synth", "demo", "score", "extract", "descriptor", "telemetry"];
 
 /// Turns what was typed into a request.
 pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
@@ -29,6 +32,8 @@ pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
         Some(Verb::Score(args)) => score(args),
         Some(Verb::Extract(args)) => extract(args),
         Some(Verb::Descriptor) => Ok(Request::Descriptor),
+        Some(Verb::Telemetry(TelemetryVerb::Replay(args))) => replay(args, env),
+        Some(Verb::Telemetry(TelemetryVerb::Status(args))) => status(args),
         None if cli.boutiques.bids_exec_spec => Ok(Request::Descriptor),
         None => without_verb(cli.dataset, cli.run, env),
     }
@@ -297,6 +302,23 @@ fn extract(args: ExtractArgs) -> Result<Request, Refusal> {
     Ok(Request::Extract(ExtractConfig { derivatives, table }))
 }
 
+fn replay(args: ReplayArgs, env: Env) -> Result<Request, Refusal> {
+    paths::input_folder(&args.dir, "name the folder of the run", paths::bound_hint(&args.dir))?;
+    let observe = ObserveArgs { otel_endpoint: args.endpoint, config: args.config, ..ObserveArgs::default() };
+    let layers = Layers::gather(&ResourceArgs::default(), &observe, Settings::default(), env)?;
+    let config = telemetry(&layers.settings, None, &mut Vec::new());
+    // Whoever asks for a delivery wants one, also where runs are to send nothing.
+    Ok(Request::Telemetry(TelemetryRequest::Replay {
+        dir: args.dir,
+        config: TelemetryConfig { enabled: true, ..config },
+    }))
+}
+
+fn status(args: StatusArgs) -> Result<Request, Refusal> {
+    paths::input_folder(&args.dir, "name the folder of the run", paths::bound_hint(&args.dir))?;
+    Ok(Request::Telemetry(TelemetryRequest::Status { dir: args.dir, format: args.format }))
+}
+
 fn telemetry(settings: &Settings, traceparent: Option<String>, notes: &mut Vec<String>) -> TelemetryConfig {
     let enabled = !settings.no_telemetry.unwrap_or(false);
     let trace = settings.trace.unwrap_or(false);
@@ -307,6 +329,7 @@ fn telemetry(settings: &Settings, traceparent: Option<String>, notes: &mut Vec<S
         enabled,
         endpoint: settings.otel_endpoint.clone(),
         traceparent,
+        flush_timeout: settings.flush_timeout,
         print_tree: trace,
         log_format: settings.log_format.unwrap_or_default(),
         verbosity: settings.verbosity.unwrap_or_default(),

@@ -5,6 +5,7 @@ use super::memory::Memory;
 use crate::bids::Modality;
 use crate::telemetry::config::{LogFormat, Verbosity};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// More threads than any node has is a slip of the pen.
 pub(super) const MOST_THREADS: i64 = 4096;
@@ -48,6 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     row("run", "skip-bids-validation", "true or false", "Go on without a valid dataset_description.json."),
     row("observability", "no-telemetry", "true or false", "No traces, no metrics; only messages."),
     row("observability", "otel-endpoint", "a URL", "Where traces, metrics and logs are sent."),
+    row("observability", "flush-timeout", "seconds, 0 to 3600", "Longest wait at the end for a collector."),
     row("observability", "trace", "true or false", "Print finished traces as a tree."),
     row("observability", "log-format", "text or json", "Form of the messages on standard error."),
     row("observability", "verbosity", "quiet, normal, verbose or debug", "How much is said on standard error."),
@@ -64,6 +66,7 @@ pub(super) struct Settings {
     pub skip_bids_validation: Option<bool>,
     pub no_telemetry: Option<bool>,
     pub otel_endpoint: Option<String>,
+    pub flush_timeout: Option<Duration>,
     pub trace: Option<bool>,
     pub log_format: Option<LogFormat>,
     pub verbosity: Option<Verbosity>,
@@ -81,6 +84,7 @@ impl Settings {
             skip_bids_validation: self.skip_bids_validation.or(weaker.skip_bids_validation),
             no_telemetry: self.no_telemetry.or(weaker.no_telemetry),
             otel_endpoint: self.otel_endpoint.or(weaker.otel_endpoint),
+            flush_timeout: self.flush_timeout.or(weaker.flush_timeout),
             trace: self.trace.or(weaker.trace),
             log_format: self.log_format.or(weaker.log_format),
             verbosity: self.verbosity.or(weaker.verbosity),
@@ -99,6 +103,7 @@ impl Settings {
             "skip-bids-validation" => self.skip_bids_validation = Some(boolean(text)?),
             "no-telemetry" => self.no_telemetry = Some(boolean(text)?),
             "otel-endpoint" => self.otel_endpoint = Some(endpoint(text)?),
+            "flush-timeout" => self.flush_timeout = Some(seconds(text)?),
             "trace" => self.trace = Some(boolean(text)?),
             "log-format" => self.log_format = Some(log_format(text)?),
             "verbosity" => self.verbosity = Some(verbosity(text)?),
@@ -141,6 +146,12 @@ pub(super) fn endpoint(text: &str) -> Result<String, String> {
     }
 }
 
+/// A time to wait.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.parse::<f64>().ok().filter(|s| (0.0..=3600.0).contains(s));
+    number.map(Duration::from_secs_f64).ok_or_else(|| "write a number of seconds from 0 to 3600".to_owned())
+}
+
 /// The form of log lines.
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
@@ -181,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table_can_be_set() {
-        let values = ["4", "8GB", "/w", "bold", "yes", "true", "0", "http://c:4317", "on", "json", "debug"];
+        let values = ["4", "8GB", "/w", "bold", "yes", "true", "0", "http://c:4317", "2.5", "on", "json", "debug"];
         let mut settings = Settings::default();
         for (setting, value) in SETTINGS.iter().zip(values) {
             let before = settings.clone();
@@ -196,7 +207,7 @@ mod tests {
     fn values_that_mean_nothing_are_refused() {
         let bad = [("nprocs", "0"), ("nprocs", "four"), ("nprocs", "-1"), ("nprocs", "5000"), ("mem", "lots")];
         let more = [("modalities", "T2w"), ("modalities", ","), ("trace", "perhaps"), ("log-format", "xml")];
-        for (key, text) in bad.into_iter().chain(more).chain([("verbosity", "loud")]) {
+        for (key, text) in bad.into_iter().chain(more).chain([("verbosity", "loud"), ("flush-timeout", "-1")]) {
             assert!(Settings::default().set(key, text).is_err(), "{key}={text}");
         }
     }

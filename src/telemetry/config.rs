@@ -1,5 +1,7 @@
 //! What the user asked of telemetry and logging, resolved from flags, environment and file.
 
+use std::time::Duration;
+
 /// How log lines on stderr look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -24,6 +26,9 @@ pub enum Verbosity {
     Debug,
 }
 
+/// Longest wait at the end of a run for a collector to take what is left.
+pub const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What the user asked for. `OTEL_*` variables are read by the telemetry module itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TelemetryConfig {
@@ -33,6 +38,8 @@ pub struct TelemetryConfig {
     pub endpoint: Option<String>,
     /// `--traceparent`: W3C trace context of the caller; wins over `TRACEPARENT`.
     pub traceparent: Option<String>,
+    /// `--flush-timeout`: longest wait at the end for a collector; `None` is [`DEFAULT_FLUSH_TIMEOUT`].
+    pub flush_timeout: Option<Duration>,
     /// `--trace`: print finished traces as a tree on stderr.
     pub print_tree: bool,
     /// Format of stderr.

@@ -11,6 +11,7 @@
 
 pub mod config;
 pub mod context;
+pub mod delivery;
 pub mod env;
 mod log_line;
 mod logs;
