@@ -43,9 +43,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("toml", &["cli"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),
-    ("opentelemetry_otlp", &["telemetry"]),
+    ("prost", &["telemetry"]),
+    ("tonic", &["telemetry"]),
+    ("tonic_types", &["telemetry"]),
     ("opentelemetry_proto", &["telemetry"]),
-    ("opentelemetry_http", &["telemetry"]),
     ("opentelemetry_appender_tracing", &["telemetry"]),
     ("tracing_opentelemetry", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
@@ -303,7 +304,7 @@ fn the_check_sees_what_it_should() {
         ("imaging", "#[cfg(test)]\nmod tests { use crate::synth::t1w; }"),
         ("run::event", "use crate::{bids::Modality as M, error::ErrorCode};"),
         ("run::pool", "use super::event::RunEvent; use crate::run::faults::Faults; use tracing::Span;"),
-        ("telemetry::otlp", "use super::config::TelemetryConfig; use crate::run::event::EventSink;"),
+        ("telemetry::delivery", "use super::config::TelemetryConfig; use crate::run::event::EventSink;"),
         ("cli::args", "use super::{Format, Level}; use clap::{Args, Parser}; use crate::telemetry::config::LogFormat;"),
     ];
     for (module, code) in right {

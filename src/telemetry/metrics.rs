@@ -251,7 +251,7 @@ fn observe_telemetry(meter: &Meter, stats: &Arc<Stats>) {
     let counter = meter.u64_observable_counter(m.instrument).with_unit(m.unit).with_description(m.description);
     counter
         .with_callback(move |observer| {
-            Signal::ALL.into_iter().for_each(|s| observer.observe(dropped.of(s).lost(), &per_signal(s)));
+            Signal::ALL.into_iter().for_each(|s| observer.observe(dropped.of(s).dropped(), &per_signal(s)));
         })
         .build();
     let (m, spooled) = (names::TELEMETRY_SPOOLED, Arc::clone(stats));

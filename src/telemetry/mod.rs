@@ -4,9 +4,10 @@
 //! written or sent costs one warning. Everything is named in [`names`]; `docs/telemetry.md` is the public copy.
 //!
 //! ```text
-//! run/ ── spans.rs ──► tracing ─┬─► tracing-opentelemetry ─► file (at once) · collector (batches) · tree
-//!      ── tracing::info! … ─────┴─► logs.rs ─► stderr · run and subject files · file · collector
-//!      ── RunEvent ───────────────► metrics.rs ─► file · collector
+//! run/ ── spans.rs ──► tracing ─┬─► tracing-opentelemetry ─► spool · tree
+//!      ── tracing::info! … ─────┴─► logs.rs ─► stderr · run and subject files · spool
+//!      ── RunEvent ───────────────► metrics.rs ─► spool
+//! spool ── delivery, in a thread of its own ─► collector
 //! ```
 
 pub mod config;
@@ -17,7 +18,6 @@ mod log_line;
 mod logs;
 mod metrics;
 pub mod names;
-mod otlp;
 mod providers;
 mod resource;
 pub mod routes;
@@ -28,26 +28,22 @@ mod text;
 mod tree;
 
 use crate::run::event::{EventSink, RunEvent};
-use config::TelemetryConfig;
+use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig};
+use delivery::courier::Courier;
+use delivery::sender::Sender;
 use env::Environment;
 use metrics::Metrics;
 use opentelemetry::Context;
 use opentelemetry::metrics::MeterProvider;
-use opentelemetry_sdk::error::OTelSdkResult;
-use providers::Providers;
+use providers::{Providers, Spools};
 use routes::{Protocol, Routes, Target};
 use stats::{Signal, Stats};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::Dispatch;
-
-/// How long [`Telemetry::finish`] waits for a collector in all.
-const FINISH: Duration = Duration::from_secs(2);
-/// How long it waits when nothing was ever delivered and nothing listens: enough for the files.
-const FINISH_ABSENT: Duration = Duration::from_millis(300);
 
 /// Keeps telemetry going; [`Telemetry::finish`] ends it.
 pub struct Telemetry {
@@ -56,6 +52,8 @@ pub struct Telemetry {
     remote: Context,
     routes: Routes,
     files: Option<PathBuf>,
+    sender: Option<Sender>,
+    flush_timeout: Duration,
     stats: Arc<Stats>,
     /// To be said once logging works.
     warnings: Vec<String>,
@@ -90,7 +88,9 @@ pub fn build(
     let mut routes = Routes::decide(config, env, listens);
     let stats = Arc::new(Stats::default());
     let mut warnings = std::mem::take(&mut routes.warnings);
-    let providers = Providers::build(&mut routes, env, logs_dir, run_id, &stats, &mut warnings);
+    let mut spools = logs_dir.and_then(|dir| Spools::create(dir, &routes, env, &stats));
+    let providers = Providers::build(&routes, env, run_id, spools.as_mut());
+    let courier = Courier::new(&mut routes, env, &stats, &mut warnings);
     let (remote, warning) = context::remote_parent(env, config.traceparent.as_deref());
     warnings.extend(warning);
     let metrics = providers.meter.as_ref().map(|provider| Metrics::new(&provider.meter(names::SERVICE), &stats));
@@ -98,8 +98,10 @@ pub fn build(
     let logger = providers.logger();
     let logs = logs::LogLayer::new(config, env, logs_dir, run_id, logger, &stats);
     let dispatch = providers.dispatch(logs);
-    let files = logs_dir.filter(|_| Signal::ALL.iter().any(|s| routes.of(*s).on)).map(Path::to_path_buf);
-    (Telemetry { providers, metrics, remote, routes, files, stats, warnings }, dispatch)
+    let files = logs_dir.filter(|_| spools.is_some()).map(Path::to_path_buf);
+    let sender = spools.zip(files.clone()).map(|(s, dir)| Sender::start(courier, dir, s.files, s.claim, &stats));
+    let flush_timeout = config.flush_timeout.unwrap_or(DEFAULT_FLUSH_TIMEOUT);
+    (Telemetry { providers, metrics, remote, routes, files, sender, flush_timeout, stats, warnings }, dispatch)
 }
 
 impl Telemetry {
@@ -137,14 +139,14 @@ impl Telemetry {
         }
     }
 
-    /// Writes and sends what is left, for at most two seconds whatever the collector does.
+    /// Writes what is left, and waits for the sender as [`TelemetryConfig::flush_timeout`] allows.
     ///
     /// Spans that are still open are lost: end them first.
     #[must_use]
     pub fn finish(self) -> Delivery {
-        let budget = if self.collector_is_absent() { FINISH_ABSENT } else { FINISH };
-        let collector = self.targets().next().is_some();
-        let in_time = shut_down(self.providers, budget);
+        let collector = self.targets().next().is_some() && self.sender.is_some();
+        self.providers.shut_down();
+        let in_time = self.sender.is_none_or(|sender| sender.finish(self.flush_timeout));
         let of = |signal| Sent::read(&self.stats, signal);
         Delivery {
             spans: of(Signal::Traces),
@@ -156,41 +158,10 @@ impl Telemetry {
         }
     }
 
-    /// True when there is somebody to send to who never answered and is not there now: nothing to wait for.
-    fn collector_is_absent(&self) -> bool {
-        let mut addresses = self.targets().filter_map(|t| routes::address(&t.url)).peekable();
-        addresses.peek().is_some() && !self.stats.any_delivered() && !addresses.any(|a| routes::listens(&a))
-    }
-
     fn targets(&self) -> impl Iterator<Item = &Target> {
         Signal::ALL.iter().filter_map(|s| self.routes.of(*s).target.as_ref())
     }
 }
-
-/// Shuts all providers down side by side under one deadline. The SDK's own timeouts add up (15 s with a collector that
-/// hangs) and the metric reader ignores its one. Threads that do not come back end with the process.
-fn shut_down(providers: Providers, budget: Duration) -> bool {
-    let end = Instant::now() + budget;
-    let (tx, rx) = mpsc::channel();
-    let mut running = 0;
-    for work in providers.shutdowns(budget) {
-        let tx = tx.clone();
-        let spawned = std::thread::Builder::new().name("telemetry-end".into()).spawn(move || {
-            let _ = tx.send(work());
-        });
-        running += usize::from(spawned.is_ok());
-    }
-    drop(tx);
-    for _ in 0..running {
-        if rx.recv_timeout(end.saturating_duration_since(Instant::now())).is_err() {
-            return false;
-        }
-    }
-    true
-}
-
-/// One provider's shutdown.
-type Shutdown = Box<dyn FnOnce() -> OTelSdkResult + Send>;
 
 /// The reader of run events when metrics are off.
 struct Ignored;
@@ -206,8 +177,8 @@ pub struct Sent {
     pub written: u64,
     /// Items a collector took.
     pub delivered: u64,
-    /// Items a collector refused or did not answer for. They are still in the file, where there is one.
-    pub undelivered: u64,
+    /// Items a collector refused for good; they are in the file.
+    pub rejected: u64,
     /// Items that are nowhere.
     pub lost: u64,
 }
@@ -218,9 +189,15 @@ impl Sent {
         Self {
             written: counts.written.load(Relaxed),
             delivered: counts.delivered.load(Relaxed),
-            undelivered: counts.undelivered.load(Relaxed),
-            lost: counts.lost(),
+            rejected: counts.rejected.load(Relaxed),
+            lost: counts.unwritten.load(Relaxed),
         }
+    }
+
+    /// Items that are in the file and still to be sent.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.written.saturating_sub(self.delivered + self.rejected)
     }
 }
 
@@ -229,11 +206,11 @@ impl Sent {
 pub struct Delivery {
     /// Spans.
     pub spans: Sent,
-    /// Metric points in files; whole metrics on the network.
+    /// Metric points.
     pub metrics: Sent,
     /// Log records.
     pub logs: Sent,
-    /// False when the deadline came before everything was handed over.
+    /// False when the wait ended before the sender did.
     pub in_time: bool,
     /// Whether there was a collector to send to.
     pub collector: bool,
@@ -243,18 +220,21 @@ pub struct Delivery {
 
 impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (spans, logs) = (self.spans, self.logs);
-        write!(f, "{} spans and {} log records written", spans.written, logs.written)?;
+        let all = [self.spans, self.logs, self.metrics];
+        let sum = |of: fn(&Sent) -> u64| all.iter().map(of).sum::<u64>();
+        write!(f, "{} spans and {} log records written", self.spans.written, self.logs.written)?;
         if let Some(dir) = &self.files {
             write!(f, " to {}", dir.display())?;
         }
         if self.collector {
-            write!(f, ", {} and {} delivered", spans.delivered, logs.delivered)?;
-            if !self.in_time || spans.undelivered + logs.undelivered > 0 {
-                f.write_str(" (the collector did not take everything)")?;
+            write!(f, ", {} and {} delivered", self.spans.delivered, self.logs.delivered)?;
+            for (count, what) in [(sum(Sent::waiting), "waiting"), (sum(|s| s.rejected), "rejected")] {
+                if count > 0 {
+                    write!(f, ", {count} items {what}")?;
+                }
             }
         }
-        let lost = spans.lost + logs.lost + self.metrics.lost;
+        let lost = sum(|s| s.lost);
         if lost > 0 { write!(f, ", {lost} items lost") } else { Ok(()) }
     }
 }

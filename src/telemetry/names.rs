@@ -254,7 +254,7 @@ metrics! {
     PROCESS_CPU: "neuro.process.cpu" "s" "neuro_process_cpu_seconds_total" Counter
         [] [] "CPU time of this process, user and system, all threads.";
     TELEMETRY_DROPPED: "neuro.telemetry.dropped" "{item}" "neuro_telemetry_dropped_total" Counter
-        [LABEL_SIGNAL] [] "Spans, log records and metric points that reached neither a file nor a collector.";
+        [LABEL_SIGNAL] [] "Spans, log records and metric points that no file took or that a collector refused for good.";
     TELEMETRY_SPOOLED: "neuro.telemetry.spooled" "By" "neuro_telemetry_spooled_bytes" Gauge
         [LABEL_SIGNAL] [] "Telemetry this process has written to files.";
 }

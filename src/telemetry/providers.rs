@@ -1,21 +1,21 @@
-//! The SDK's providers, assembled from the routes: which exporter stands behind which processor.
+//! The SDK's providers: spans, log records and metrics go to the spool, finished traces also to the terminal. Nothing here
+//! knows the network: what is in the spool is sent from there, see [`super::delivery`].
 
+use super::delivery::claim::Claim;
+use super::delivery::files::SpoolFile;
 use super::env::Environment;
 use super::logs::LogLayer;
-use super::otlp::{Network, OtlpError};
-use super::routes::{Route, Routes};
-use super::spool::{Spool, SpoolExporter};
+use super::routes::Routes;
+use super::spool::{Spool, SpoolExporter, new_stem};
 use super::stats::{Signal, Stats};
-use super::{Shutdown, metrics, names, resource, spans, tree};
+use super::{metrics, names, resource, spans, tree};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::LoggerProvider;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::{
-    BatchConfigBuilder as LogBatchConfig, BatchLogProcessor, SdkLogger, SdkLoggerProvider, SimpleLogProcessor,
-};
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, exporter::PushMetricExporter};
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SimpleSpanProcessor};
+use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,6 @@ use tracing::Dispatch;
 use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
-/// Items held for a collector that is slow; about 1.25 KB each. `OTEL_BSP_MAX_QUEUE_SIZE` and its like win.
-const QUEUE: usize = 16_384;
 /// How often metrics are exported. `OTEL_METRIC_EXPORT_INTERVAL` wins.
 const METRIC_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -36,40 +34,80 @@ pub struct Providers {
     logger: Option<SdkLoggerProvider>,
 }
 
-/// What the providers are assembled from.
-struct Parts<'a> {
-    env: &'a Environment,
-    dir: Option<&'a Path>,
-    resource: Resource,
-    network: Network<'a>,
-    stats: &'a Arc<Stats>,
-    warnings: &'a mut Vec<String>,
+/// The files of this process in a folder, and the claim on them.
+pub struct Spools {
+    /// The first file of each signal that is on.
+    pub files: Vec<SpoolFile>,
+    /// The right to send them.
+    pub claim: Claim,
+    exporters: Vec<(Signal, SpoolExporter)>,
+}
+
+impl Spools {
+    /// Makes the files of the signals that are on. A folder that cannot be written to costs one warning and all files:
+    /// then there is no telemetry, but for the terminal.
+    pub fn create(dir: &Path, routes: &Routes, env: &Environment, stats: &Arc<Stats>) -> Option<Self> {
+        let made = Self::try_create(dir, routes, env, stats);
+        made.map_err(|e| stats.warn_file(&e)).ok().filter(|spools| !spools.files.is_empty())
+    }
+
+    fn try_create(dir: &Path, routes: &Routes, env: &Environment, stats: &Arc<Stats>) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let stem = new_stem();
+        let claim = Claim::take(dir, &stem)?.ok_or_else(|| io::Error::other("another process uses the same names"))?;
+        let (mut files, mut exporters) = (Vec::new(), Vec::new());
+        for signal in Signal::ALL.into_iter().filter(|signal| routes.of(*signal).on) {
+            let file = SpoolFile { dir: dir.to_owned(), signal, stem: stem.clone(), segment: 0 };
+            let spool = Spool::create(file.clone(), Arc::clone(stats))?;
+            exporters.push((signal, SpoolExporter::new(spool, metrics::temporality(env))));
+            files.push(file);
+        }
+        Ok(Self { files, claim, exporters })
+    }
+
+    fn exporter(&mut self, signal: Signal) -> Option<SpoolExporter> {
+        let at = self.exporters.iter().position(|(of, _)| *of == signal)?;
+        Some(self.exporters.swap_remove(at).1)
+    }
 }
 
 impl Providers {
-    /// Builds them. An exporter that cannot be built becomes a warning, and its target is struck from the routes.
-    pub fn build(
-        routes: &mut Routes,
-        env: &Environment,
-        dir: Option<&Path>,
-        run_id: &str,
-        stats: &Arc<Stats>,
-        warnings: &mut Vec<String>,
-    ) -> Self {
-        let network = Network::new(env, stats);
-        let mut parts = Parts { env, dir, resource: resource::build(env, run_id), network, stats, warnings };
-        let (tracer, meter, logger) =
-            (parts.tracer(&mut routes.traces), parts.meter(&mut routes.metrics), parts.logger(&mut routes.logs));
-        warnings.dedup(); // one certificate that cannot be read concerns all three signals
+    /// Builds them. What is exported is in the file when the export returns: a span when it ends, a log line at once,
+    /// metrics at intervals.
+    pub fn build(routes: &Routes, env: &Environment, run_id: &str, spools: Option<&mut Spools>) -> Self {
+        let resource = resource::build(env, run_id);
+        let mut all = spools.map(|s| Signal::ALL.map(|signal| s.exporter(signal))).unwrap_or_default();
+        let [traces, points, logs] = all.each_mut().map(Option::take);
+        let console = routes.traces.on && routes.traces.console;
+        let tracer = (traces.is_some() || console).then(|| {
+            let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
+            if let Some(file) = traces {
+                builder = builder.with_simple_exporter(file);
+            }
+            if console {
+                builder = builder.with_simple_exporter(tree::TreeExporter::default());
+            }
+            builder.build()
+        });
+        let meter = points.map(|file| {
+            let reader = PeriodicReader::builder(file);
+            let reader = match env.get("OTEL_METRIC_EXPORT_INTERVAL") {
+                Some(_) => reader,
+                None => reader.with_interval(METRIC_INTERVAL),
+            };
+            let builder = SdkMeterProvider::builder().with_resource(resource.clone()).with_view(metrics::view);
+            builder.with_reader(reader.build()).build()
+        });
+        let logger = logs.map(|file| {
+            SdkLoggerProvider::builder().with_resource(resource.clone()).with_simple_exporter(file).build()
+        });
         Self { tracer, meter, logger }
     }
 
-    /// The zeros of the counters go out at once, in the background: a collector that hangs must not hold up the start.
+    /// Writes the zeros of the counters at once.
     pub fn flush_first_metrics(&self) {
-        if let Some(meter) = self.meter.clone() {
-            let flush = move || drop(meter.force_flush());
-            // Without a thread the zeros go out with the first interval.
-            let _ = std::thread::Builder::new().name("telemetry-start".into()).spawn(flush);
+        if let Some(meter) = &self.meter {
+            let _ = meter.force_flush(); // the exporter has said why
         }
     }
 
@@ -94,125 +132,15 @@ impl Providers {
         Dispatch::new(tracing_subscriber::registry().with(own).with(otel).with(logs))
     }
 
-    /// The shutdowns of the providers, to be run side by side.
-    pub fn shutdowns(self, budget: Duration) -> Vec<Shutdown> {
-        let mut out: Vec<Shutdown> = Vec::new();
-        if let Some(provider) = self.tracer {
-            out.push(Box::new(move || provider.shutdown_with_timeout(budget)));
-        }
-        if let Some(provider) = self.logger {
-            out.push(Box::new(move || provider.shutdown_with_timeout(budget)));
-        }
-        if let Some(provider) = self.meter {
-            out.push(Box::new(move || provider.shutdown_with_timeout(budget)));
-        }
-        out
+    /// Writes the last metrics and syncs the files.
+    pub fn shut_down(self) {
+        // The exporters have said what went wrong.
+        let _ = self.tracer.map(|provider| provider.shutdown());
+        let _ = self.logger.map(|provider| provider.shutdown());
+        let _ = self.meter.map(|provider| provider.shutdown());
     }
 }
 
 fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(names::SERVICE).with_version(env!("CARGO_PKG_VERSION")).build()
-}
-
-impl Parts<'_> {
-    /// The file exporter of a signal, where there is a folder that takes it.
-    fn file(&self, signal: Signal) -> Option<SpoolExporter> {
-        let spool = Spool::create(self.dir?, signal, Arc::clone(self.stats));
-        let temporality = metrics::temporality(self.env);
-        spool.map(|s| SpoolExporter::new(s, temporality)).map_err(|e| self.stats.warn_file(&e)).ok()
-    }
-
-    /// An exporter, or the warning why there is none.
-    fn warned<E>(&mut self, exporter: Result<E, OtlpError>) -> Option<E> {
-        exporter.map_err(|e| self.warnings.push(format!("telemetry is not sent: {e}"))).ok()
-    }
-
-    /// Spans: at once to the file, in batches to the collector. The file comes first, also when shutting down.
-    fn tracer(&mut self, route: &mut Route) -> Option<SdkTracerProvider> {
-        if !route.on {
-            return None;
-        }
-        let file = self.file(Signal::Traces);
-        let network = route.target.as_ref().map(|t| self.network.spans(t)).and_then(|e| self.warned(e));
-        route.target = route.target.take().filter(|_| network.is_some());
-        if file.is_none() && network.is_none() && !route.console {
-            return None;
-        }
-        let mut builder = SdkTracerProvider::builder().with_resource(self.resource.clone());
-        if let Some(file) = file {
-            builder = builder.with_span_processor(SimpleSpanProcessor::new(file));
-        }
-        if route.console {
-            builder = builder.with_span_processor(SimpleSpanProcessor::new(tree::TreeExporter::default()));
-        }
-        if let Some(network) = network {
-            let mut config = BatchConfigBuilder::default();
-            if self.env.get("OTEL_BSP_MAX_QUEUE_SIZE").is_none() {
-                config = config.with_max_queue_size(QUEUE);
-            }
-            if self.env.get("OTEL_BSP_SCHEDULE_DELAY").is_none() {
-                config = config.with_scheduled_delay(Duration::from_secs(1));
-            }
-            let batch = BatchSpanProcessor::builder(network).with_batch_config(config.build()).build();
-            builder = builder.with_span_processor(batch);
-        }
-        Some(builder.build())
-    }
-
-    /// Log records: as spans.
-    fn logger(&mut self, route: &mut Route) -> Option<SdkLoggerProvider> {
-        if !route.on {
-            return None;
-        }
-        let file = self.file(Signal::Logs);
-        let network = route.target.as_ref().map(|t| self.network.logs(t)).and_then(|e| self.warned(e));
-        route.target = route.target.take().filter(|_| network.is_some());
-        if file.is_none() && network.is_none() {
-            return None;
-        }
-        let mut builder = SdkLoggerProvider::builder().with_resource(self.resource.clone());
-        if let Some(file) = file {
-            builder = builder.with_log_processor(SimpleLogProcessor::new(file));
-        }
-        if let Some(network) = network {
-            let mut config = LogBatchConfig::default();
-            if self.env.get("OTEL_BLRP_MAX_QUEUE_SIZE").is_none() {
-                config = config.with_max_queue_size(QUEUE);
-            }
-            let batch = BatchLogProcessor::builder(network).with_batch_config(config.build()).build();
-            builder = builder.with_log_processor(batch);
-        }
-        Some(builder.build())
-    }
-
-    /// Metrics: at intervals to both. The file comes first: readers are flushed and shut down one after the other.
-    fn meter(&mut self, route: &mut Route) -> Option<SdkMeterProvider> {
-        if !route.on {
-            return None;
-        }
-        let file = self.file(Signal::Metrics);
-        let temporality = metrics::temporality(self.env);
-        let network = route.target.as_ref().map(|t| self.network.metrics(t, temporality));
-        let network = network.and_then(|e| self.warned(e));
-        route.target = route.target.take().filter(|_| network.is_some());
-        if file.is_none() && network.is_none() {
-            return None;
-        }
-        let mut builder = SdkMeterProvider::builder().with_resource(self.resource.clone()).with_view(metrics::view);
-        if let Some(file) = file {
-            builder = builder.with_reader(reader(file, self.env));
-        }
-        if let Some(network) = network {
-            builder = builder.with_reader(reader(network, self.env));
-        }
-        Some(builder.build())
-    }
-}
-
-fn reader<E: PushMetricExporter>(exporter: E, env: &Environment) -> PeriodicReader<E> {
-    let builder = PeriodicReader::builder(exporter);
-    match env.get("OTEL_METRIC_EXPORT_INTERVAL") {
-        Some(_) => builder.build(),
-        None => builder.with_interval(METRIC_INTERVAL).build(),
-    }
 }

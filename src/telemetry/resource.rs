@@ -129,7 +129,8 @@ fn user_attributes(env: &Environment) -> Vec<(Key, Value)> {
 }
 
 /// Replaces `%XX` by its byte; anything that is not a valid escape stays.
-fn percent_decoded(text: &str) -> String {
+#[must_use]
+pub(super) fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

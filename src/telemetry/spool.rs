@@ -6,8 +6,9 @@
 //! makes the receiver reject the whole line; the receiver tells files apart by their first 1000 bytes, so the resource
 //! starts with `service.instance.id`; and it skips lines above 1 MiB.
 
+use super::delivery::files::SpoolFile;
 use super::names;
-use super::stats::{Signal, Stats};
+use super::stats::Stats;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -24,7 +25,6 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,46 +32,65 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Longest line, newline included. The Collector's file receiver stops at 1 MiB.
 const MAX_LINE: usize = 1_000_000;
 
-/// The file of one signal of this process.
+/// Size at which a file is full and the next begins.
+const MAX_FILE: u64 = 64_000_000;
+
+/// `HOST-PID-START` of this process: START is microseconds since 1970, so no two processes of a shared folder meet.
+#[must_use]
+pub fn new_stem() -> String {
+    let host = super::resource::host_name().unwrap_or_else(|| "host".to_owned());
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
+    format!("{host}-{}-{start}", std::process::id())
+}
+
+/// The files of one signal of this process.
 #[derive(Debug)]
 pub struct Spool {
     state: Mutex<State>,
-    signal: Signal,
     stats: Arc<Stats>,
 }
 
 #[derive(Debug)]
 struct State {
+    place: SpoolFile,
     file: File,
     length: u64,
 }
 
+impl State {
+    fn create(place: SpoolFile) -> io::Result<Self> {
+        let file = OpenOptions::new().create_new(true).append(true).open(place.path())?;
+        Ok(Self { place, file, length: 0 })
+    }
+}
+
 impl Spool {
-    /// Creates `DIR/SIGNAL-HOST-PID-START.jsonl`; START is microseconds since 1970, so no two processes of a shared folder
-    /// meet.
+    /// Creates the first file, which must be new, in a folder that exists.
     ///
     /// # Errors
-    /// When the folder or the file cannot be created.
-    pub fn create(dir: &Path, signal: Signal, stats: Arc<Stats>) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
-        let host = super::resource::host_name().unwrap_or_else(|| "host".to_owned());
-        let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
-        let name = format!("{}-{host}-{}-{start}.jsonl", signal.as_str(), std::process::id());
-        let file = OpenOptions::new().create_new(true).append(true).open(dir.join(name))?;
-        Ok(Self { state: Mutex::new(State { file, length: 0 }), signal, stats })
+    /// When it cannot be created.
+    pub fn create(place: SpoolFile, stats: Arc<Stats>) -> io::Result<Self> {
+        Ok(Self { state: Mutex::new(State::create(place)?), stats })
     }
 
-    /// Appends one line. A line that does not fit on the disk is taken back whole.
+    /// Appends one line, in the next file when this one is full. A line that does not fit on the disk is taken back whole.
     fn append(&self, mut line: Vec<u8>, items: u64) -> io::Result<()> {
         line.push(b'\n');
-        let size = line.len() as u64;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.length > 0 && state.length + line.len() as u64 > MAX_FILE {
+            state.file.sync_data()?;
+            *state = State::create(state.place.next())?;
+        }
+        if state.length == 0 && state.place.segment > 0 {
+            mark(&mut line, &state.place);
+        }
+        let size = line.len() as u64;
         if let Err(e) = state.file.write_all(&line) {
             let _ = state.file.set_len(state.length);
             return Err(e);
         }
         state.length += size;
-        let counts = self.stats.of(self.signal);
+        let counts = self.stats.of(state.place.signal);
         counts.written.fetch_add(items, Relaxed);
         counts.bytes.fetch_add(size, Relaxed);
         Ok(())
@@ -86,7 +105,8 @@ impl Spool {
             self.append(line, items)
         });
         result.map_err(|e| {
-            self.stats.of(self.signal).unwritten.fetch_add(items, Relaxed);
+            let signal = self.state.lock().unwrap_or_else(PoisonError::into_inner).place.signal;
+            self.stats.of(signal).unwritten.fetch_add(items, Relaxed);
             self.stats.warn_file(&e);
             OTelSdkError::InternalFailure(e.to_string())
         })
@@ -96,6 +116,13 @@ impl Spool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.file.sync_all().map_err(|e| OTelSdkError::InternalFailure(e.to_string()))
     }
+}
+
+/// Puts a field that no OTLP message has, which readers must pass over, at the start of a later file's first line: its
+/// first 1000 bytes, the resource, would otherwise be those of the file before.
+fn mark(line: &mut Vec<u8>, place: &SpoolFile) {
+    let field = format!("{{\"xSpool\":{}", serde_json::Value::from(place.name()));
+    line.splice(..1, field.into_bytes().into_iter().chain(*b","));
 }
 
 /// JSON as the OTLP specification wants it: no `null`.
@@ -245,7 +272,9 @@ macro_rules! with_points {
     };
 }
 
-fn count_points(request: &ExportMetricsServiceRequest) -> usize {
+/// The data points in a request.
+#[must_use]
+pub fn count_points(request: &ExportMetricsServiceRequest) -> usize {
     let metrics = request.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
     metrics
         .map(|m| match &m.data {

@@ -1,10 +1,16 @@
 //! Tests of the file exporter's traps: nulls, oversized lines, full disks, look-alike files.
 use super::*;
+use crate::telemetry::stats::Signal;
 use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1;
+use std::path::Path;
+
+fn place(dir: &Path) -> SpoolFile {
+    SpoolFile { dir: dir.into(), signal: Signal::Metrics, stem: new_stem(), segment: 0 }
+}
 
 fn spool(dir: &Path) -> Spool {
-    Spool::create(dir, Signal::Metrics, Arc::default()).unwrap()
+    Spool::create(place(dir), Arc::default()).unwrap()
 }
 
 fn lines(dir: &Path) -> Vec<String> {
@@ -60,7 +66,7 @@ fn a_line_too_long_is_counted_and_leaves_the_file_whole() {
     assert!(spool.put(&"x".repeat(MAX_LINE), 3).is_err());
     spool.put(&"fine", 1).unwrap();
     assert_eq!(lines(dir.path()), ["\"fine\""]);
-    assert_eq!(spool.stats.of(Signal::Metrics).lost(), 3);
+    assert_eq!(spool.stats.of(Signal::Metrics).dropped(), 3);
 }
 
 #[test]
@@ -70,9 +76,10 @@ fn a_full_disk_is_counted_and_does_not_stop_the_run() {
         eprintln!("skipped: no /dev/full here");
         return;
     };
-    let spool = Spool { state: Mutex::new(State { file, length: 0 }), signal: Signal::Traces, stats: Arc::default() };
+    let place = SpoolFile { signal: Signal::Traces, ..place(Path::new("/dev")) };
+    let spool = Spool { state: Mutex::new(State { place, file, length: 0 }), stats: Arc::default() };
     assert!(spool.put(&"x", 2).is_err());
-    assert_eq!(spool.stats.of(Signal::Traces).lost(), 2);
+    assert_eq!(spool.stats.of(Signal::Traces).dropped(), 2);
     assert_eq!(spool.stats.of(Signal::Traces).written.load(Relaxed), 0);
 }
 
@@ -83,4 +90,23 @@ fn the_instance_comes_first() {
     sort_attributes(&mut attributes);
     let keys: Vec<_> = attributes.iter().map(|kv| kv.key.as_str()).collect();
     assert_eq!(keys, [names::SERVICE_INSTANCE_ID, "a", "b", "z"]);
+}
+
+#[test]
+fn a_full_file_is_followed_by_one_that_begins_differently() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = place(dir.path());
+    let spool = Spool::create(first.clone(), Arc::default()).unwrap();
+    let message = ExportMetricsServiceRequest { resource_metrics: vec![ResourceMetrics::default()] };
+    spool.put(&message, 1).unwrap();
+    spool.state.lock().unwrap().length = MAX_FILE;
+    spool.put(&message, 1).unwrap();
+    spool.put(&message, 1).unwrap();
+    let text = |file: &SpoolFile| std::fs::read_to_string(file.path()).unwrap();
+    let (one, two) = (text(&first), text(&first.next()));
+    assert_eq!((one.lines().count(), two.lines().count()), (1, 2));
+    assert!(two.starts_with(&format!("{{\"xSpool\":\"{}\",", first.next().name())), "{two}");
+    assert_eq!(two.lines().nth(1), one.lines().next(), "only the first line is marked");
+    let read: ExportMetricsServiceRequest = serde_json::from_str(two.lines().next().unwrap()).unwrap();
+    assert_eq!(read, message);
 }

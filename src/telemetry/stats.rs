@@ -51,26 +51,27 @@ pub struct Counts {
     pub unwritten: AtomicU64,
     /// Items a collector took.
     pub delivered: AtomicU64,
-    /// Items a collector did not take.
-    pub undelivered: AtomicU64,
+    /// Items a collector refused for good. They are in the file.
+    pub rejected: AtomicU64,
 }
 
 impl Counts {
-    /// Items that are nowhere: not written, and, where nothing is written at all, not delivered.
+    /// Items that will never arrive: not written, or refused for good.
     #[must_use]
-    pub fn lost(&self) -> u64 {
-        let written_somewhere = self.written.load(Relaxed) > 0;
-        let undelivered = if written_somewhere { 0 } else { self.undelivered.load(Relaxed) };
-        self.unwritten.load(Relaxed).max(undelivered)
+    pub fn dropped(&self) -> u64 {
+        self.unwritten.load(Relaxed) + self.rejected.load(Relaxed)
     }
 }
 
-/// Counts of all signals, and which warnings were already given.
+/// Counts of all signals, how the collector does, and which warnings were already given.
 #[derive(Debug, Default)]
 pub struct Stats {
     counts: [Counts; 3],
+    acknowledged: AtomicU64,
+    trouble: AtomicBool,
     warned_file: AtomicBool,
     warned_network: AtomicBool,
+    warned_rejected: AtomicBool,
 }
 
 impl Stats {
@@ -99,9 +100,32 @@ impl Stats {
         }
     }
 
-    /// True when a collector has taken something.
+    /// Says once on stderr that a collector refuses some telemetry for good, and why.
+    pub fn warn_rejected(&self, endpoint: &str, reason: &dyn fmt::Display) {
+        if !self.warned_rejected.swap(true, Relaxed) {
+            text::warn(&format!("{endpoint} refuses some of the telemetry for good ({reason}); it stays in the files"));
+        }
+    }
+
+    /// Counts a request that a collector took.
+    pub fn note_acknowledged(&self) {
+        self.acknowledged.fetch_add(1, Relaxed);
+    }
+
+    /// Requests that a collector took.
     #[must_use]
-    pub fn any_delivered(&self) -> bool {
-        self.counts.iter().any(|c| c.delivered.load(Relaxed) > 0)
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Relaxed)
+    }
+
+    /// Notes whether the last thing heard from a collector was a failure.
+    pub fn note_trouble(&self, trouble: bool) {
+        self.trouble.store(trouble, Relaxed);
+    }
+
+    /// Whether it was.
+    #[must_use]
+    pub fn in_trouble(&self) -> bool {
+        self.trouble.load(Relaxed)
     }
 }

@@ -1,75 +1,177 @@
-//! Delivery: sending what runs have written to their spool, and saying what has been sent.
+//! Delivery: sending what was written to the spool, behind the back of the run, and saying what has been sent.
+//!
+//! ```text
+//! spool file ─ request ─► courier ─ link ─► collector      cursor beside the file: what was acknowledged
+//!    ▲ claim: who may                 │
+//!  sender (this run) · backlog (earlier runs) · replay (by hand)
+//! ```
+//! Everything reaches the collector at least once; a request is doubled only when its acknowledgement was lost, be it
+//! on the way or between arriving here and being written down.
+
+mod backlog;
+pub(super) mod claim;
+pub(super) mod courier;
+pub(super) mod files;
+mod link;
+mod request;
+pub(super) mod sender;
+mod settings;
+mod status;
+
+pub use status::{Count, Status};
 
 use super::config::TelemetryConfig;
+use super::env::Environment;
+use super::routes::{self, Routes};
+use super::stats::Stats;
+use super::text;
 use crate::error::{Coded, ErrorCode};
+use backlog::{Backlog, Held};
+use courier::{Courier, Step};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long [`replay`] goes on without an acknowledgement.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The same while nothing listens at the collector's address.
+const PATIENCE_ABSENT: Duration = Duration::from_secs(2);
 
 /// Why nothing could be delivered or said.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// No spool file below the folder.
-    #[error("no telemetry below {}: no traces-*.jsonl, metrics-*.jsonl or logs-*.jsonl of a run is there", .0.display())]
+    #[error("no telemetry in or below {}: a run leaves traces-*.jsonl, metrics-*.jsonl and logs-*.jsonl there", .0.display())]
     NothingThere(PathBuf),
+    /// Nobody to send to.
+    #[error("no collector to send to: none is configured, and none listens on this machine; add --endpoint URL")]
+    NoCollector,
+    /// The files cannot be read.
+    #[error("the telemetry in {} cannot be read: {source}", dir.display())]
+    Unreadable {
+        /// The folder.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl Coded for DeliveryError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::NothingThere(_) => ErrorCode::InputMissing,
+            Self::NoCollector => ErrorCode::Usage,
+            Self::Unreadable { .. } => ErrorCode::ReadFailed,
         }
     }
 }
 
 /// What a replay did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replayed {
-    waiting: u64,
+    delivered: u64,
+    rejected: u64,
+    /// After it.
+    status: Status,
 }
 
 impl Replayed {
     /// True when nothing is left to send.
     #[must_use]
-    pub const fn complete(&self) -> bool {
-        self.waiting == 0
+    pub fn complete(&self) -> bool {
+        self.status.waiting() == 0
     }
 }
 
 impl fmt::Display for Replayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} items waiting", self.waiting)
+        write!(f, "{} items delivered", self.delivered)?;
+        if self.rejected > 0 {
+            write!(f, ", {} rejected", self.rejected)?;
+        }
+        for (signal, count) in self.status.signals().filter(|(_, count)| count.waiting > 0) {
+            write!(f, ", {} items of {} waiting", count.waiting, signal.as_str())?;
+        }
+        Ok(())
     }
 }
 
-/// What is delivered and what waits.
-#[derive(Clone, Debug, Default)]
-pub struct Status;
-
-impl Status {
-    /// For programs.
-    #[must_use]
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({})
-    }
-    /// For people.
-    #[must_use]
-    pub fn text(&self) -> String {
-        String::new()
-    }
-}
-
-/// Sends what no collector has taken yet.
+/// Sends what no collector has taken yet of the spool files in or below `dir`: an output folder, its logs folder, or a
+/// folder of outputs. Files of processes that live are left to them. `progress` takes bytes done and bytes in all.
+///
+/// Where to, and how, is decided as for a run, from `config` and the `OTEL_*` environment.
 ///
 /// # Errors
-/// [`DeliveryError`].
-pub fn replay(dir: &Path, _: &TelemetryConfig, _: &dyn Fn(u64, u64)) -> Result<Replayed, DeliveryError> {
-    Err(DeliveryError::NothingThere(dir.to_owned()))
+/// When there is nothing to send or nobody to send to. That a collector did not take everything is no error.
+pub fn replay(dir: &Path, config: &TelemetryConfig, progress: &dyn Fn(u64, u64)) -> Result<Replayed, DeliveryError> {
+    let before = status(dir)?;
+    let env = Environment::of_process();
+    let stats = Arc::new(Stats::default());
+    let mut routes = Routes::decide(config, &env, routes::listens);
+    let mut warnings = std::mem::take(&mut routes.warnings);
+    let mut courier = Courier::new(&mut routes, &env, &stats, &mut warnings);
+    warnings.iter().for_each(|warning| text::warn(warning));
+    if !courier.has_way() {
+        return Err(DeliveryError::NoCollector);
+    }
+    let total = before.folders.iter().map(|folder| bytes_waiting(folder)).sum();
+    let mut done = 0;
+    for folder in &before.folders {
+        let held = Held::default();
+        let found = Backlog::find(folder, Arc::clone(&held), &stats);
+        let mut backlog = found.map_err(|source| DeliveryError::Unreadable { dir: folder.clone(), source })?;
+        let all = send(&mut backlog, &mut courier, &|bytes| progress(done + bytes, total));
+        done += backlog.bytes;
+        if !all {
+            break;
+        }
+    }
+    let after = status(dir)?;
+    let sum = |status: &Status, of: fn(&Count) -> u64| status.signals().map(|(_, count)| of(count)).sum::<u64>();
+    let gain = |of| sum(&after, of).saturating_sub(sum(&before, of));
+    Ok(Replayed { delivered: gain(|c| c.delivered), rejected: gain(|c| c.rejected), status: after })
 }
 
-/// Counts what is delivered and what waits.
+/// Sends a folder's backlog; false when the collector made it pointless to go on.
+fn send(backlog: &mut Backlog, courier: &mut Courier, progress: &dyn Fn(u64)) -> bool {
+    let mut heard = Instant::now();
+    loop {
+        match backlog.step(courier) {
+            Step::AtEnd => return courier.has_way(),
+            Step::Moved => {
+                heard = Instant::now();
+                progress(backlog.bytes);
+            }
+            Step::Blocked => {
+                let listens = || courier.addresses().iter().any(|a| routes::listens(a));
+                let patience = if listens() { PATIENCE } else { PATIENCE_ABSENT };
+                let Some(next) = courier.next_try().filter(|next| *next < heard + patience) else { return false };
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        }
+    }
+}
+
+fn bytes_waiting(folder: &Path) -> u64 {
+    let sets = files::list(folder).unwrap_or_default();
+    let unsent = sets.into_values().flatten().filter(|(_, sent)| !sent);
+    let left = unsent.map(|(file, _)| {
+        let size = std::fs::metadata(file.path()).map_or(0, |m| m.len());
+        size.saturating_sub(file.cursor().0.offset)
+    });
+    left.sum()
+}
+
+/// Counts what is delivered and what waits in the spool files in or below `dir`, chosen as for [`replay`].
 ///
 /// # Errors
-/// [`DeliveryError`].
+/// When there are none, or they cannot be read.
 pub fn status(dir: &Path) -> Result<Status, DeliveryError> {
-    Err(DeliveryError::NothingThere(dir.to_owned()))
+    let folders = files::folders(dir);
+    if folders.is_empty() {
+        return Err(DeliveryError::NothingThere(dir.to_owned()));
+    }
+    Status::of(folders).map_err(|source| DeliveryError::Unreadable { dir: dir.to_owned(), source })
 }

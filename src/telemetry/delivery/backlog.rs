@@ -1,0 +1,120 @@
+//! What earlier, now dead processes left in a folder: claimed one process at a time, so that several senders share it.
+
+use super::claim::{BEAT, Claim};
+use super::courier::{Courier, Parcel, Step};
+use super::files;
+use crate::telemetry::stats::Stats;
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// The claim of the process whose files are being sent. Shared, so that it can be given back while a request hangs.
+pub type Held = Arc<Mutex<Option<Claim>>>;
+
+/// The backlog of one folder.
+#[derive(Debug)]
+pub struct Backlog {
+    dir: PathBuf,
+    waiting: VecDeque<String>,
+    parcels: VecDeque<Parcel>,
+    held: Held,
+    touched: Instant,
+    stats: Arc<Stats>,
+    /// Bytes that went through.
+    pub bytes: u64,
+}
+
+impl Backlog {
+    /// Looks for files in `dir` that are not sent to their end.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn find(dir: &Path, held: Held, stats: &Arc<Stats>) -> io::Result<Self> {
+        let sets = files::list(dir)?.into_iter().filter(|(_, files)| files.iter().any(|(_, sent)| !sent));
+        Ok(Self {
+            dir: dir.to_owned(),
+            waiting: sets.map(|(stem, _)| stem).collect(),
+            parcels: VecDeque::new(),
+            held,
+            touched: Instant::now(),
+            stats: Arc::clone(stats),
+            bytes: 0,
+        })
+    }
+
+    /// Sends some of it. [`Step::AtEnd`] when nothing is left that may be sent: the files of living processes are theirs.
+    pub fn step(&mut self, courier: &mut Courier) -> Step {
+        loop {
+            self.touch();
+            if self.parcels.is_empty() && !self.open_next() {
+                return Step::AtEnd;
+            }
+            if let Some(step) = self.step_in_set(courier) {
+                return step;
+            }
+        }
+    }
+
+    /// One step with the first file that can make one; `None` when there was only tidying up to do.
+    fn step_in_set(&mut self, courier: &mut Courier) -> Option<Step> {
+        for _ in 0..self.parcels.len() {
+            let parcel = self.parcels.front_mut()?;
+            let before = parcel.cursor.offset;
+            match courier.step(parcel, true) {
+                Step::Moved => {
+                    self.bytes += parcel.cursor.offset - before;
+                    return Some(Step::Moved);
+                }
+                Step::AtEnd => {
+                    let _ = parcel.file.close(&parcel.cursor).map_err(|e| self.stats.warn_file(&e));
+                    self.parcels.pop_front();
+                    return None;
+                }
+                Step::Blocked if !courier.takes(parcel.file.signal) => {
+                    self.parcels.pop_front();
+                    return None;
+                }
+                Step::Blocked => self.parcels.rotate_left(1),
+            }
+        }
+        Some(Step::Blocked)
+    }
+
+    /// Claims the next process's files; false when there is none left.
+    fn open_next(&mut self) -> bool {
+        self.hold(None);
+        while let Some(stem) = self.waiting.pop_front() {
+            let claim = Claim::take(&self.dir, &stem).map_err(|e| self.stats.warn_file(&e)).ok().flatten();
+            if claim.is_none() {
+                continue;
+            }
+            self.hold(claim);
+            // Looked at only now: whoever had the claim before may have gone on meanwhile.
+            let files = files::list(&self.dir).ok().and_then(|mut sets| sets.remove(&stem)).unwrap_or_default();
+            let unsent = files.into_iter().filter(|(_, sent)| !sent);
+            self.parcels = unsent.map(|(file, _)| Parcel::new(file, false)).collect();
+            if !self.parcels.is_empty() {
+                return true;
+            }
+            self.hold(None);
+        }
+        false
+    }
+
+    fn hold(&self, claim: Option<Claim>) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = claim;
+    }
+
+    fn touch(&mut self) {
+        if self.touched.elapsed() < BEAT {
+            return;
+        }
+        self.touched = Instant::now();
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.as_ref().is_some_and(|claim| !claim.touch()) {
+            self.parcels.clear(); // somebody took over after a long sleep of ours
+        }
+    }
+}
