@@ -93,10 +93,10 @@ impl Stats {
         }
     }
 
-    /// Says once on stderr that a collector does not take telemetry, and why.
-    pub fn warn_network(&self, endpoint: &str, reason: &dyn fmt::Display) {
+    /// Says once on stderr that a collector does not take telemetry, why, and what becomes of it.
+    pub fn warn_network(&self, endpoint: &str, reason: &dyn fmt::Display, fate: &str) {
         if !self.warned_network.swap(true, Relaxed) {
-            text::warn(&format!("telemetry cannot be delivered to {endpoint} ({reason}); the run goes on"));
+            text::warn(&format!("telemetry cannot be delivered to {endpoint} ({reason}); {fate}"));
         }
     }
 

@@ -65,6 +65,10 @@ struct Lane {
 /// The ways of all signals.
 #[derive(Debug)]
 pub struct Courier {
+    /// Items that collectors took.
+    pub delivered: u64,
+    /// Items that they refused for good.
+    pub rejected: u64,
     lanes: [Option<Lane>; 3],
     stats: Arc<Stats>,
 }
@@ -86,7 +90,7 @@ impl Courier {
             lane(Signal::Logs, &mut routes.logs.target),
         ];
         warnings.dedup(); // one certificate that cannot be read concerns all three signals
-        Self { lanes, stats: Arc::clone(stats) }
+        Self { delivered: 0, rejected: 0, lanes, stats: Arc::clone(stats) }
     }
 
     /// Whether there is a way for anything.
@@ -159,16 +163,20 @@ impl Courier {
                     next.rejected += request.items();
                 }
                 Outcome::Taken { rejected } => {
+                    let rejected = rejected.min(request.items());
                     next.delivered += request.items().saturating_sub(rejected);
                     next.rejected += rejected;
                     parcel.max_lines = parcel.max_lines.saturating_mul(2);
                 }
             }
         }
+        let (delivered, rejected) = (next.delivered - parcel.cursor.delivered, next.rejected - parcel.cursor.rejected);
+        self.delivered += delivered;
+        self.rejected += rejected;
         if parcel.own {
             let counts = self.stats.of(signal);
-            counts.delivered.fetch_add(next.delivered - parcel.cursor.delivered, Relaxed);
-            counts.rejected.fetch_add(next.rejected - parcel.cursor.rejected, Relaxed);
+            counts.delivered.fetch_add(delivered, Relaxed);
+            counts.rejected.fetch_add(rejected, Relaxed);
         }
         parcel.cursor = next;
         if let Err(e) = parcel.file.save(&next) {
@@ -212,14 +220,14 @@ impl Lane {
             }
             Answer::Stop(reason) => {
                 self.stopped = true;
-                stats.warn_network(&self.url, &format_args!("{reason}; nothing more is sent, all is kept"));
+                stats.warn_network(&self.url, &reason, "nothing more is sent; it is kept");
                 Outcome::Blocked
             }
             Answer::Later { after, reason } => {
                 self.failures = self.failures.saturating_add(1);
                 self.ordered = after.is_some();
                 self.opens = Instant::now().checked_add(after.unwrap_or_else(|| jittered(wait(self.failures))));
-                stats.warn_network(&self.url, &format_args!("{reason}; it is tried again"));
+                stats.warn_network(&self.url, &reason, "it is kept, and tried again");
                 Outcome::Blocked
             }
         }

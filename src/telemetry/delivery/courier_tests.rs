@@ -147,3 +147,38 @@ fn waits_grow_to_a_limit_and_differ() {
     let some = jittered(LONGEST_WAIT);
     assert!(some >= LONGEST_WAIT / 2 && some <= LONGEST_WAIT);
 }
+
+#[test]
+fn a_run_sends_its_own_files_and_then_those_of_the_dead_but_not_of_the_living() {
+    use super::super::claim::Claim;
+    use super::super::files::list;
+    use super::super::sender::Sender;
+    let dir = tempfile::tempdir().unwrap();
+    let (url, taken) = collector(&["200 OK"]);
+    let own = spool(dir.path(), &["own"]);
+    let copy = |to: &str, name: &str| {
+        let text = std::fs::read_to_string(own.path()).unwrap().replace("\"own\"", &format!("\"{name}\""));
+        std::fs::write(dir.path().join(to), text).unwrap();
+    };
+    copy("traces-h-7-7.jsonl", "dead");
+    copy("traces-h-8-8.jsonl", "living");
+    let living = Claim::take(dir.path(), "h-8-8").unwrap().unwrap();
+    let claim = Claim::take(dir.path(), &own.stem).unwrap().unwrap();
+    // A second file begins when the first is full.
+    copy("traces-h-1-2.1.jsonl", "more");
+
+    let stats = Arc::default();
+    let mut courier = courier(&url);
+    courier.stats = Arc::clone(&stats);
+    let sender = Sender::start(courier, dir.path().into(), vec![own], claim, &stats);
+    assert!(sender.finish(Duration::from_secs(60)));
+    let mut names = taken.lock().unwrap().clone();
+    names.sort();
+    assert_eq!(names, ["dead", "more", "own"]);
+    assert_eq!(stats.of(Signal::Traces).delivered.load(Relaxed), 2, "those of this run");
+    let unsent = list(dir.path()).unwrap().into_values().flatten().filter(|(_, sent)| !sent);
+    assert_eq!(unsent.map(|(file, _)| file.name()).collect::<Vec<_>>(), ["traces-h-8-8.jsonl"]);
+    drop(living);
+    let left = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.contains("claim")).count(), 0, "claims are given back");
+}

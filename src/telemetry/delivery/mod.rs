@@ -128,10 +128,7 @@ pub fn replay(dir: &Path, config: &TelemetryConfig, progress: &dyn Fn(u64, u64))
             break;
         }
     }
-    let after = status(dir)?;
-    let sum = |status: &Status, of: fn(&Count) -> u64| status.signals().map(|(_, count)| of(count)).sum::<u64>();
-    let gain = |of| sum(&after, of).saturating_sub(sum(&before, of));
-    Ok(Replayed { delivered: gain(|c| c.delivered), rejected: gain(|c| c.rejected), status: after })
+    Ok(Replayed { delivered: courier.delivered, rejected: courier.rejected, status: status(dir)? })
 }
 
 /// Sends a folder's backlog; false when the collector made it pointless to go on.

@@ -50,7 +50,7 @@ impl Sender {
             stats: Arc::clone(stats),
         };
         let thread = std::thread::Builder::new().name("telemetry-send".into()).spawn(move || worker.run(&ended));
-        let thread = thread.map_err(|e| stats.warn_network("the collector", &e)).ok();
+        let thread = thread.map_err(|e| stats.warn_network("the collector", &e, "it is kept")).ok();
         Self { end, thread, own, earlier, addresses, stats: Arc::clone(stats) }
     }
 
@@ -75,10 +75,14 @@ impl Sender {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        let done = self.thread.is_some_and(|t| t.is_finished());
+        if let Some(address) = self.addresses.first().filter(|_| !done) {
+            self.stats.warn_network(address, &"no answer in time", "neuro-preprocess telemetry replay sends the rest");
+        }
         for held in [&self.own, &self.earlier] {
             held.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
-        self.thread.is_some_and(|t| t.is_finished())
+        done
     }
 }
 
