@@ -2,7 +2,7 @@
 
 use super::claim::{BEAT, Claim};
 use super::courier::{Courier, Parcel, Step};
-use super::files;
+use super::files::{self, SpoolFile};
 use crate::telemetry::stats::Stats;
 use std::collections::VecDeque;
 use std::io;
@@ -17,7 +17,7 @@ pub type Held = Arc<Mutex<Option<Claim>>>;
 #[derive(Debug)]
 pub struct Backlog {
     dir: PathBuf,
-    waiting: VecDeque<String>,
+    waiting: VecDeque<(String, Vec<SpoolFile>)>,
     parcels: VecDeque<Parcel>,
     held: Held,
     touched: Instant,
@@ -32,10 +32,13 @@ impl Backlog {
     /// # Errors
     /// When the folder cannot be read.
     pub fn find(dir: &Path, held: Held, stats: &Arc<Stats>) -> io::Result<Self> {
-        let sets = files::list(dir)?.into_iter().filter(|(_, files)| files.iter().any(|(_, sent)| !sent));
+        let sets = files::list(dir)?.into_iter().map(|(stem, files)| {
+            let unsent = files.into_iter().filter(|(_, sent)| !sent);
+            (stem, unsent.map(|(file, _)| file).collect::<Vec<_>>())
+        });
         Ok(Self {
             dir: dir.to_owned(),
-            waiting: sets.map(|(stem, _)| stem).collect(),
+            waiting: sets.filter(|(_, files)| !files.is_empty()).collect(),
             parcels: VecDeque::new(),
             held,
             touched: Instant::now(),
@@ -85,16 +88,15 @@ impl Backlog {
     /// Claims the next process's files; false when there is none left.
     fn open_next(&mut self) -> bool {
         self.hold(None);
-        while let Some(stem) = self.waiting.pop_front() {
+        while let Some((stem, files)) = self.waiting.pop_front() {
             let claim = Claim::take(&self.dir, &stem).map_err(|e| self.stats.warn_file(&e)).ok().flatten();
             if claim.is_none() {
                 continue;
             }
             self.hold(claim);
             // Looked at only now: whoever had the claim before may have gone on meanwhile.
-            let files = files::list(&self.dir).ok().and_then(|mut sets| sets.remove(&stem)).unwrap_or_default();
-            let unsent = files.into_iter().filter(|(_, sent)| !sent);
-            self.parcels = unsent.map(|(file, _)| Parcel::new(file, false)).collect();
+            let unsent = files.into_iter().filter(|file| !file.cursor().1);
+            self.parcels = unsent.map(|file| Parcel::new(file, false)).collect();
             if !self.parcels.is_empty() {
                 return true;
             }

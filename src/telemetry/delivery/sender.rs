@@ -10,6 +10,7 @@ use super::files::SpoolFile;
 use crate::telemetry::routes;
 use crate::telemetry::stats::Stats;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -39,7 +40,8 @@ impl Sender {
         let (end, ended) = mpsc::channel();
         let (own, earlier): (Held, Held) = (Arc::new(Mutex::new(Some(claim))), Held::default());
         let addresses = courier.addresses();
-        let parcels = files.into_iter().filter(|f| courier.takes(f.signal)).map(|f| Parcel::new(f, true)).collect();
+        let parcels =
+            files.into_iter().filter(|f| courier.takes(f.signal)).map(|f| (Parcel::new(f, true), None)).collect();
         let worker = Worker {
             courier,
             dir,
@@ -77,7 +79,7 @@ impl Sender {
         }
         let done = self.thread.is_some_and(|t| t.is_finished());
         if let Some(address) = self.addresses.first().filter(|_| !done) {
-            self.stats.warn_network(address, &"no answer in time", "neuro-preprocess telemetry replay sends the rest");
+            self.stats.warn_network(address, &"not all in time", "neuro-preprocess telemetry replay sends the rest");
         }
         for held in [&self.own, &self.earlier] {
             held.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -90,7 +92,9 @@ impl Sender {
 struct Worker {
     courier: Courier,
     dir: PathBuf,
-    parcels: Vec<Parcel>,
+    /// Our own files, and how many bytes had been written when the end was last reached: asking a shared file system
+    /// twice a second would be a burden to it.
+    parcels: Vec<(Parcel, Option<u64>)>,
     backlog: Option<Backlog>,
     own: Held,
     earlier: Held,
@@ -132,7 +136,11 @@ impl Worker {
         let mut moved = false;
         let courier = &mut self.courier;
         let stats = &self.stats;
-        self.parcels.retain_mut(|parcel| {
+        self.parcels.retain_mut(|(parcel, seen)| {
+            let written = stats.of(parcel.file.signal).bytes.load(Relaxed);
+            if *seen == Some(written) && !ended {
+                return true;
+            }
             // Asked before reading: once the next file is there, nothing is added to this one.
             let next = parcel.file.next();
             let full = next.path().exists();
@@ -146,7 +154,8 @@ impl Worker {
                     *parcel = Parcel::new(next, true);
                     moved = true;
                 }
-                Step::AtEnd | Step::Blocked => {}
+                Step::AtEnd => *seen = Some(written),
+                Step::Blocked => {}
             }
             true
         });
@@ -168,7 +177,7 @@ impl Worker {
     }
 
     fn is_done(&self, backlog: Step) -> bool {
-        let own = self.parcels.iter().any(|p| self.courier.takes(p.file.signal));
+        let own = self.parcels.iter().any(|(p, _)| self.courier.takes(p.file.signal));
         !own && (backlog == Step::AtEnd || !self.courier.has_way())
     }
 
