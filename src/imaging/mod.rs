@@ -12,6 +12,7 @@ mod brain_check;
 mod brain_evolve;
 mod brain_field;
 mod brain_fit;
+mod brain_grow;
 mod brain_locate;
 mod brain_refine;
 mod brain_surface;

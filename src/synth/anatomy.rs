@@ -114,11 +114,14 @@ impl Head {
         let floor = -(p[2] + 21.0 - 0.10 * (p[1] + 20.0).max(0.0) + 0.06 * (p[1] + 20.0).min(0.0));
         let temporal = capsule(folded, [43.0, 24.0, -24.0], [47.0, -34.0, -14.0], 18.5, 20.0);
         let cerebrum = union(intersection(upper, floor, 12.0), temporal, 6.0) + bump;
-        let cerebellum = ellipsoid(folded, [21.0, -50.0, -43.0], [31.0, 28.0, 23.0]) + 0.5 * bump;
+        // The tentorium and a millimetre of fluid on either side of it lie between cerebellum and cerebrum.
+        let lobes = ellipsoid(folded, [22.0, -50.0, -41.0], [32.0, 29.0, 25.0]) + 0.5 * bump;
+        let cerebellum = intersection(lobes, 3.0 - cerebrum, 3.0);
         let pons = ellipsoid(folded, [0.0, -17.0, -37.0], [16.0, 13.0, 15.0]);
         let upper_stem = capsule(folded, [0.0, -13.0, -12.0], [0.0, -22.0, -42.0], 15.0, 12.0);
         let medulla = capsule(folded, [0.0, -22.0, -42.0], [0.0, -33.0, -76.0], 11.0, 7.5);
-        let stem = union(union(upper_stem, pons, 6.0), medulla, 6.0);
+        let peduncle = capsule(folded, [8.0, -20.0, -38.0], [21.0, -42.0, -42.0], 7.5, 7.0);
+        let stem = union(union(union(upper_stem, pons, 6.0), medulla, 6.0), peduncle, 3.0);
         let cord = capsule(folded, [0.0, -33.0, -74.0], [0.0, -42.0, -260.0], 7.0, 5.5);
         // The dura bridges the clefts the brain leaves open; between lies the fluid of the cisterns.
         let gap = (self.fluid + 1.1 * layers[0] + if p[2] > 35.0 { 0.02 * (p[2] - 35.0) } else { 0.0 }).max(0.5);
