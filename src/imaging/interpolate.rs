@@ -4,10 +4,11 @@
 //! read without a test per axis. Source: Unser M., Aldroubi A., Eden M., "B-spline signal processing", IEEE Trans. Signal
 //! Process. 41(2), 1993.
 
+use crate::imaging::interpolate_line::LANES;
 use crate::imaging::rigid::Matrix4;
 
 /// Voxels of border on each side: a point up to half a voxel outside the grid reaches two voxels out.
-const PAD: usize = 2;
+pub(super) const PAD: usize = 2;
 /// The pole of the cubic B-spline prefilter, √3 − 2.
 const POLE: f32 = -0.267_949_2;
 /// Samples after which the pole's power is below single precision.
@@ -15,9 +16,10 @@ const HORIZON: usize = 16;
 
 /// The B-spline coefficients of one volume.
 pub struct SplineVolume {
-    shape: [usize; 3],
-    padded: [usize; 3],
-    data: Vec<f32>,
+    pub(super) shape: [usize; 3],
+    pub(super) padded: [usize; 3],
+    /// With room at the end for what lanes beyond the last voxel read.
+    pub(super) data: Vec<f32>,
 }
 
 impl SplineVolume {
@@ -25,7 +27,7 @@ impl SplineVolume {
     #[must_use]
     pub fn new(shape: [usize; 3]) -> Self {
         let padded = shape.map(|n| n + 2 * PAD);
-        Self { shape, padded, data: vec![0.0; padded.iter().product()] }
+        Self { shape, padded, data: vec![0.0; padded.iter().product::<usize>() + LANES] }
     }
 
     /// Shape `(nz, ny, nx)` of the volume.
@@ -66,7 +68,7 @@ impl SplineVolume {
         if !(inside(p[0], nx) && inside(p[1], ny) && inside(p[2], nz)) {
             return None;
         }
-        let ((ix, wx), (iy, wy), (iz, wz)) = (weights(p[0]), weights(p[1]), weights(p[2]));
+        let ((ix, wx), (iy, wy), (iz, wz)) = (place(p[0]), place(p[1]), place(p[2]));
         let [_, py, px] = self.padded;
         let mut lanes = [0.0_f32; 4];
         for (dz, wz) in wz.iter().enumerate() {
@@ -111,10 +113,7 @@ impl SplineVolume {
         for (row, line) in out.chunks_exact_mut(nx).enumerate() {
             let (k, j) = ((row / ny) as f64, (row % ny) as f64);
             let start: [f64; 3] = std::array::from_fn(|a| map[a][1] * j + map[a][2] * k + map[a][3]);
-            for (i, voxel) in line.iter_mut().enumerate() {
-                let p = std::array::from_fn(|a| (start[a] + map[a][0] * i as f64) as f32);
-                *voxel = self.sample(p).unwrap_or(0.0);
-            }
+            self.sample_line(start, std::array::from_fn(|a| map[a][0]), &self.known(), 0.0, line);
         }
     }
 
@@ -163,18 +162,22 @@ fn mirror(i: isize, n: usize) -> usize {
 
 /// The first of the four coefficients that reach the coordinate `v ≥ −0.5`, in the padded buffer, and their weights.
 #[inline]
-fn weights(v: f32) -> (usize, [f32; 4]) {
+fn place(v: f32) -> (usize, [f32; 4]) {
     let shifted = v + PAD as f32;
     let base = shifted as usize;
-    let t = shifted - base as f32;
+    (base - 1, weights(shifted - base as f32))
+}
+
+/// The weights of the four coefficients around a point that lies the part `t` of a voxel behind the second.
+#[inline]
+pub(super) fn weights(t: f32) -> [f32; 4] {
     let s = 1.0 - t;
-    let w = [
+    [
         s * s * s * (1.0 / 6.0),
         2.0 / 3.0 - 0.5 * t * t * (2.0 - t),
         2.0 / 3.0 - 0.5 * s * s * (2.0 - s),
         t * t * t * (1.0 / 6.0),
-    ];
-    (base - 1, w)
+    ]
 }
 
 /// Filters the first `n` samples after the border of each row of `width` values (gain left out).

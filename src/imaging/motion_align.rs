@@ -2,12 +2,14 @@
 //!
 //! The step is found by moving the reference (the inverse compositional form: Baker S., Matthews I., "Lucas-Kanade 20
 //! years on", Int. J. Comput. Vis. 56(3), 2004), so gradients and normal matrix are made once for all volumes and one
-//! iteration is one pass of interpolation. A global brightness factor is eliminated from the normal equations, so that
-//! drift or T1 saturation of a volume is not taken for motion. The points' weights follow the intensity of the reference.
+//! iteration is one pass of interpolation. Smooth changes of brightness are not taken for motion, see
+//! [`crate::imaging::motion_points`]. The points' weights follow the intensity of the reference.
 
 use crate::imaging::interpolate::SplineVolume;
+use crate::imaging::interpolate_line::{Bounds, LANES, Lanes};
+use crate::imaging::motion_points::{Block, blocks, cholesky, solve, trusted};
 use crate::imaging::motion_pyramid::Grid;
-use crate::imaging::rigid::{HEAD_RADIUS_MM, Matrix4, apply, compose, from_parameters, invert_rigid};
+use crate::imaging::rigid::{HEAD_RADIUS_MM, Matrix4, compose, from_parameters, invert_rigid};
 
 /// Iterations allowed at one resolution.
 const MAX_ITERATIONS: usize = 12;
@@ -17,36 +19,16 @@ const LEAST_OVERLAP: f64 = 0.3;
 const LOSS_ALLOWED: f64 = 1.2;
 /// Relative damping of the normal matrix: keeps directions without information (a single slice) still.
 const DAMPING: f64 = 1e-5;
-/// Intensity below which a point has no weight and above which it has full weight, as parts of the bright intensity.
-const WEIGHT_RAMP: (f32, f32) = (0.1, 0.4);
-
-/// Voxels at each end of an axis that take no part in the reference: what is smoothed there is half mirror image.
-const MARGIN: usize = 2;
-/// Where a volume is trusted along an axis, in voxels from its ends; less than the margin, so that small motion takes no
-/// point out.
-const TRUSTED_FROM: f32 = 1.0;
-/// Axes with fewer voxels than this are used whole.
-const MARGIN_NEEDS: usize = 8;
-
-/// A voxel of the reference that takes part.
-struct Point {
-    /// Voxel coordinates `[x, y, z]`.
-    at: [f32; 3],
-    value: f32,
-    weight: f32,
-    /// Weight times the derivative of the value with respect to the six parameters.
-    slope: [f32; 6],
-}
 
 /// The reference at one resolution, ready to be compared with any volume.
 pub(super) struct Reference<'a> {
     grid: &'a Grid,
     centre: [f64; 3],
-    /// As of [`reach`].
-    reach: [(f32, f32); 3],
-    points: Vec<Point>,
+    /// Where volumes are trusted.
+    trusted: Bounds,
+    blocks: Vec<Block>,
     total: Sums,
-    /// Lower Cholesky factor of the damped normal matrix with the brightness factor eliminated.
+    /// Lower Cholesky factor of the damped normal matrix.
     factor: [[f64; 6]; 6],
 }
 
@@ -76,20 +58,18 @@ pub(super) struct Alignment {
 impl<'a> Reference<'a> {
     /// Prepares `spline`, the reference on `grid`; turns are about `centre` (mm). `None` where nothing can be aligned.
     pub fn new(grid: &'a Grid, spline: &SplineVolume, centre: [f64; 3]) -> Option<Self> {
-        let points = points(grid, spline, centre);
+        let blocks = blocks(grid, spline, centre)?;
         let mut total = Sums::default();
         let mut normal = [[0.0; 6]; 6];
-        for p in &points {
-            total.add_reference(p);
-            for (r, row) in normal.iter_mut().enumerate() {
-                for (c, cell) in row.iter_mut().enumerate() {
-                    *cell += f64::from(p.slope[r]) * f64::from(p.slope[c]) / f64::from(p.weight);
+        for block in &blocks {
+            total.add_reference(block, |_| true);
+            for lane in (0..LANES).filter(|&l| block.weight[l] > 0.0) {
+                let slope = block.slope.map(|s| f64::from(s[lane]));
+                for (r, row) in normal.iter_mut().enumerate() {
+                    row.iter_mut()
+                        .zip(slope)
+                        .for_each(|(cell, s)| *cell += slope[r] * s / f64::from(block.weight[lane]));
                 }
-            }
-        }
-        for (r, row) in normal.iter_mut().enumerate() {
-            for (c, cell) in row.iter_mut().enumerate() {
-                *cell -= total.slope_r[r] * total.slope_r[c] / total.rr;
             }
         }
         let damp = |first: usize| DAMPING * (first..first + 3).map(|a| normal[a][a]).sum::<f64>();
@@ -97,7 +77,7 @@ impl<'a> Reference<'a> {
         for (a, row) in normal.iter_mut().enumerate() {
             row[a] += if a < 3 { shift } else { turn };
         }
-        Some(Self { grid, centre, reach: reach(grid.shape), points, total, factor: cholesky(&normal)? })
+        Some(Self { grid, centre, trusted: trusted(grid.shape), blocks, total, factor: cholesky(&normal)? })
     }
 
     /// Aligns `volume` (on the same grid), starting from `start`, until steps are below `tolerance_mm`.
@@ -115,7 +95,7 @@ impl<'a> Reference<'a> {
             }
             best = Alignment { matrix, overlap, similarity, iterations: iteration + 1 };
             let gain = sums.rv / sums.vv;
-            let step = self.solve(std::array::from_fn(|a| gain * sums.slope_v[a] - sums.slope_r[a]));
+            let step = solve(&self.factor, std::array::from_fn(|a| gain * sums.slope_v[a] - sums.slope_r[a]));
             matrix = compose(&matrix, &invert_rigid(&from_parameters(&step, self.centre)));
             if length_mm(&step) < tolerance_mm {
                 best.matrix = matrix;
@@ -125,52 +105,73 @@ impl<'a> Reference<'a> {
         best
     }
 
+    /// Samples `volume` at the points of the reference, moved by `matrix`.
     fn compare(&self, volume: &SplineVolume, matrix: &Matrix4) -> Sums {
-        let to_volume = compose(&self.grid.to_voxel, &compose(matrix, &self.grid.to_world));
-        let map: [[f32; 4]; 3] = std::array::from_fn(|r| to_volume[r].map(|v| v as f32));
-        let mut sums = Sums::default();
-        let mut outside = Sums::default();
-        for p in &self.points {
-            let at =
-                std::array::from_fn(|r| map[r][0] * p.at[0] + map[r][1] * p.at[1] + map[r][2] * p.at[2] + map[r][3]);
-            let inside = (0..3).all(|a| at[a] >= self.reach[a].0 && at[a] <= self.reach[a].1);
-            let Some(value) = volume.sample(at).filter(|_| inside) else {
-                outside.add_reference(p);
-                continue;
-            };
-            sums.vv += f64::from(p.weight * value * value);
-            sums.rv += f64::from(p.weight * value * p.value);
-            for (sum, slope) in sums.slope_v.iter_mut().zip(p.slope) {
-                *sum += f64::from(slope * value);
+        let map = compose(&self.grid.to_voxel, &compose(matrix, &self.grid.to_world));
+        let step = std::array::from_fn(|r| map[r][0]);
+        let (mut sums, mut outside) = (Sums::default(), Sums::default());
+        for row in self.blocks.chunk_by(|a, b| a.at[1..] == b.at[1..]) {
+            let mut lanes = LaneSums::default();
+            for block in row {
+                let [i, j, k] = block.at.map(|v| v as f64);
+                let start = std::array::from_fn(|r| map[r][0] * i + map[r][1] * j + map[r][2] * k + map[r][3]);
+                let mut values = [0.0; LANES];
+                volume.sample_line(start, step, &self.trusted, f32::NAN, &mut values);
+                if values.iter().any(|v| v.is_nan()) {
+                    outside.add_reference(block, |lane| values[lane].is_nan());
+                    values = values.map(|v| if v.is_nan() { 0.0 } else { v });
+                }
+                lanes.add(block, &values);
             }
+            lanes.add_to(&mut sums);
         }
         sums.weight = self.total.weight - outside.weight;
         sums.rr = self.total.rr - outside.rr;
         sums.slope_r = std::array::from_fn(|a| self.total.slope_r[a] - outside.slope_r[a]);
         sums
     }
-
-    /// Solves the normal equations by forward and back substitution.
-    fn solve(&self, right: [f64; 6]) -> [f64; 6] {
-        let l = &self.factor;
-        let mut x = right;
-        for r in 0..6 {
-            x[r] = (x[r] - (0..r).map(|c| l[r][c] * x[c]).sum::<f64>()) / l[r][r];
-        }
-        for r in (0..6).rev() {
-            x[r] = (x[r] - (r + 1..6).map(|c| l[c][r] * x[c]).sum::<f64>()) / l[r][r];
-        }
-        x
-    }
 }
 
 impl Sums {
-    fn add_reference(&mut self, p: &Point) {
-        self.weight += f64::from(p.weight);
-        self.rr += f64::from(p.weight * p.value * p.value);
-        for (sum, slope) in self.slope_r.iter_mut().zip(p.slope) {
-            *sum += f64::from(slope * p.value);
+    /// Adds what the reference alone knows of the lanes that are `wanted`.
+    fn add_reference(&mut self, block: &Block, wanted: impl Fn(usize) -> bool) {
+        for lane in (0..LANES).filter(|&lane| wanted(lane)) {
+            let (weight, value) = (f64::from(block.weight[lane]), f64::from(block.value[lane]));
+            self.weight += weight;
+            self.rr += weight * value * value;
+            self.slope_r.iter_mut().zip(&block.slope).for_each(|(sum, s)| *sum += f64::from(s[lane]) * value);
         }
+    }
+}
+
+/// Sums over the few blocks of a row, lane by lane, for which single precision is enough.
+#[derive(Default)]
+struct LaneSums {
+    vv: Lanes,
+    rv: Lanes,
+    slope_v: [Lanes; 6],
+}
+
+impl LaneSums {
+    #[inline]
+    fn add(&mut self, block: &Block, values: &Lanes) {
+        for l in 0..LANES {
+            let weighted = block.weight[l] * values[l];
+            self.vv[l] += weighted * values[l];
+            self.rv[l] += weighted * block.value[l];
+        }
+        for (sum, slope) in self.slope_v.iter_mut().zip(&block.slope) {
+            for l in 0..LANES {
+                sum[l] += slope[l] * values[l];
+            }
+        }
+    }
+
+    fn add_to(&self, sums: &mut Sums) {
+        let all = |lanes: &Lanes| lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
+        sums.vv += all(&self.vv);
+        sums.rv += all(&self.rv);
+        sums.slope_v.iter_mut().zip(&self.slope_v).for_each(|(sum, lanes)| *sum += all(lanes));
     }
 }
 
@@ -178,61 +179,4 @@ impl Sums {
 fn length_mm(step: &[f64; 6]) -> f64 {
     let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
     norm(&step[..3]) + HEAD_RADIUS_MM * norm(&step[3..])
-}
-
-/// The first and last coordinate `[x, y, z]` at which a volume is trusted.
-fn reach(shape: [usize; 3]) -> [(f32, f32); 3] {
-    [2, 1, 0].map(|a| {
-        let (last, first) = (shape[a] as f32 - 1.0, if shape[a] < MARGIN_NEEDS { -0.5 } else { TRUSTED_FROM });
-        (first, last - first)
-    })
-}
-
-/// The voxels with weight, without those near the ends of an axis.
-fn points(grid: &Grid, spline: &SplineVolume, centre: [f64; 3]) -> Vec<Point> {
-    let inner = grid.shape.map(|n| if n < MARGIN_NEEDS { 0..n } else { MARGIN..n - MARGIN });
-    let mut nodes = Vec::new();
-    for k in inner[0].clone() {
-        for j in inner[1].clone() {
-            nodes.extend(inner[2].clone().map(|i| ([i as f32, j as f32, k as f32], spline.node(k, j, i))));
-        }
-    }
-    let mut values: Vec<f32> = nodes.iter().map(|(_, (v, _))| *v).filter(|v| v.is_finite()).collect();
-    let Some(rank) = (values.len() * 98).checked_div(100).filter(|_| !values.is_empty()) else {
-        return Vec::new();
-    };
-    let bright = *values.select_nth_unstable_by(rank, f32::total_cmp).1;
-    let (low, high) = (bright * WEIGHT_RAMP.0, bright * WEIGHT_RAMP.1);
-    nodes
-        .into_iter()
-        .filter(|(_, (value, _))| *value > low)
-        .map(|(at, (value, slope))| {
-            let weight = ((value - low) / (high - low)).clamp(1e-3, 1.0);
-            // The derivative along world axes: voxel derivatives times the inverse of the voxel-to-world matrix.
-            // An axis with a single voxel has none, not even a rounding error.
-            let axes = (0..3).filter(|a| grid.shape[2 - a] > 1);
-            let g: [f64; 3] =
-                std::array::from_fn(|r| axes.clone().map(|a| f64::from(slope[a]) * grid.to_voxel[a][r]).sum::<f64>());
-            let x = apply(&grid.to_world, at.map(f64::from));
-            let d: [f64; 3] = std::array::from_fn(|r| x[r] - centre[r]);
-            let turn = [d[1] * g[2] - d[2] * g[1], d[2] * g[0] - d[0] * g[2], d[0] * g[1] - d[1] * g[0]];
-            let all = [g[0], g[1], g[2], turn[0], turn[1], turn[2]];
-            Point { at, value, weight, slope: all.map(|v| v as f32 * weight) }
-        })
-        .collect()
-}
-
-/// The lower Cholesky factor, or `None` where the matrix is not positive definite.
-fn cholesky(m: &[[f64; 6]; 6]) -> Option<[[f64; 6]; 6]> {
-    let mut l = [[0.0; 6]; 6];
-    for r in 0..6 {
-        for c in 0..=r {
-            let rest = m[r][c] - (0..c).map(|k| l[r][k] * l[c][k]).sum::<f64>();
-            l[r][c] = if r == c { rest.sqrt() } else { rest / l[c][c] };
-        }
-        if !l[r][r].is_normal() {
-            return None;
-        }
-    }
-    Some(l)
 }
