@@ -8,10 +8,12 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import alone
 from measure import Tool, alternate, run
 from tables import document, table
 
 HERE = Path(__file__).resolve().parent
+PARTS = ["whole", "brain", "bias", "motion", "normalize", "copy", "many", "seeds", "phantoms", "own"]
 TOOLS = ["niimath", "SimpleITK", "antspyx", "dipy", "brainextractor", "intensity-normalization", "nibabel"]
 
 
@@ -21,6 +23,9 @@ def arguments():
     p.add_argument("--quick", action="store_true", help="one phantom, few runs, no document")
     p.add_argument("--t1w", type=Path, action="append", default=[], help="a T1w scan of one's own; may be repeated")
     p.add_argument("--bold", type=Path, action="append", default=[], help="a bold series of one's own; may be repeated")
+    p.add_argument("--heads", type=int, help="heads in the run over many scans (100; 10 with --quick)")
+    p.add_argument("--phantoms", type=Path, help="a BIDS dataset with derivatives/ground-truth, scored besides our own")
+    p.add_argument("--only", choices=PARTS, action="append", help="this table only; may be repeated; prints, no document")
     return p.parse_args()
 
 
@@ -50,7 +55,8 @@ class Bench:
         library = Path(sys.executable).parent.parent
         self.niimath = next(library.glob("lib/python*/site-packages/niimath/bin/niimath"), Path("niimath"))
         self.strip = self.cache / "niimath-skullstrip/niimath/bin/niimath"
-        self.rounds, self.budget = (3, 10) if self.quick else (3, 45)
+        self.rounds, self.budget = (3, 10) if self.quick else (3, 30)
+        self.many_heads = options.heads or (10 if self.quick else 100)
         self.work = self.cache / ("quick" if self.quick else "full")
         self.heads, self.series, self.batch = self.inputs()
         self.own = [Case(self.stem(p), p.resolve(), self.work / "own") for p in options.t1w]
@@ -82,7 +88,7 @@ class Bench:
                            "--seed", 1)
         # The second participant of this seed moves as people usually do.
         runs = self.synth("runs", "--participants", 2, "--modalities", "bold", "--volumes", 200, "--seed", 1)
-        batch = self.synth("batch", "--participants", 20 if self.quick else 100, "--voxel-size", 2,
+        batch = self.synth(f"batch-{self.many_heads}", "--participants", self.many_heads, "--voxel-size", 2,
                            "--modalities", "T1w", "--seed", 2)
         truth = "derivatives/ground-truth"
         t1w = [Case(f.parent.parent.name, f, self.work / "out", heads / truth / f.parent.parent.name / "anat")
@@ -117,7 +123,7 @@ class Bench:
     def brain(self):
         return self.timed("Brain extraction", self.brain_tools(True), self.heads)
 
-    def bias_tools(self, scored, whole):
+    def bias_tools(self, scored):
         def tool(name, file, kind, commands):
             def score(c):
                 truth = [c.truth / f"{c.name}_desc-brain_mask.nii.gz", c.truth / f"{c.name}_desc-bias_T1w.nii.gz",
@@ -126,7 +132,7 @@ class Bench:
             return Tool(name, commands, score if scored else None)
 
         n4 = ["-n4", "-rescale", "0"]
-        tools = [
+        return [
             tool("neuro-preprocess", "field.nii.gz", "field",
                  lambda c: [[self.step, "bias", c.scan, c.mask, c.out("field.nii.gz")]]),
             tool("niimath -n4", "n4.nii.gz", "image",
@@ -136,17 +142,9 @@ class Bench:
             tool("antspyx N4, shrink 4", "ants_n4.nii.gz", "image",
                  lambda c: [[*self.python, "ants_n4", c.scan, c.mask, c.out("ants_n4.nii.gz")]]),
         ]
-        if whole:
-            tools += [
-                tool("niimath -n4, no mask", "n4w.nii.gz", "image",
-                     lambda c: [[self.niimath, c.scan, "-n4", c.out("n4w.nii.gz"), "-odt", "short+"]]),
-                tool("antspyx N4, no mask", "ants_n4w.nii.gz", "image",
-                     lambda c: [[*self.python, "ants_n4", c.scan, "none", c.out("ants_n4w.nii.gz")]]),
-            ]
-        return tools
 
     def bias(self):
-        return self.timed("Bias field, given the true brain", self.bias_tools(True, not self.quick), self.heads)
+        return self.timed("Bias field, given the true brain", self.bias_tools(True), self.heads)
 
     def motion_tools(self, scored, volumes, subset):
         def tool(name, file, kind, command, scale=1):
@@ -208,31 +206,11 @@ class Bench:
         made = []
         for c in self.own:
             for title, tools in [("as a whole", self.whole_tools()), ("brain extraction", self.brain_tools(False)),
-                                 ("bias field in our mask", self.bias_tools(False, False))]:
+                                 ("bias field in our mask", self.bias_tools(False))]:
                 made.append(self.timed(f"{c.name}: {title}", tools, [c], 2))
         for c in self.own_runs:
             made.append(self.timed(f"{c.name}: head motion", self.motion_tools(False, 1, 1)[:2], [c], 2))
         return made
-
-    def many(self):
-        """One run over many scans at 1 and 2 threads, and over the first tenth at 2."""
-        participants = sorted(p.name for p in self.batch.glob("sub-*"))
-        rows = []
-        for count, threads in [(len(participants), 2), (len(participants), 1), (len(participants) // 10, 2)]:
-            out = self.work / f"many-{count}-{threads}"
-            subprocess.run(["rm", "-rf", out], check=True)
-            found = run([self.ours, self.batch, out, "participant", "--nprocs", threads, "--participant-label",
-                         *participants[:count]], threads)
-            self.note(f"{count} scans, {threads} threads: {found.wall:.1f} s")
-            rows.append((count, threads, found))
-        two, one, _ = (r for *_, r in rows)
-        text = [f"### {len(participants)} T1w of 2 mm, each another head\n",
-                "| scans | threads | wall s | CPU s | wall a scan s | peak MB |", "|---|---|---|---|---|---|"]
-        text += [f"| {n} | {t} | {r.wall:.1f} | {r.cpu:.1f} | {r.wall / n:.2f} | {r.peak:.0f} |"
-                 + (f" failed: {r.error}" if r.error else "") for n, t, r in rows]
-        faster = one.wall / two.wall
-        text.append(f"\nTwo threads are {faster:.2f} times as fast as one ({faster / 2:.0%} of twice as fast).")
-        return "\n".join(text)
 
 
 def setting(bench, options):
@@ -247,6 +225,8 @@ def setting(bench, options):
         except metadata.PackageNotFoundError:
             peers.append(f"{name} absent")
     own = "".join(f" --t1w {p.name}" for p in options.t1w) + "".join(f" --bold {p.name}" for p in options.bold)
+    own += f" --heads {options.heads}" if options.heads else ""
+    own += f" --phantoms {options.phantoms.name}" if options.phantoms else ""
     missing = (bench.cache / "missing.txt").read_text().splitlines() if (bench.cache / "missing.txt").exists() else []
     lines = [f"`benches/peers/run.sh{' --quick' if bench.quick else ''}{own}`: {version}; {', '.join(peers)}.",
              f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; 2 threads for every program."]
@@ -257,11 +237,16 @@ def main():
     options = arguments()
     bench = Bench(options)
     head = setting(bench, options)
-    parts = [bench.whole(), bench.brain(), bench.bias(), bench.motion(), bench.normalize(), bench.copy(), bench.many(),
-             *bench.own_scans()]
-    text = "\n\n".join([head, *parts])
+    steps = {
+        "whole": bench.whole, "brain": bench.brain, "bias": bench.bias, "motion": bench.motion,
+        "normalize": bench.normalize, "copy": bench.copy, "many": lambda: alone.many(bench),
+        "seeds": lambda: alone.seeds(bench), "own": lambda: "\n\n".join(bench.own_scans()),
+    }
+    if options.phantoms:
+        steps["phantoms"] = lambda: alone.phantoms(bench, options.phantoms.resolve())
+    text = "\n\n".join(filter(None, [head, *(make() for name, make in steps.items() if name in (options.only or PARTS))]))
     print(text)
-    if not bench.quick:
+    if not bench.quick and not options.only:
         document(bench.root / "docs/performance.md", text)
 
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Times this program beside its peers on the same files and writes the tables of docs/performance.md.
 #
-#   benches/peers/run.sh [--quick] [--t1w FILE]... [--bold FILE]...
+#   benches/peers/run.sh [--quick] [--only PART]... [--heads N] [--phantoms DIR] [--t1w FILE]... [--bold FILE]...
 #
-# --quick takes one phantom and few runs, and prints the tables without writing them to the document. Scans of one's own are
-# timed besides the phantoms. Needs Rust, Python 3 with venv, and the network at the first run; all goes to .cache/bench.
+# --quick takes one phantom and few runs; it and --only print the tables without writing them to the document. --heads
+# limits the run over 100 scans; --phantoms scores another BIDS dataset with derivatives/ground-truth. Scans of one's own
+# are timed besides the phantoms. AFNI's 3dvolreg is in no registry this script uses and is not compared. Needs Rust, Python 3 with venv, and the network at the first run; all goes to .cache/bench.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/../.." && pwd)"
 cache="$root/.cache/bench"
