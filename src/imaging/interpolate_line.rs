@@ -37,13 +37,14 @@ impl SplineVolume {
         let mut n = first;
         while n < end {
             let at: [f64; 3] = std::array::from_fn(|a| start[a] + step[a] * n as f64);
-            let base = at.map(f64::floor);
-            let part: [f32; 3] = std::array::from_fn(|a| (at[a] - base[a]) as f32);
+            // In the padded buffer, where no coordinate is negative.
+            let base = at.map(|v| (v + PAD as f64) as usize);
+            let part: [f32; 3] = std::array::from_fn(|a| (at[a] + PAD as f64 - base[a] as f64) as f32);
             // Coordinates within the neighbourhood, which itself moves on by one voxel of x from lane to lane.
             let drift = [step[0] - 1.0, step[1], step[2]].map(|s| s as f32);
             let along: [Lanes; 3] = std::array::from_fn(|a| std::array::from_fn(|l| part[a] + l as f32 * drift[a]));
             let shared = along.iter().map(shared_lanes).fold(LANES, usize::min).clamp(1, end - n);
-            let values = self.lanes(base.map(|b| (b + (PAD - 1) as f64) as usize), &along);
+            let values = self.lanes(base.map(|b| b - 1), &along);
             out[n..n + shared].copy_from_slice(&values[..shared]);
             n += shared;
         }
@@ -94,6 +95,10 @@ fn shared_lanes(t: &Lanes) -> usize {
 /// The places `first..end` of `0..len` on the line that lie within the bounds.
 fn inside(start: [f64; 3], step: [f64; 3], bounds: &Bounds, len: usize) -> (usize, usize) {
     let (mut first, mut last) = (0.0_f64, len as f64 - 1.0);
+    let within = |n: f64| (0..3).all(|a| (bounds[a].0..=bounds[a].1).contains(&(start[a] + n * step[a])));
+    if within(first) && within(last) {
+        return (0, len);
+    }
     if start.iter().chain(&step).any(|v| v.is_nan()) {
         return (0, 0);
     }

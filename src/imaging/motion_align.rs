@@ -155,9 +155,9 @@ struct LaneSums {
 impl LaneSums {
     #[inline]
     fn add(&mut self, block: &Block, values: &Lanes) {
-        for l in 0..LANES {
-            let weighted = block.weight[l] * values[l];
-            self.vv[l] += weighted * values[l];
+        for (l, value) in values.iter().enumerate() {
+            let weighted = block.weight[l] * value;
+            self.vv[l] += weighted * value;
             self.rv[l] += weighted * block.value[l];
         }
         for (sum, slope) in self.slope_v.iter_mut().zip(&block.slope) {
