@@ -135,7 +135,7 @@ impl State {
     /// Iterates towards the sharpest histogram, at most `most` times. Returns the iterations run and whether the field came to
     /// rest.
     fn sharpen(&mut self, most: usize) -> (usize, bool) {
-        self.iterate(most, STIFF, |i| Some(Target::Sharp(sharpen(&i.counts, i.bins))))
+        self.iterate(most, STIFF, |i| Some(Target::Sharp(Box::new(sharpen(&i.counts, i.bins)))))
     }
 
     /// Iterates towards even tissues; not at all when the histogram does not show them.

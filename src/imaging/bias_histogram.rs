@@ -54,7 +54,7 @@ impl Bins {
 /// What log intensities are to be without bias.
 pub enum Target {
     /// For each bin centre the log intensity to expect; every voxel counts the same.
-    Sharp([f32; BINS]),
+    Sharp(Box<[f32; BINS]>),
     /// Three tissues.
     Tissues(Box<TissueTarget>),
 }
