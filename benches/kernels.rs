@@ -5,7 +5,7 @@
 
 use criterion::{BatchSize, Criterion};
 use ndarray::{Array3, Array4, ArrayView3, Axis};
-use neuro_preprocess::imaging::bias::{BiasSettings, divide_by_field, estimate_bias};
+use neuro_preprocess::imaging::bias::{divide_by_field, estimate_bias};
 use neuro_preprocess::imaging::brain::{Contrast, extract_brain};
 use neuro_preprocess::imaging::motion::{estimate_motion, resample_in_place};
 use neuro_preprocess::imaging::normalize::white_matter_reference;
@@ -48,8 +48,7 @@ fn anatomical(criterion: &mut Criterion, head: &SynthT1w) -> Outcome {
     let (raw, voxel_mm) = (head.image.view(), head.grid.voxel_mm);
     criterion.bench_function("t1w/brain", |b| b.iter(|| extract_brain(black_box(raw), voxel_mm, Contrast::T1w)));
     let brain = extract_brain(raw, voxel_mm, Contrast::T1w)?.mask;
-    let settings = BiasSettings::default();
-    let field = |image: ArrayView3<f32>| estimate_bias(image, brain.view(), voxel_mm, &settings);
+    let field = |image: ArrayView3<f32>| estimate_bias(image, brain.view(), voxel_mm);
     criterion.bench_function("t1w/bias", |b| b.iter(|| field(black_box(raw))));
     let mut even: Array3<f32> = head.image.clone();
     divide_by_field(even.view_mut(), field(raw)?.field.view());

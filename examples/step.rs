@@ -9,7 +9,7 @@
 //! step copy IN OUT               any image, read and written
 //! ```
 
-use neuro_preprocess::imaging::bias::{BiasSettings, estimate_bias};
+use neuro_preprocess::imaging::bias::estimate_bias;
 use neuro_preprocess::imaging::brain::{Contrast, extract_brain};
 use neuro_preprocess::imaging::motion::{estimate_motion, resample_in_place};
 use neuro_preprocess::imaging::normalize::white_matter_reference;
@@ -53,7 +53,7 @@ fn bias(image: &str, mask: &str, out: &str) -> Result<()> {
     let Image { header, data, .. } = nifti::read(Path::new(image))?;
     let mask = read_mask(mask)?;
     let voxel_mm = header.grid().voxel_mm;
-    let found = estimate_bias(data.index_axis(Axis(0), 0), mask.view(), voxel_mm, &BiasSettings::default())?;
+    let found = estimate_bias(data.index_axis(Axis(0), 0), mask.view(), voxel_mm)?;
     save(out, &header, Voxels::Smooth(found.field.view().insert_axis(Axis(0))))
 }
 

@@ -152,7 +152,9 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
 fn tissue_maps_are_written_when_asked_for_and_go_when_not() {
     let dir = tempfile::tempdir().unwrap();
     let (bids, out) = (dir.path().join("bids"), dir.path().join("out"));
-    // Voxels of 4 mm, as the other tests have, hold too much of several tissues to tell them apart.
+    let coarse = dataset(&dir.path().join("coarse"), 1);
+    let refused = run([text(&coarse), text(&dir.path().join("none")), "participant", "--tissues"]).exits(1);
+    assert!(refused.stdout.contains("hold more than one tissue"), "{}\n{}", refused.stdout, refused.stderr);
     run(["synth", text(&bids), "--participants", "1", "--modalities", "T1w", "--voxel-size", "2"]).exits(0);
     let anat = out.join("sub-01/anat");
     let names = || images(&out).into_iter().filter(|(p, _)| p.to_string_lossy().contains("seg")).count();
@@ -178,6 +180,9 @@ fn tissue_maps_are_written_when_asked_for_and_go_when_not() {
     let table = fs::read_to_string(anat.join("sub-01_dseg.tsv")).unwrap();
     assert!(table.starts_with("index\tname\tabbreviation\n0\tBackground\tBG\n1\tGray Matter\tGM\n"), "{table}");
     assert_eq!(names(), 9);
+    if let Some(checked) = common::peer("check_validator.py", &[&bids, &out]) {
+        checked.exits(0);
+    }
     run([text(&bids), text(&out), "participant", "--force"]).exits(0);
     assert_eq!(names(), 0, "maps of an earlier run are left");
 }

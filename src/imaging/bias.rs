@@ -1,13 +1,14 @@
-//! The bias field of a scan: N4, with a tissue-weighted last level.
+//! The bias field of a scan: the sharpening of N4 to begin with, then the evenness of three tissues.
 //!
 //! The coil sees some places better than others, so one tissue has many intensities. N4 (Tustison et al. 2010,
-//! doi:10.1109/TMI.2010.2046908) finds the smooth multiplicative field that, divided out, makes the histogram sharpest, from
-//! coarse B-splines to finer ones. Its coarse levels are done here as published. On the finest level N4 tends to take real
-//! differences of tissue for field (cortex darker than depth); there the expected intensities come from three tissue
-//! classes instead, and uniform tissue weighs most (Wells et al. 1996, doi:10.1109/42.511747). An image without three
-//! distinct tissues keeps the field of the coarse levels, which is the safer one.
+//! doi:10.1109/TMI.2010.2046908) finds the smooth multiplicative field that, divided out, makes the histogram sharpest; it
+//! needs no idea of the tissues, but is slow near the end and takes some of the real differences of tissue for field
+//! (cortex is darker than depth). So it only brings the field near; then the expected intensities come from three tissue
+//! classes, and the inside of uniform tissue counts most (after Wells et al. 1996, doi:10.1109/42.511747). An image without
+//! three distinct tissues keeps the field of the sharpening, which is the safer one.
 //!
-//! All iterations run on block means of about 2 mm inside the mask; only the finished spline meets the full image.
+//! The field is the penalised least-squares spline of [`super::bspline_fit`]. All iterations run on block means of about
+//! 2 mm inside the mask; only the finished spline meets the full image.
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis, Zip};
 use rayon::prelude::*;
@@ -15,8 +16,8 @@ use thiserror::Error;
 
 use crate::error::{Coded, ErrorCode};
 use crate::imaging::bias_grid::{Iterate, WorkingGrid};
-use crate::imaging::bias_histogram::{classify, sharpen};
-use crate::imaging::bspline::{GridBasis, refine};
+use crate::imaging::bias_histogram::{Target, classify, sharpen};
+use crate::imaging::bspline::GridBasis;
 use crate::imaging::filter::par_planes;
 
 /// Fewest voxels of the working grid that say anything about a field.
@@ -24,39 +25,28 @@ const FEWEST: usize = 100;
 /// How far beyond its range inside the mask the log field comes at most outside, where nothing but smoothness is known.
 const SLACK: f32 = 0.15;
 
-/// Each iteration takes this many times the step of the spline fit, which averages and so always falls short; below 2
-/// such a step cannot grow an error.
+/// Each iteration takes this many times the step that is asked for, since each asks for less than is left; below 2 such a
+/// step cannot grow an error.
 const RELAXATION: f32 = 1.5;
-
-/// How the field is estimated.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BiasSettings {
-    /// Largest voxel of the working grid, mm; larger voxels are used as they are.
-    pub working_mm: f64,
-    /// Size of a B-spline element on the first level, mm; each further level halves it.
-    pub spline_mm: f64,
-    /// Number of levels, at least 1.
-    pub levels: usize,
-    /// Most iterations on one level.
-    pub iterations: usize,
-    /// A level is done when an iteration changes the log field by less than this (standard deviation in the mask).
-    pub tolerance: f64,
-}
-
-impl Default for BiasSettings {
-    fn default() -> Self {
-        Self { working_mm: 2.0, spline_mm: 240.0, levels: 3, iterations: 50, tolerance: 5e-4 }
-    }
-}
+/// Stiffness of the field (see [`super::bspline_fit`]) while the histogram is sharpened, which cannot tell cortex from a dark
+/// rim, and with tissues.
+const STIFF: f64 = 0.8;
+const SUPPLE: f64 = 1.3e-3;
+/// Iterations of sharpening after which most images show their tissues.
+const NEAR: usize = 8;
+/// Most iterations of either kind.
+const MOST: usize = 40;
+/// The field is at rest when an iteration changes its log by less than this (standard deviation in the mask).
+const TOLERANCE: f64 = 3e-4;
 
 /// An estimated bias field.
 #[derive(Clone, Debug)]
 pub struct BiasField {
     /// The multiplicative field, shape of the image, mean 1 inside the mask, positive everywhere; see [`divide_by_field`].
     pub field: Array3<f32>,
-    /// Iterations run on each level, coarsest first; 0 on the finest when the image shows no three tissues.
-    pub iterations: Vec<usize>,
-    /// Whether the last level that ran came to rest within its allowed iterations.
+    /// Iterations of sharpening, and with tissues; 0 of the latter when the image does not show three.
+    pub iterations: [usize; 2],
+    /// Whether the iterations of the last kind that ran came to rest.
     pub converged: bool,
     /// Coefficient of variation (sd / mean) of the image inside the mask.
     pub cv_before: f64,
@@ -75,8 +65,8 @@ pub enum BiasError {
         /// Shape of the mask (z, y, x).
         mask: (usize, usize, usize),
     },
-    /// Voxel sizes or settings are not positive numbers.
-    #[error("bias field: voxel sizes {voxel_mm:?} mm, working grid and spline size must be positive; check the header")]
+    /// Voxel sizes are not positive numbers.
+    #[error("bias field: voxel sizes {voxel_mm:?} mm must be positive; check the header")]
     Sizes {
         /// Voxel sizes as given (z, y, x).
         voxel_mm: [f64; 3],
@@ -100,68 +90,77 @@ impl Coded for BiasError {
 /// Estimates the bias field of `image` from the voxels in `mask` that are positive and finite.
 ///
 /// `voxel_mm` = `[dz, dy, dx]`. Works for T1w images and for single EPI volumes; where the histogram does not show three
-/// tissues, as on EPI, the finest level is left out. Outside the mask the spline goes on, its log ever slower beyond its
-/// range inside, and never 0.15 more.
+/// tissues, as on EPI, it is sharpened to the end. Outside the mask the spline goes on with little bending, its log ever
+/// slower beyond its range inside, and never 0.15 more.
 ///
 /// # Errors
 /// [`BiasError`]: shapes differ, impossible sizes, or hardly anything in the mask.
-pub fn estimate_bias(
-    image: ArrayView3<f32>,
-    mask: ArrayView3<u8>,
-    voxel_mm: [f64; 3],
-    s: &BiasSettings,
-) -> Result<BiasField, BiasError> {
+pub fn estimate_bias(image: ArrayView3<f32>, mask: ArrayView3<u8>, voxel_mm: [f64; 3]) -> Result<BiasField, BiasError> {
     if image.dim() != mask.dim() {
         return Err(BiasError::Shape { image: image.dim(), mask: mask.dim() });
     }
-    if !voxel_mm.iter().chain([&s.working_mm, &s.spline_mm]).all(|v| v.is_finite() && *v > 0.0) {
+    if !voxel_mm.iter().all(|v| v.is_finite() && *v > 0.0) {
         return Err(BiasError::Sizes { voxel_mm });
     }
-    let grid = WorkingGrid::new(image, mask, voxel_mm, s.working_mm, s.spline_mm);
+    let grid = WorkingGrid::new(image, mask, voxel_mm);
     let usable = grid.usable();
-    let mut iterate = grid.start().filter(|_| usable >= FEWEST).ok_or(BiasError::TooFew { usable })?;
-    let levels = s.levels.max(1);
-    let mut lattice = Array3::zeros(grid.basis(0).controls());
-    let (mut iterations, mut converged) = (Vec::new(), false);
-    for level in 0..levels {
-        if level > 0 {
-            lattice = refine(&lattice);
+    let start = grid.start().filter(|_| usable >= FEWEST).ok_or(BiasError::TooFew { usable })?;
+    let mut state = State { lattice: Array3::zeros(grid.basis().controls()), basis: grid.basis(), iterate: start };
+    let (mut iterations, mut converged) = ([0; 2], false);
+    for most in [NEAR, MOST] {
+        let (run, at_rest) = state.sharpen(most);
+        iterations[0] += run;
+        let (run, tissues_at_rest) = state.by_tissues();
+        iterations[1] += run;
+        converged = if run > 0 { tissues_at_rest } else { at_rest };
+        if run > 0 {
+            break;
         }
-        let by_tissue = levels > 1 && level + 1 == levels;
-        let (run, at_rest) = run_level(&grid.basis(level), &mut iterate, &mut lattice, by_tissue, s);
-        iterations.push(run);
-        converged = if run > 0 { at_rest } else { converged };
     }
-    let mut field = evaluate(&grid.full_basis(levels - 1), &lattice, iterate.log_range(&grid));
+    let mut field = evaluate(&grid.full_basis(), &state.lattice, state.iterate.log_range(&grid));
     let (mean, cv_before, cv_after) = measure(image, mask, &field);
     let scale = (1.0 / mean) as f32;
     par_planes(&mut field, 0).for_each(|mut slab| slab.iter_mut().for_each(|v| *v *= scale));
     Ok(BiasField { field, iterations, converged, cv_before, cv_after })
 }
 
-/// Iterates one level: expected intensities from the histogram, spline through the residuals, field updated. Returns the
-/// iterations run and whether the last one changed less than the tolerance. With `by_tissue` the expected intensities are
-/// those of three tissues, and there is no iteration without them.
-fn run_level(
-    basis: &GridBasis,
-    iterate: &mut Iterate,
-    lattice: &mut Array3<f32>,
-    by_tissue: bool,
-    s: &BiasSettings,
-) -> (usize, bool) {
-    let mut tissues = None;
-    for done in 0..s.iterations {
-        let (counts, bins) = (&iterate.counts, iterate.bins);
-        let target = if by_tissue { classify(counts, bins, &mut tissues) } else { Some(sharpen(counts, bins)) };
-        let Some(target) = target else { return (done, false) };
-        let step = iterate.fit_residual(basis, &target, RELAXATION);
-        let change = iterate.correct(basis, &step);
-        *lattice += &step;
-        if change < s.tolerance {
-            return (done + 1, true);
-        }
+/// The field as it stands.
+struct State {
+    basis: GridBasis,
+    iterate: Iterate,
+    lattice: Array3<f32>,
+}
+
+impl State {
+    /// Iterates towards the sharpest histogram, at most `most` times. Returns the iterations run and whether the field came to
+    /// rest.
+    fn sharpen(&mut self, most: usize) -> (usize, bool) {
+        self.iterate(most, STIFF, |i| Some(Target::Sharp(Box::new(sharpen(&i.counts, i.bins)))))
     }
-    (s.iterations, false)
+
+    /// Iterates towards even tissues; not at all when the histogram does not show them.
+    fn by_tissues(&mut self) -> (usize, bool) {
+        let mut tissues = None;
+        self.iterate(MOST, SUPPLE, |i| Some(Target::Tissues(Box::new(classify(&i.counts, i.bins, &mut tissues)?))))
+    }
+
+    fn iterate(
+        &mut self,
+        most: usize,
+        stiffness: f64,
+        mut target: impl FnMut(&Iterate) -> Option<Target>,
+    ) -> (usize, bool) {
+        for done in 0..most {
+            let step = target(&self.iterate).and_then(|t| self.iterate.step(&self.basis, &self.lattice, &t, stiffness));
+            let Some(step) = step.map(|s| s * RELAXATION) else { return (done, false) };
+            let change = self.iterate.correct(&self.basis, &step);
+            self.lattice += &step;
+            if change < TOLERANCE {
+                return (done + 1, true);
+            }
+        }
+        (most, false)
+    }
 }
 
 /// The exponential of the spline on the full grid, its logarithm softly kept near its range in the mask.
@@ -249,7 +248,7 @@ mod tests {
     }
 
     fn estimate(image: &Array3<f32>, mask: &Array3<u8>) -> BiasField {
-        estimate_bias(image.view(), mask.view(), [4.0; 3], &BiasSettings::default()).unwrap()
+        estimate_bias(image.view(), mask.view(), [4.0; 3]).unwrap()
     }
 
     #[test]
@@ -260,7 +259,7 @@ mod tests {
         let left = residual(&found.field, &truth, &mask);
         assert!(left < 0.02 && left < flat / 6.0, "{left} of {flat}");
         assert!(
-            found.cv_after < found.cv_before && found.converged && found.iterations.len() == 3,
+            found.cv_after < found.cv_before && found.converged && found.iterations[1] > 0,
             "{:?}",
             found.iterations
         );
@@ -309,8 +308,7 @@ mod tests {
     #[test]
     fn what_cannot_be_estimated_is_refused() {
         let (image, mask, _) = scene();
-        let run =
-            |i: &Array3<f32>, m: &Array3<u8>, mm| estimate_bias(i.view(), m.view(), mm, &BiasSettings::default()).err();
+        let run = |i: &Array3<f32>, m: &Array3<u8>, mm| estimate_bias(i.view(), m.view(), mm).err();
         let empty = Array3::zeros(mask.dim());
         assert_eq!(run(&image, &empty, [1.0; 3]), Some(BiasError::TooFew { usable: 0 }));
         assert_eq!(run(&Array3::zeros(mask.dim()), &mask, [1.0; 3]), Some(BiasError::TooFew { usable: 0 }));

@@ -5,11 +5,19 @@ use std::ops::Range;
 use ndarray::{Array3, ArrayView3, Axis, Slice};
 use rayon::prelude::*;
 
-use crate::imaging::bias_histogram::{BINS, Bins, Target};
+use crate::imaging::bias_histogram::{BINS, Bins, Target, TissueTarget, look_up};
 use crate::imaging::bspline::{AxisBasis, GridBasis};
+use crate::imaging::bspline_fit::fit;
 use crate::imaging::filter::{par_planes, quantiles};
 
-/// Blocks of voxels inside the bounding box of the mask, and the lattices over the whole image.
+/// Largest voxel of the working grid, mm; larger voxels are used as they are.
+const WORKING_MM: f64 = 2.0;
+/// Size of an element of the lattice, mm.
+const ELEMENT_MM: f64 = 50.0;
+/// How far the lattice reaches beyond the mask, mm; from there on the field stays as it is.
+const MARGIN_MM: f64 = 10.0;
+
+/// Blocks of voxels inside the bounding box of the mask, and the lattice over them.
 pub struct WorkingGrid {
     /// Log of the mean intensity of the mask voxels of each block; NaN where less than half a block is mask.
     log: Array3<f32>,
@@ -20,21 +28,14 @@ pub struct WorkingGrid {
     /// Shape of the image.
     shape: [usize; 3],
     voxel_mm: [f64; 3],
-    spline_mm: f64,
 }
 
 impl WorkingGrid {
-    /// Shrinks the masked part of `image` to blocks of at most `working_mm` (one voxel at least). `spline_mm` is the size of
-    /// an element of the coarsest lattice. Shapes are taken to be equal, sizes to be positive.
-    pub fn new(
-        image: ArrayView3<f32>,
-        mask: ArrayView3<u8>,
-        voxel_mm: [f64; 3],
-        working_mm: f64,
-        spline_mm: f64,
-    ) -> Self {
+    /// Shrinks the masked part of `image` to blocks of at most 2 mm (one voxel at least). Shapes are taken to be equal,
+    /// sizes to be positive.
+    pub fn new(image: ArrayView3<f32>, mask: ArrayView3<u8>, voxel_mm: [f64; 3]) -> Self {
         // A hair above 1, so that voxels of 1.0000001 mm still make blocks of 2.
-        let factor = voxel_mm.map(|v| ((working_mm / v * 1.001) as usize).max(1));
+        let factor = voxel_mm.map(|v| ((WORKING_MM / v * 1.001) as usize).max(1));
         let (nz, ny, nx) = image.dim();
         let bounds = bounding_box(mask);
         let blocks: [usize; 3] = std::array::from_fn(|a| bounds[a].len().div_ceil(factor[a]));
@@ -50,7 +51,7 @@ impl WorkingGrid {
                 *value = block_mean(image, mask).map_or(f32::NAN, f32::ln);
             }
         });
-        Self { log, bounds, factor, shape: [nz, ny, nx], voxel_mm, spline_mm }
+        Self { log, bounds, factor, shape: [nz, ny, nx], voxel_mm }
     }
 
     /// Number of blocks with a value.
@@ -71,34 +72,33 @@ impl WorkingGrid {
         Some(iterate)
     }
 
-    /// The lattice of a level over the blocks.
-    pub fn basis(&self, level: usize) -> GridBasis {
+    /// The lattice over the blocks.
+    pub fn basis(&self) -> GridBasis {
         let axes = std::array::from_fn(|a| {
             let (start, factor, end) = (self.bounds[a].start, self.factor[a], self.bounds[a].end);
             let centre = move |i: usize| {
                 let from = start + i * factor;
                 (from + (from + factor).min(end)) as f64 / 2.0
             };
-            self.axis(a, level, (0..self.log.shape()[a]).map(centre))
+            self.axis(a, (0..self.log.shape()[a]).map(centre))
         });
         GridBasis { axes }
     }
 
     /// The same lattice over the voxels of the image.
-    pub fn full_basis(&self, level: usize) -> GridBasis {
-        let axes = std::array::from_fn(|a| self.axis(a, level, (0..self.shape[a]).map(|i| i as f64 + 0.5)));
+    pub fn full_basis(&self) -> GridBasis {
+        let axes = std::array::from_fn(|a| self.axis(a, (0..self.shape[a]).map(|i| i as f64 + 0.5)));
         GridBasis { axes }
     }
 
-    /// One axis of a lattice, for samples at `centres` (in voxels from the outer face of the first voxel). Elements have the
-    /// same size on all axes and are centred on the image, which they cover.
-    fn axis(&self, a: usize, level: usize, centres: impl Iterator<Item = f64>) -> AxisBasis {
-        let length = self.shape[a] as f64 * self.voxel_mm[a];
-        let elements = (length / self.spline_mm * 0.999).ceil().max(1.0);
-        let span = elements * self.spline_mm;
-        let margin = (span - length) / 2.0;
-        let mm = self.voxel_mm[a];
-        AxisBasis::new(centres.map(move |c| c * mm + margin), span, (elements as usize) << level)
+    /// One axis of the lattice, for samples at `centres` (in voxels from the outer face of the first voxel). Elements have the
+    /// same size on all axes and are centred on the mask's box, which they cover with a margin.
+    fn axis(&self, a: usize, centres: impl Iterator<Item = f64>) -> AxisBasis {
+        let (mm, bounds) = (self.voxel_mm[a], &self.bounds[a]);
+        let elements = ((bounds.len() as f64 * mm + 2.0 * MARGIN_MM) / ELEMENT_MM).ceil();
+        let span = elements * ELEMENT_MM;
+        let start = ((bounds.start + bounds.end) as f64 * mm - span) / 2.0;
+        AxisBasis::new(centres.map(move |c| c * mm - start), span, elements as usize)
     }
 }
 
@@ -158,20 +158,79 @@ pub struct Iterate {
 }
 
 impl Iterate {
-    /// `relaxation` times the lattice through what `target` leaves to the field, and back to a log field of mean 0: without that, the
-    /// intensities would wander off their histogram. (B-splines sum to 1, so a constant is taken off the control points.)
-    pub fn fit_residual(&self, basis: &GridBasis, target: &Target, relaxation: f32) -> Array3<f32> {
-        let lattice = basis.fit(|z, weights, products| {
-            let slab = self.rest.index_axis(Axis(0), z);
-            for ((value, w), p) in slab.iter().zip(weights).zip(products) {
-                if !value.is_nan() {
-                    let (residual, weight) = target.residual(self.bins, *value);
-                    *w = weight;
-                    *p = weight * residual;
+    /// The spline that explains best what `target` leaves of the intensities, with the `stiffness` of [`fit`], less the field
+    /// found so far (`lattice`) and less the mean of that in the mask: else the intensities would wander off their
+    /// histogram. (B-splines sum to 1, so a constant is taken off the control points.) `None` when there is no such spline.
+    pub fn step(
+        &self,
+        basis: &GridBasis,
+        lattice: &Array3<f32>,
+        target: &Target,
+        stiffness: f64,
+    ) -> Option<Array3<f32>> {
+        let (_, ny, nx) = basis.samples();
+        let tissues = match target {
+            Target::Sharp(_) => None,
+            Target::Tissues(tissues) => Some((tissues, self.posteriors(tissues))),
+        };
+        let found = fit(basis, stiffness, |z, weights, products| {
+            match (target, &tissues) {
+                (Target::Sharp(expected), _) => self.leave_sharp(expected, z, weights, products),
+                (_, Some((tissues, posteriors))) => self.leave_tissues(tissues, posteriors, z, weights, products),
+                _ => {}
+            }
+            let mut field = vec![0f32; ny * nx];
+            basis.evaluate_slab(lattice.view(), z, &mut field);
+            products.iter_mut().zip(weights).zip(field).for_each(|((p, w), f)| *p += *w * f);
+        })?;
+        Some(found - lattice - self.mean as f32)
+    }
+
+    /// For slab `z` the weight of each block, and weight × (intensity − what the sharp histogram expects).
+    fn leave_sharp(&self, expected: &[f32; BINS], z: usize, weights: &mut [f32], products: &mut [f32]) {
+        for ((value, w), p) in self.rest.index_axis(Axis(0), z).iter().zip(weights).zip(products) {
+            if !value.is_nan() {
+                *w = 1.0;
+                *p = value - look_up(expected, self.bins, *value);
+            }
+        }
+    }
+
+    /// The same for tissues. A block counts for a tissue as far as it and its six neighbours are of it: where tissues meet,
+    /// blocks hold some of both, and taking that for field would darken white matter near the cortex and lighten the
+    /// depth. Neighbours outside the mask are of no tissue, so its edge, wrong or not, says little.
+    fn leave_tissues(
+        &self,
+        tissues: &TissueTarget,
+        posteriors: &Array3<[f32; 3]>,
+        z: usize,
+        weights: &mut [f32],
+        products: &mut [f32],
+    ) {
+        let (nz, ny, nx) = posteriors.dim();
+        let Some(all) = posteriors.as_slice().filter(|_| z > 0 && z + 1 < nz && ny > 2 && nx > 2) else { return };
+        for (y, row) in self.rest.index_axis(Axis(0), z).outer_iter().enumerate().take(ny - 1).skip(1) {
+            for (x, value) in row.iter().enumerate().take(nx - 1).skip(1).filter(|(_, v)| !v.is_nan()) {
+                let at = (z * ny + y) * nx + x;
+                let around = [at - 1, at + 1, at - nx, at + nx, at - nx * ny, at + nx * ny].map(|i| all[i]);
+                for c in 0..3 {
+                    let like = around.iter().map(|p| p[c]).sum::<f32>() / around.len() as f32;
+                    let weight = tissues.precision[c] * all[at][c] * like.powi(3);
+                    weights[y * nx + x] += weight;
+                    products[y * nx + x] += weight * (value - tissues.centres[c]);
                 }
             }
+        }
+    }
+
+    /// The probability of each tissue at each block; none outside the mask.
+    fn posteriors(&self, tissues: &TissueTarget) -> Array3<[f32; 3]> {
+        let mut out = Array3::from_elem(self.rest.dim(), [0f32; 3]);
+        par_planes(&mut out, 0).enumerate().for_each(|(z, mut slab)| {
+            let blocks = slab.iter_mut().zip(self.rest.index_axis(Axis(0), z));
+            blocks.filter(|(_, v)| !v.is_nan()).for_each(|(p, v)| *p = tissues.posteriors(self.bins, *v));
         });
-        lattice * relaxation - self.mean as f32
+        out
     }
 
     /// Takes the spline `step` out of the intensities; returns the standard deviation of the step inside the mask.

@@ -51,31 +51,50 @@ impl Bins {
     }
 }
 
-/// For each bin centre the log intensity to expect without bias, and the weight of a voxel of that intensity in the fit.
-#[derive(Clone, Debug)]
-pub struct Target {
-    value: [f32; BINS],
-    weight: [f32; BINS],
+/// What log intensities are to be without bias.
+pub enum Target {
+    /// For each bin centre the log intensity to expect; every voxel counts the same.
+    Sharp(Box<[f32; BINS]>),
+    /// Three tissues.
+    Tissues(Box<TissueTarget>),
 }
 
-impl Target {
-    /// What is to be explained by bias at log intensity `value`, and its weight (0 to 1).
+/// Log intensities of three tissues, darkest first.
+pub struct TissueTarget {
+    /// For each bin centre the probability of each tissue.
+    posteriors: [[f32; 3]; BINS],
+    /// Log of the mean intensity of each.
+    pub centres: [f32; 3],
+    /// How much a voxel of each says about the field: its precision on the log scale over that of the best.
+    pub precision: [f32; 3],
+}
+
+impl TissueTarget {
+    /// The probability of each tissue at log intensity `value`.
     #[inline]
     #[must_use]
-    pub fn residual(&self, bins: Bins, value: f32) -> (f32, f32) {
+    pub fn posteriors(&self, bins: Bins, value: f32) -> [f32; 3] {
         let (b, t) = bins.locate(value);
-        let between = |a: &[f32; BINS]| a[b] + t * (a[b + 1] - a[b]);
-        (value - between(&self.value), between(&self.weight))
+        let (low, high) = (&self.posteriors[b], &self.posteriors[b + 1]);
+        std::array::from_fn(|c| low[c] + t * (high[c] - low[c]))
     }
 }
 
-/// Sharpens the histogram of log intensities; all weights are 1.
+/// What a table over the bins says at log intensity `value`.
+#[inline]
+#[must_use]
+pub fn look_up(table: &[f32; BINS], bins: Bins, value: f32) -> f32 {
+    let (b, t) = bins.locate(value);
+    table[b] + t * (table[b + 1] - table[b])
+}
+
+/// Sharpens the histogram of log intensities: for each bin centre the log intensity to expect without bias.
 ///
 /// The blur by the field is taken as Gaussian and undone by Wiener deconvolution; the expected value without blur follows
 /// from the blurred and the sharp histogram. Sled, Zijdenbos and Evans 1998, doi:10.1109/42.668698, section II; parameters
 /// as in N4 (Tustison 2010). Bins too far from any count to say anything keep their own value.
 #[must_use]
-pub fn sharpen(counts: &[f64; BINS], bins: Bins) -> Target {
+pub fn sharpen(counts: &[f64; BINS], bins: Bins) -> [f32; BINS] {
     let mut planner = RealFftPlanner::<f64>::new();
     let forward = planner.plan_fft_forward(PADDED);
     let backward = planner.plan_fft_inverse(PADDED);
@@ -109,7 +128,7 @@ pub fn sharpen(counts: &[f64; BINS], bins: Bins) -> Target {
         let (n, d) = (numerator[OFFSET + i], denominator[OFFSET + i]);
         (if d > floor { n / d } else { bins.centre(i as f64) }) as f32
     };
-    Target { value: std::array::from_fn(expected), weight: [1.0; BINS] }
+    std::array::from_fn(expected)
 }
 
 /// The blur, unit sum, centred on index 0 of a circular array.
@@ -122,13 +141,13 @@ fn gaussian(width: f32) -> Vec<f64> {
 }
 
 /// Expects every voxel at the mean of its tissue, each tissue weighted by its precision on the log scale, so that white
-/// matter, the most uniform one, says most and partial volume and CSF next to nothing.
+/// matter, the most uniform one, says most and CSF next to nothing.
 ///
 /// Wells et al. 1996, doi:10.1109/42.511747, equations 15 to 17. `tissues` is the estimate of the last iteration, improved
 /// by one step here, or made anew. `None` when the histogram does not look like three tissues with bright, uniform white
 /// matter ([`Mixture::bright_class_stands_out`]).
 #[must_use]
-pub fn classify(counts: &[f64; BINS], bins: Bins, tissues: &mut Option<Mixture>) -> Option<Target> {
+pub fn classify(counts: &[f64; BINS], bins: Bins, tissues: &mut Option<Mixture>) -> Option<TissueTarget> {
     let values: [f64; BINS] = std::array::from_fn(|i| bins.centre(i as f64).exp());
     let mut mixture = match *tissues {
         Some(m) => m,
@@ -141,17 +160,11 @@ pub fn classify(counts: &[f64; BINS], bins: Bins, tissues: &mut Option<Mixture>)
     }
     let precision = mixture.classes.map(|c| (c.mean / c.sd).powi(2));
     let best = precision.iter().fold(0f64, |a, b| a.max(*b));
-    let mut target = Target { value: [0.0; BINS], weight: [0.0; BINS] };
-    for (i, v) in values.iter().enumerate() {
-        let (mut sum, mut weight) = (0f64, 0f64);
-        for ((p, class), precision) in mixture.posteriors(*v).iter().zip(&mixture.classes).zip(precision) {
-            weight += p * precision / best;
-            sum += p * precision / best * class.mean.ln();
-        }
-        target.value[i] = (sum / weight) as f32;
-        target.weight[i] = weight as f32;
-    }
-    Some(target)
+    Some(TissueTarget {
+        posteriors: values.map(|v| mixture.posteriors(v).map(|p| p as f32)),
+        centres: mixture.classes.map(|c| c.mean.ln() as f32),
+        precision: precision.map(|p| (p / best) as f32),
+    })
 }
 
 #[cfg(test)]
@@ -171,18 +184,15 @@ mod tests {
         let bins = Bins::spanning(5.0, 7.5);
         let target = sharpen(&histogram(&[6.0, 6.7], 0.064, bins), bins);
         for (centre, value) in [(6.0f32, 6.08f32), (6.0, 5.92), (6.7, 6.62), (6.7, 6.78)] {
-            let (residual, weight) = target.residual(bins, value);
-            let expected = value - residual;
+            let expected = look_up(&target, bins, value);
             assert!((expected - centre).abs() < 0.4 * (value - centre).abs(), "{value} -> {expected}");
-            assert!((weight - 1.0).abs() < f32::EPSILON);
         }
     }
 
     #[test]
     fn an_empty_histogram_changes_nothing() {
         let bins = Bins::spanning(0.0, 1.0);
-        let (residual, _) = sharpen(&[0.0; BINS], bins).residual(bins, 0.4);
-        assert!(residual.abs() < 1e-6);
+        assert!((look_up(&sharpen(&[0.0; BINS], bins), bins, 0.4) - 0.4).abs() < 1e-6);
         assert!(classify(&[0.0; BINS], bins, &mut None).is_none());
     }
 
@@ -192,8 +202,9 @@ mod tests {
         let (wide, sharp) = (histogram(&[5.6, 6.4], 0.12, bins), histogram(&[7.0], 0.03, bins));
         let counts = std::array::from_fn(|i| wide[i] + 3.0 * sharp[i]);
         let target = classify(&counts, bins, &mut None).unwrap();
-        let (residual, weight) = target.residual(bins, 7.03);
-        assert!((residual - 0.03).abs() < 0.01 && weight > 0.9, "{residual} {weight}");
-        assert!(target.residual(bins, 6.4).1 < 0.15);
+        let [_, grey, white] = target.posteriors(bins, 6.98);
+        assert!(white > 0.9 && white + grey <= 1.0 + 1e-6, "{grey} {white}");
+        assert!((target.centres[2] - 7.0).abs() < 0.01 && (target.centres[1] - 6.4).abs() < 0.05);
+        assert!(target.precision[2] > 0.99 && target.precision[1] < 0.15, "{:?}", target.precision);
     }
 }

@@ -64,15 +64,12 @@ impl Mixture {
     }
 
     /// Whether the brightest class stands out as white matter does on a T1w image: no small one, as far from the next as
-    /// their standard deviations together, and the most uniform for its brightness. On EPI it does not.
+    /// their standard deviations together, and more uniform for its brightness than the darkest. On EPI it does not.
     #[must_use]
     pub fn bright_class_stands_out(&self) -> bool {
         let [dark, middle, bright] = &self.classes;
         let spread = |c: &Class| c.sd / c.mean;
-        bright.share > SMALLEST
-            && bright.mean - middle.mean > middle.sd + bright.sd
-            && spread(bright) < spread(middle)
-            && spread(bright) < spread(dark)
+        bright.share > SMALLEST && bright.mean - middle.mean > middle.sd + bright.sd && spread(bright) < spread(dark)
     }
 
     /// The probability of each class for a voxel of this intensity; they sum to 1. Beyond the outer classes, where all

@@ -17,6 +17,7 @@ mod brain_locate;
 mod brain_refine;
 mod brain_surface;
 pub mod bspline;
+pub mod bspline_fit;
 pub mod confounds;
 pub mod filter;
 pub mod interpolate;

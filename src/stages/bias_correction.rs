@@ -1,7 +1,7 @@
 //! Bias correction: estimates the slow intensity field in the brain and divides every volume by it.
 
 use super::{Facts, Stage, StageError, Work, brain};
-use crate::imaging::bias::{BiasSettings, divide_by_field, estimate_bias};
+use crate::imaging::bias::{divide_by_field, estimate_bias};
 use crate::run::event::StageName;
 use crate::telemetry::names;
 
@@ -16,8 +16,7 @@ impl Stage for BiasCorrection {
     fn run(&self, work: &mut Work<'_>, facts: &mut Facts) -> Result<(), StageError> {
         let products = work.products()?;
         let voxel_mm = products.header.grid().voxel_mm;
-        let found =
-            estimate_bias(products.reference(), brain(products)?.mask.view(), voxel_mm, &BiasSettings::default())?;
+        let found = estimate_bias(products.reference(), brain(products)?.mask.view(), voxel_mm)?;
         facts.set(names::BIAS_ITERATIONS, found.iterations.iter().sum::<usize>());
         facts.set(names::BIAS_CV_BEFORE, found.cv_before);
         facts.set(names::BIAS_CV_AFTER, found.cv_after);

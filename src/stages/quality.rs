@@ -8,7 +8,7 @@ use crate::imaging::motion::MotionEstimate;
 use crate::imaging::quality::Verdict;
 use crate::imaging::quality_bold::{bold_quality, bold_verdict};
 use crate::imaging::quality_t1w::{t1w_quality, t1w_verdict};
-use crate::imaging::tissue::classify_tissues;
+use crate::imaging::tissue::{check_voxel_size, classify_tissues};
 use crate::run::event::StageName;
 use crate::telemetry::names;
 
@@ -58,6 +58,9 @@ type Measured = (Vec<(&'static str, Option<f64>)>, Verdict, Option<String>);
 
 fn t1w(products: &mut Products, maps_asked: bool) -> Result<Measured, StageError> {
     let (image, mask) = (products.reference(), brain(products)?.mask.view());
+    if maps_asked {
+        check_voxel_size(products.header.grid().voxel_mm)?;
+    }
     // Without tissues there are fewer measures, which is no reason to lose the scan, unless it is their map that is wanted.
     let (tissues, note) = match classify_tissues(image, mask) {
         Ok(tissues) => (Some(tissues), None),
