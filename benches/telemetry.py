@@ -36,7 +36,8 @@ class Collector:
             (folder / name.lower()).mkdir(parents=True)
         configs = [ROOT / "configs/otel-collector-config.yaml", ROOT / "tests/peers/collector/files.yaml"]
         command = [COLLECTOR, *(a for c in configs for a in ("--config", c))]
-        self.process = subprocess.Popen(command, env=env, stderr=open(folder / "log", "w"))
+        log = open(folder / "log", "w")
+        self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         self.endpoint = f"http://127.0.0.1:{ports[0]}"
         while True:
             try:
@@ -113,8 +114,6 @@ def single_costs():
         cells = []
         for mode in ["off", "files"]:
             estimates = ROOT / "target/criterion" / f"{what}_{mode}" / "new/estimates.json"
-            if not estimates.exists():
-                estimates = ROOT / "target/criterion" / what / mode / "new/estimates.json"
             cells.append(f"{json.loads(estimates.read_text())['median']['point_estimate']:.0f} ns")
         lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
@@ -151,11 +150,13 @@ def main():
         subprocess.run([BINARY, "synth", bids, *map(str, synth)], check=True, stdout=subprocess.DEVNULL)
         collector = Collector(folder / "collector")
         runs = {mode: [] for mode in MODES}
-        measured("off", bids, collector, folder)  # the first one reads the data from disk
-        for _ in range(args.rounds):
-            for mode in random.sample(list(MODES), len(MODES)):
-                runs[mode].append(measured(mode, bids, collector, folder))
-        collector.process.kill()
+        try:
+            measured("off", bids, collector, folder)  # the first one reads the data from disk
+            for _ in range(args.rounds):
+                for mode in random.sample(list(MODES), len(MODES)):
+                    runs[mode].append(measured(mode, bids, collector, folder))
+        finally:
+            collector.process.kill()
     text = "\n\n".join([about(args, runs), table(runs), single_costs()])
     print(text)
     if not args.print:

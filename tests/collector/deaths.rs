@@ -47,6 +47,26 @@ fn unanswered(collector: &Path, out: &Path) -> usize {
 }
 
 #[test]
+fn what_the_collector_could_not_pass_on_survives_its_death() {
+    let study = Study::new(2, 1);
+    let Some(mut receiver) = Receiver::start(&study.path("receiver"), "503") else { return };
+    let (tempo, loki) = (url(receiver.grpc), url(receiver.http));
+    let set = [("TEMPO_ENDPOINT", tempo.as_str()), ("LOKI_ENDPOINT", loki.as_str())];
+    let Some(mut collector) = Collector::start(&study.path("collector"), &[shipped()], &set) else { return };
+    run_command(study.run("out").args(["--otel-endpoint", &url(collector.grpc)])).exits(1);
+    wait_for("the Collector to try", || receiver.requests().len() > 1);
+    collector.kill();
+    receiver.becomes("ok");
+    collector.restart();
+    let (spool, passed_on) = (Ledger::read(&study.path("out")), || Ledger::read(&study.path("receiver")));
+    wait_for("the Collector to pass on what it has", || {
+        let there = passed_on();
+        there.spans.len() >= spool.spans.len() && there.logs.len() >= spool.logs.len()
+    });
+    spool.has_items_of(&passed_on());
+}
+
+#[test]
 fn a_receiver_that_dies_without_an_answer_gets_the_rest_later() {
     let study = Study::new(4, 2);
     let out = study.path("out");
