@@ -157,8 +157,11 @@ fn telemetry_that_is_off_sends_nothing() {
     let study = Study::new(1, 0);
     let Some(receiver) = Receiver::start(&study.path("receiver"), "ok") else { return };
     let endpoint = url(receiver.grpc);
-    run_command(study.run("out").args(["--no-telemetry", "--otel-endpoint", &endpoint])).exits(0);
-    run_command(study.run("out2").env("OTEL_SDK_DISABLED", "true").args(["--otel-endpoint", &endpoint])).exits(0);
+    let run = |output: &str, (name, value): (&str, &str)| {
+        run_command(study.run(output).env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint).env(name, value)).exits(0);
+    };
+    run("out", ("NEURO_PREPROCESS_NO_TELEMETRY", "true"));
+    run("out2", ("OTEL_SDK_DISABLED", "true"));
     assert_eq!(receiver.requests(), Vec::<Value>::new());
     let mut nothing = binary();
     nothing.args(["telemetry", "replay", text(&study.path("out")), "--endpoint", &endpoint]);
