@@ -14,7 +14,7 @@ const RUN_ELSEWHERE: [&str; 2] = ["cargo run --release -- demo normal -o demo", 
 /// Tried with the programs it is about, by `tests/nipoppy.rs`.
 const TRIED_ELSEWHERE: [&str; 1] = ["04-nipoppy-integration.md"];
 /// Programs that take minutes or change this checkout; their documents say what they need.
-const LONG: [&str; 3] = ["cargo bench", "benches/peers/run.sh", "valgrind "];
+const LONG: [&str; 4] = ["cargo bench", "benches/peers/run.sh", "benches/telemetry.sh", "valgrind "];
 
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

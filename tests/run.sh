@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All checks, on a machine with Rust and Python 3: format, lints, tests. The real peers (BIDS validator, nibabel, PyBIDS,
+# All checks, on a Debian machine with Rust, Go and Python 3: format, lints, tests. The real peers (BIDS validator, nibabel, PyBIDS,
 # SimpleITK; Nipoppy, Boutiques) are installed into .cache by the tests that need them.
 set -euo pipefail
 cd "$(dirname "$0")/.."

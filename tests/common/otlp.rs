@@ -45,8 +45,9 @@ pub fn json_lines(path: &Path) -> Vec<Value> {
     fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
-fn each<'v>(lines: &'v [Value], path: [&'static str; 3]) -> impl Iterator<Item = &'v Value> {
-    let list = |v: &'v Value, key: &str| v[key].as_array().unwrap().iter();
+/// The items of every line, below the resources and scopes they are listed under.
+pub fn each<'v>(lines: &'v [Value], path: [&'static str; 3]) -> impl Iterator<Item = &'v Value> {
+    let list = |v: &'v Value, key: &str| v[key].as_array().into_iter().flatten();
     let [resource, scope, item] = path;
     lines.iter().flat_map(move |l| list(l, resource)).flat_map(move |r| list(r, scope)).flat_map(move |s| list(s, item))
 }

@@ -127,7 +127,9 @@ impl Grpc {
             ($client:ident, $message:expr, $rejected:ident) => {{
                 let mut client = $client::new(self.channel.clone());
                 if self.gzip {
-                    client = client.send_compressed(CompressionEncoding::Gzip);
+                    // Servers in Go answer in the compression they were asked in.
+                    client =
+                        client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
                 }
                 let mut request = tonic::Request::new($message.clone());
                 *request.metadata_mut() = self.headers.clone();

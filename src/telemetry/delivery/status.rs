@@ -125,11 +125,14 @@ fn add_file(file: &SpoolFile, count: &mut Count) -> io::Result<()> {
     count.delivered += cursor.delivered;
     count.rejected += cursor.rejected;
     count.torn += cursor.torn;
+    if sent {
+        return Ok(());
+    }
     let mut offset = cursor.offset;
-    while !sent {
+    loop {
         let chunk = request::read(file, offset, usize::MAX, true)?;
         if chunk.end == offset {
-            break;
+            return Ok(());
         }
         offset = chunk.end;
         count.torn += chunk.torn;
@@ -141,5 +144,4 @@ fn add_file(file: &SpoolFile, count: &mut Count) -> io::Result<()> {
             }
         }
     }
-    Ok(())
 }

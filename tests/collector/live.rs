@@ -1,0 +1,90 @@
+//! With everything in place: what a run leaves in its files is at the Collector and in Prometheus.
+
+use crate::collector::{Collector, into_files, program, shipped};
+use crate::common::install::must;
+use crate::common::run_command;
+use crate::ledger::Ledger;
+use crate::otlp::{attribute, each, json_lines};
+use crate::prometheus::Prometheus;
+use crate::study::{Study, url};
+use neuro_preprocess::telemetry::names::METRICS;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[test]
+fn the_shipped_configuration_is_valid() {
+    let Some(program) = program() else { return };
+    let validate = |configs: &[PathBuf]| {
+        let configs = configs.iter().flat_map(|c| [Path::new("--config"), c]);
+        must(Command::new(&program).arg("validate").args(configs))
+    };
+    validate(&[shipped()]).unwrap();
+    validate(&[shipped(), into_files()]).unwrap();
+}
+
+#[test]
+fn what_a_run_leaves_in_its_files_is_at_the_collector_and_in_prometheus() {
+    let study = Study::new(3, 1);
+    let Some(collector) = Collector::start(&study.path("collector"), &[shipped(), into_files()], &[]) else { return };
+    let Some(prometheus) = Prometheus::start(&study.path("collector"), collector.prometheus) else { return };
+    run_command(study.run("out/grpc").args(["--otel-endpoint", &url(collector.grpc)])).exits(1);
+    let mut over_http = study.run("out/http");
+    over_http.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").args(["--otel-endpoint", &url(collector.http)]);
+    run_command(&mut over_http).exits(1);
+
+    let (spool, arrived) = (Ledger::read(&study.path("out")), Ledger::read(&collector.files()));
+    spool.is_all_in(&arrived);
+    prometheus.comes_to("sum(neuro_scans_processed_total)", 8.0);
+    prometheus.comes_to("sum(neuro_scans_processed_total{status='success',stage='save',modality='T1w'})", 6.0);
+    prometheus.comes_to("sum(neuro_scans_processed_total{status='failed',stage='load',modality='T1w'})", 2.0);
+    prometheus.comes_to("sum(neuro_errors_total)", 2.0);
+    prometheus.comes_to("sum(neuro_processing_duration_seconds_count)", 8.0);
+    prometheus.comes_to("count(neuro_subject_duration_seconds)", 4.0);
+    every_metric_has_its_documented_name(&prometheus);
+    for output in ["out/grpc", "out/http"] {
+        for participant in &study.participants {
+            log_lines_by_trace(&study.path(output).join(format!("logs/sub-{participant}.jsonl")), &collector.files());
+        }
+    }
+    assert_eq!(
+        collector.own_metric("otelcol_deltatocumulative_datapoints", "error="),
+        0.0,
+        "the Collector dropped points"
+    );
+}
+
+fn every_metric_has_its_documented_name(prometheus: &Prometheus) {
+    let of_histogram = |name: &str| METRICS.iter().any(|m| m.exported == name && !m.buckets.is_empty());
+    let base = |name: &str| {
+        let parts = ["_bucket", "_sum", "_count"].iter().find_map(|p| name.strip_suffix(p));
+        parts.filter(|b| of_histogram(b)).unwrap_or(name).to_owned()
+    };
+    let seen: BTreeSet<String> = prometheus.names("neuro_").iter().map(|n| base(n)).collect();
+    let documented: BTreeSet<String> = METRICS.iter().map(|m| m.exported.to_owned()).collect();
+    assert_eq!(seen, documented);
+}
+
+/// The lines of a participant's own log file are what the Collector has under their trace id.
+fn log_lines_by_trace(file: &Path, collector: &Path) {
+    let own = json_lines(file);
+    let trace = own[0]["trace_id"].as_str().unwrap();
+    let line = |level: &Value, message: &Value, span: &Value, scan: Option<String>| {
+        let text = |v: &Value| v.as_str().unwrap().to_owned();
+        (text(level), text(message), text(span), scan)
+    };
+    let scan = |l: &Value| l["scan_id"].as_str().map(str::to_owned);
+    let mut own: Vec<_> = own.iter().map(|l| line(&l["level"], &l["message"], &l["span_id"], scan(l))).collect();
+    let logs = json_lines(&collector.join("logs.jsonl"));
+    let records = each(&logs, ["resourceLogs", "scopeLogs", "logRecords"]).filter(|r| r["traceId"] == trace);
+    let mut there: Vec<_> = records
+        .map(|r| {
+            line(&r["severityText"], &r["body"]["stringValue"], &r["spanId"], attribute(&r["attributes"], "scan_id"))
+        })
+        .collect();
+    own.sort();
+    there.sort();
+    assert!(own.len() >= 3, "{own:?}");
+    assert_eq!(own, there, "{}", file.display());
+}

@@ -1,0 +1,96 @@
+//! The real OpenTelemetry Collector, made by its own builder, with the configuration that is shipped.
+
+use super::common::install::{must, once, or_skip, root};
+use super::server::{Server, free_ports, get};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The Collector's program, built on first use. What it is made of, and its version, is in `builder.yaml`.
+pub fn program() -> Option<PathBuf> {
+    or_skip("the OpenTelemetry Collector", build())
+}
+
+fn build() -> Result<PathBuf, String> {
+    let manifest = root("tests/peers/collector/builder.yaml");
+    let recipe = std::fs::read_to_string(&manifest).map_err(|e| e.to_string())?;
+    let version = recipe.lines().find_map(|l| l.trim().strip_prefix("version: "));
+    let builder = format!("go.opentelemetry.io/collector/cmd/builder@v{}", version.ok_or("builder.yaml: no version")?);
+    let folder = once("collector", &recipe, |folder| {
+        let mut go = Command::new("go");
+        go.current_dir(folder).env("GOPATH", folder.join("go")).env("GOCACHE", folder.join("gocache"));
+        go.env("GOFLAGS", "-p=2 -modcacherw").env("CGO_ENABLED", "0").env("GOWORK", "off");
+        must(go.args(["run", &builder, "--config"]).arg(&manifest))
+    })?;
+    Ok(folder.join("build/otelcol"))
+}
+
+/// The configuration that is shipped.
+pub fn shipped() -> PathBuf {
+    root("configs/otel-collector-config.yaml")
+}
+
+/// What the tests lay over it: traces and logs into files.
+pub fn into_files() -> PathBuf {
+    root("tests/peers/collector/files.yaml")
+}
+
+/// A Collector with ports and a folder of its own; what it takes is in [`Collector::files`].
+pub struct Collector {
+    command: Command,
+    server: Server,
+    folder: PathBuf,
+    health: u16,
+    /// OTLP over gRPC.
+    pub grpc: u16,
+    /// OTLP over HTTP.
+    pub http: u16,
+    /// Metrics for Prometheus.
+    pub prometheus: u16,
+    /// Metrics of the Collector itself.
+    pub own: u16,
+}
+
+impl Collector {
+    /// Starts one. `set` adds to its environment.
+    pub fn start(folder: &Path, configs: &[PathBuf], set: &[(&str, &str)]) -> Option<Self> {
+        let [grpc, http, prometheus, health, own] = free_ports();
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        let mut command = Command::new(program()?);
+        std::fs::create_dir_all(folder.join("files")).unwrap();
+        std::fs::create_dir_all(folder.join("spool")).unwrap();
+        command.env_clear().args(configs.iter().flat_map(|c| ["--config".into(), c.clone()]));
+        command.env("OTELCOL_GRPC", at(grpc)).env("OTELCOL_HTTP", at(http));
+        command.env("OTELCOL_PROMETHEUS", at(prometheus)).env("OTELCOL_HEALTH", at(health));
+        command.env("OTELCOL_OWN_METRICS_PORT", own.to_string());
+        command.env("OTELCOL_STORAGE", folder.join("storage")).env("OTELCOL_FILES", folder.join("files"));
+        command.env("OTELCOL_SPOOL", folder.join("spool")).envs(set.iter().copied());
+        let server = launch(&mut command, folder, health);
+        Some(Self { command, server, folder: folder.to_owned(), health, grpc, http, prometheus, own })
+    }
+
+    /// Starts it again as it was, after [`Collector::kill`].
+    pub fn restart(&mut self) {
+        self.server = launch(&mut self.command, &self.folder, self.health);
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// Where the files are with what it took.
+    pub fn files(&self) -> PathBuf {
+        self.folder.join("files")
+    }
+
+    /// A measure of the Collector itself, added up over its labels where `labels` occurs.
+    pub fn own_metric(&self, name: &str, labels: &str) -> f64 {
+        let text = get(&format!("http://127.0.0.1:{}/metrics", self.own)).unwrap();
+        let lines = text.lines().filter(|l| l.starts_with(name) && l.contains(labels));
+        lines.map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+}
+
+fn launch(command: &mut Command, folder: &Path, health: u16) -> Server {
+    Server::start(command, &folder.join("collector.log"), || get(&format!("http://127.0.0.1:{health}/")).is_some())
+}

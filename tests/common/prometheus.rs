@@ -1,0 +1,72 @@
+//! A real Prometheus 3 that scrapes one Collector.
+
+use super::common::install::{must, once, or_skip, root};
+use super::server::{Server, free_ports, get, wait_for};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder with `prometheus` and `promtool`, unpacked from their Debian packages on first use.
+pub fn programs() -> Option<PathBuf> {
+    or_skip("Prometheus", unpack())
+}
+
+fn unpack() -> Result<PathBuf, String> {
+    let script = root("tests/peers/install_prometheus.sh");
+    let recipe = std::fs::read_to_string(&script).map_err(|e| e.to_string())?;
+    let folder = once("prometheus", &recipe, |folder| must(Command::new("sh").arg(&script).arg(folder)))?;
+    Ok(folder.join("root/usr/bin"))
+}
+
+/// A Prometheus with a folder and a port of its own.
+pub struct Prometheus {
+    _server: Server,
+    port: u16,
+}
+
+impl Prometheus {
+    /// Starts one that scrapes the port.
+    pub fn start(folder: &Path, scraped: u16) -> Option<Self> {
+        let programs = programs()?;
+        let [port] = free_ports();
+        let template = std::fs::read_to_string(root("tests/peers/prometheus.yml")).unwrap();
+        let config = folder.join("prometheus.yml");
+        std::fs::write(&config, template.replace("COLLECTOR", &format!("127.0.0.1:{scraped}"))).unwrap();
+        must(Command::new(programs.join("promtool")).args(["check", "config"]).arg(&config)).unwrap();
+        let mut command = Command::new(programs.join("prometheus"));
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()));
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let ready = || get(&format!("http://127.0.0.1:{port}/-/ready")).is_some();
+        let server = Server::start(&mut command, &folder.join("prometheus.log"), ready);
+        Some(Self { _server: server, port })
+    }
+
+    fn api(&self, path: &str) -> Value {
+        let text = get(&format!("http://127.0.0.1:{}/api/v1/{path}", self.port)).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["data"].take()
+    }
+
+    /// Every metric name that begins so.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let names = self.api("label/__name__/values");
+        let names = names.as_array().unwrap().iter().map(|n| n.as_str().unwrap().to_owned());
+        names.filter(|n| n.starts_with(prefix)).collect()
+    }
+
+    /// The value of a query that gives one number now; nothing when it gives none.
+    pub fn number(&self, query: &str) -> Option<f64> {
+        let encoded: String = query.bytes().map(|b| format!("%{b:02x}")).collect();
+        self.api(&format!("query?query={encoded}"))["result"][0]["value"][1].as_str()?.parse().ok()
+    }
+
+    /// Waits until a query gives the number expected, and fails when it goes past it or never comes to it.
+    #[track_caller]
+    pub fn comes_to(&self, query: &str, expected: f64) {
+        wait_for(&format!("{query} = {expected}"), || {
+            let now = self.number(query);
+            assert!(now.is_none_or(|n| n <= expected), "{query} is {now:?}, not {expected}");
+            now == Some(expected)
+        });
+    }
+}

@@ -1,0 +1,69 @@
+//! A real server of a test: a child process on ports of its own that ends with the test.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The longest wait for anything a server has to do; reached only when it does not do it.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running child process.
+pub struct Server {
+    child: Child,
+}
+
+impl Server {
+    /// Starts a command with its output in a file, and waits until it is `ready`.
+    pub fn start(command: &mut Command, log: &Path, ready: impl Fn() -> bool) -> Self {
+        let output = File::options().create(true).append(true).open(log).unwrap();
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        let mut server = Self { child: command.spawn().unwrap() };
+        wait_for(&format!("{command:?} to be ready, see {}", log.display()), || {
+            let ended = server.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{command:?}: {ended:?}\n{}", std::fs::read_to_string(log).unwrap());
+            ready()
+        });
+        server
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until the process ends by itself.
+    pub fn wait(&mut self) {
+        wait_for("the server to end by itself", || self.child.try_wait().unwrap().is_some());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until something is so, and fails the test when it does not come about.
+#[track_caller]
+pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Ports on this machine that nobody listens on.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|l| l.local_addr().unwrap().port())
+}
+
+/// The text at a URL; nothing when there is none (yet).
+pub fn get(url: &str) -> Option<String> {
+    ureq::get(url).call().ok()?.body_mut().read_to_string().ok()
+}
