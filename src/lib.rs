@@ -6,7 +6,7 @@
 //! bids, nipoppy, synth┘         │       └─ derivatives        files that appear whole or not at all
 //!                               └─ RunEvent ─ telemetry, report
 //! ```
-//! [`score`] compares what a run wrote with the truth of a synthetic dataset. [`app`] wires these together and is the place to start reading; no module knows one to the right of it
+//! [`trace_view`] reads back the telemetry that runs left; [`score`] compares what a run wrote with the truth of a synthetic dataset. [`app`] wires these together and is the place to start reading; no module knows one to the right of it
 //! (`tests/architecture.rs` holds that).
 
 pub mod app;
@@ -24,6 +24,7 @@ pub mod score;
 pub mod stages;
 pub mod synth;
 pub mod telemetry;
+pub mod trace_view;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,9 +1,11 @@
-//! `docs/telemetry.md` and `telemetry/names.rs` must say the same, in both directions.
+//! `docs/telemetry.md` and the tables in the code must say the same, in both directions; `telemetry_contract.rs` holds
+//! against them what a run emits.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
 
 use neuro_preprocess::error::ErrorClass;
 use neuro_preprocess::run::event::StageName;
 use neuro_preprocess::telemetry::names;
+use neuro_preprocess::telemetry::variables::VARIABLES;
 use std::collections::BTreeSet;
 
 const DOCUMENT: &str = include_str!("../docs/telemetry.md");
@@ -50,6 +52,8 @@ fn every_name_has_its_row_and_every_row_its_name() {
     compare("Log fields", "field", names::LOG_FIELDS);
     compare("Log fields", "field of the event", names::LOG_EVENT_FIELDS);
     compare("Resource", "attribute", names::RESOURCE);
+    let variables: Vec<&str> = VARIABLES.iter().map(|v| v.name).collect();
+    compare("Settings", "variable", &variables);
 }
 
 #[test]
@@ -64,8 +68,19 @@ fn metrics_are_documented_with_unit_kind_and_labels() {
             format!("`{}`", metric.unit),
             metric.kind.as_str().to_owned(),
             labels.join(", "),
+            metric.buckets.iter().map(f64::to_string).collect::<Vec<_>>().join(" "),
         ];
         assert_eq!(row[1..], expected, "{}", metric.exported);
+    }
+}
+
+#[test]
+fn variables_are_documented_with_default_or_the_reason_why_not() {
+    for row in rows("Settings", "variable") {
+        let variable = VARIABLES.iter().find(|v| v.name == code(&row[0])).unwrap();
+        let signals = if variable.per_signal { "yes" } else { "" };
+        let default = variable.idle.map_or_else(|| variable.default.to_owned(), |why| format!("no effect: {why}"));
+        assert_eq!(row[1..], [signals.to_owned(), default], "{}", variable.name);
     }
 }
 

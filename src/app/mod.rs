@@ -5,6 +5,7 @@ mod extract;
 mod last_words;
 mod preprocess;
 mod telemetry;
+mod telemetry_view;
 
 pub use last_words::let_readers_finish;
 

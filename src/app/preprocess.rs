@@ -6,7 +6,7 @@ use crate::cli::{Format, Input, Level, RunConfig};
 use crate::derivatives::DerivativeError;
 use crate::derivatives::dataset::{Container, Origin, prepare};
 use crate::error::{Coded, ErrorCode};
-use crate::plan::{self, Plan, PlanError, PlanOptions, Unit};
+use crate::plan::{self, Plan, PlanError, PlanOptions, Source, Unit};
 use crate::report::group::write_tables;
 use crate::report::progress::Progress;
 use crate::report::tally::Tally;
@@ -15,7 +15,8 @@ use crate::run::event::{EventSink, RunEvent};
 use crate::run::pool::{self, PoolError, PoolSettings};
 use crate::run::{RunContext, process};
 use crate::telemetry::config::{LogFormat, Verbosity};
-use crate::telemetry::{Telemetry, spans};
+use crate::telemetry::pseudonym::Personal;
+use crate::telemetry::{Telemetry, names, spans};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -103,6 +104,7 @@ fn prepare_output(plan: &Plan) -> Result<(), RunError> {
 fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let telemetry = crate::telemetry::init(&config.telemetry, Some(&plan.output.join("logs")), &run_id);
+    telemetry.protect(personal(plan));
     let cancel = Cancel::on_signals().unwrap_or_default();
     let tally = Tally::default();
     let progress = Progress::new(plan.scans_to_do());
@@ -112,7 +114,7 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
         sinks.push(&progress);
     }
     let start = Instant::now();
-    let outcome = work_through(config, plan, &run_id, &telemetry, &cancel, &sinks);
+    let outcome = work_through(config, plan, &run_id, &telemetry, &cancel, (&sinks, &tally));
     let counts = tally.counts();
     let done = plan.units.iter().filter(|u| u.done).map(|u| u.scans.len()).sum();
     // The summary comes before telemetry is flushed: whatever the network does, the person knows.
@@ -139,13 +141,13 @@ fn work_through(
     run_id: &str,
     telemetry: &Telemetry,
     cancel: &Cancel,
-    sinks: &[&dyn EventSink],
+    (sinks, tally): (&[&dyn EventSink], &Tally),
 ) -> Result<(), RunError> {
     let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done).collect();
     let remote = telemetry.remote_parent();
     // A lone file is its own trace; a run of subjects is linked from each subject's.
     let lone = matches!(config.input, Input::File { .. });
-    let run_span = (!lone).then(|| spans::run_span(run_id, "participant", &remote));
+    let run_span = (!lone).then(|| spans::run_span(run_id, verb(&config.input), &remote));
     let entered = run_span.as_ref().map(tracing::Span::enter);
     for warning in config.notes.iter().chain(&plan.warnings) {
         tracing::warn!("{warning}");
@@ -161,6 +163,10 @@ fn work_through(
     };
     let start = Instant::now();
     let (units_n, scans) = (units.len(), plan.scans_to_do());
+    if let Some(span) = &run_span {
+        spans::record(span, names::RUN_UNITS, count(units_n));
+        spans::record(span, names::RUN_SCANS, count(scans));
+    }
     tracing::info!(units = units_n, scans, threads = config.threads, "run started");
     cx.publish(&RunEvent::RunStarted { run_id: run_id.into(), units: units_n, scans, threads: config.threads });
     let settings = PoolSettings { threads: config.threads, memory: memory_budget(config) };
@@ -168,9 +174,53 @@ fn work_through(
     let seconds = start.elapsed().as_secs_f64();
     cx.publish(&RunEvent::RunFinished { seconds });
     tracing::info!(duration_seconds = seconds, "run finished");
+    if let Some(span) = &run_span {
+        describe_end(span, plan, tally);
+    }
     drop(entered);
     result?;
     Ok(())
+}
+
+/// How the run ended, on its span. What was done before or not reached is skipped.
+fn describe_end(span: &tracing::Span, plan: &Plan, tally: &Tally) {
+    let (counts, all) = (tally.counts(), plan.units.iter().map(|unit| unit.scans.len()).sum::<usize>());
+    let failed = counts.failed.len();
+    spans::record(span, names::RUN_SUCCEEDED, count(counts.succeeded));
+    spans::record(span, names::RUN_FAILED, count(failed));
+    spans::record(span, names::RUN_SKIPPED, count(all.saturating_sub(counts.succeeded + failed)));
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The form in which the run was asked for.
+const fn verb(input: &Input) -> &'static str {
+    match input {
+        Input::Bids { .. } => "participant",
+        Input::File { .. } => "process",
+        Input::Folder { .. } => "batch",
+    }
+}
+
+/// Everything of a plan that says who a participant is.
+fn personal(plan: &Plan) -> Vec<(Personal, String)> {
+    let path = |path: &Path| (Personal::Path, path.to_string_lossy().into_owned());
+    let mut out = vec![path(&plan.root), path(&plan.output)];
+    for unit in &plan.units {
+        out.push((Personal::Participant, unit.id.participant.clone()));
+        out.extend(unit.id.session.clone().map(|session| (Personal::Session, session)));
+        for scan in &unit.scans {
+            out.push((Personal::Scan, scan.id.clone()));
+            out.push(path(&scan.relative));
+            out.extend(scan.relative.file_name().map(|name| path(Path::new(name))));
+            if let Source::File(file) = &scan.source {
+                out.push(path(file));
+            }
+        }
+    }
+    out
 }
 
 #[expect(

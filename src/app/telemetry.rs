@@ -1,6 +1,6 @@
-//! The verb `telemetry`: delivering, and saying what has been delivered of, the telemetry that runs left behind.
+//! The verb `telemetry`: delivering, showing, and saying what has been delivered of, the telemetry that runs left behind.
 
-use super::{refuse, say};
+use super::{refuse, say, telemetry_view};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, TelemetryRequest};
 use crate::telemetry::delivery::{self, DeliveryError, Replayed};
@@ -9,6 +9,8 @@ use std::io::{IsTerminal, Write};
 /// Does what was asked.
 pub fn run(request: &TelemetryRequest) -> ExitStatus {
     let done = match request {
+        TelemetryRequest::Show(config) => return telemetry_view::show(config).unwrap_or_else(|e| refuse(&e)),
+        TelemetryRequest::Config(config) => return telemetry_view::in_force(config),
         TelemetryRequest::Replay { dir, config } => delivery::replay(dir, config, &progress).map(replayed),
         TelemetryRequest::Status { dir, format } => delivery::status(dir).map(|status| {
             say(&match format {

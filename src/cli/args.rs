@@ -98,7 +98,7 @@ pub(super) enum Verb {
     Extract(ExtractArgs),
     /// Print the Boutiques descriptor of the forms for datasets
     Descriptor,
-    /// Deliver or inspect the telemetry that runs left in their output folders
+    /// Show, deliver or inspect the telemetry that runs left in their output folders
     #[command(subcommand, after_long_help = help::TELEMETRY)]
     Telemetry(TelemetryVerb),
 }
@@ -230,6 +230,16 @@ pub(super) struct ObserveArgs {
     /// Longest wait at the end for a collector to take what is left; 0 to 3600 [default: 5]
     #[arg(long, value_name = "SECONDS", value_parser = settings::seconds, conflicts_with = "no_telemetry", help_heading = OBSERVE)]
     pub flush_timeout: Option<Duration>,
+    /// No metrics of single participants
+    #[arg(long, help_heading = OBSERVE)]
+    pub no_subject_metrics: bool,
+    /// In all telemetry that is written to be sent, put keyed hashes in place of labels, scan names and paths
+    #[arg(long, help_heading = OBSERVE)]
+    pub pseudonymize: bool,
+    /// File with the key of the hashes, at least 16 bytes [default: the variable NEURO_PREPROCESS_PSEUDONYM_KEY
+    /// holds the key itself]
+    #[arg(long, value_name = "FILE", help_heading = OBSERVE)]
+    pub pseudonymize_key: Option<PathBuf>,
     /// Form of the messages on standard error [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = OBSERVE,
           value_parser = PossibleValuesParser::new(settings::LOG_FORMATS).try_map(|s| settings::log_format(&s)))]

@@ -7,21 +7,33 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// The settings of the file that applies, and a remark when the user's own file had to be left out.
-pub(super) fn load(
-    asked: Option<&Path>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Settings, Option<String>), Refusal> {
+/// What the file that applies says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Loaded {
+    pub settings: Settings,
+    /// The file; `None` when there is none.
+    pub path: Option<PathBuf>,
+    /// Each key with what was written.
+    pub texts: Vec<(String, String)>,
+    /// A remark when the user's own file had to be left out.
+    pub note: Option<String>,
+}
+
+/// Reads the file that applies.
+pub(super) fn load(asked: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Refusal> {
     if let Some(file) = asked {
         let text = std::fs::read_to_string(file).map_err(|e| unreadable(file, &e))?;
-        return Ok((read(file, &text)?, None));
+        return read(file, &text);
     }
-    let Some(file) = usual_place(env) else { return Ok((Settings::default(), None)) };
+    let Some(file) = usual_place(env) else { return Ok(Loaded::default()) };
     match std::fs::read_to_string(&file) {
-        Ok(text) => Ok((read(&file, &text)?, None)),
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok((Settings::default(), None)),
+        Ok(text) => read(&file, &text),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Loaded::default()),
         // In a container HOME may be somebody else's: a file nobody asked for must not stop the run.
-        Err(e) => Ok((Settings::default(), Some(format!("configuration file {} not used: {e}", file.display())))),
+        Err(e) => {
+            let note = Some(format!("configuration file {} not used: {e}", file.display()));
+            Ok(Loaded { note, ..Loaded::default() })
+        }
     }
 }
 
@@ -32,23 +44,23 @@ fn usual_place(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     Some(base.join("neuro-preprocess").join("config.toml"))
 }
 
-fn read(file: &Path, text: &str) -> Result<Settings, Refusal> {
+fn read(file: &Path, text: &str) -> Result<Loaded, Refusal> {
     let bad = |problem: String| Refusal::BadConfig { file: file.to_owned(), problem };
     let table: Table = text.trim_start_matches('\u{feff}').parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
-    let mut settings = Settings::default();
+    let mut loaded = Loaded { path: Some(file.to_owned()), ..Loaded::default() };
     for (section, content) in &table {
         let content = content.as_table().ok_or_else(|| bad(misplaced(section)))?;
         if !SETTINGS.iter().any(|s| s.section == section) {
             return Err(bad(unknown_section(section)));
         }
         for (key, value) in content {
-            set(&mut settings, section, key, value).map_err(|e| bad(format!("[{section}] {key}: {e}")))?;
+            set(&mut loaded, section, key, value).map_err(|e| bad(format!("[{section}] {key}: {e}")))?;
         }
     }
-    Ok(settings)
+    Ok(loaded)
 }
 
-fn set(settings: &mut Settings, section: &str, key: &str, value: &Value) -> Result<(), String> {
+fn set(loaded: &mut Loaded, section: &str, key: &str, value: &Value) -> Result<(), String> {
     let written = key.replace('_', "-");
     let here = || SETTINGS.iter().filter(|s| s.section == section).map(|s| s.key);
     if !here().any(|k| k == written) {
@@ -57,7 +69,10 @@ fn set(settings: &mut Settings, section: &str, key: &str, value: &Value) -> Resu
             None => unknown_key(&written, here()),
         });
     }
-    settings.set(&written, &text_of(value)?)
+    let text = text_of(value)?;
+    loaded.settings.set(&written, &text)?;
+    loaded.texts.push((written, text));
+    Ok(())
 }
 
 /// The value as it would be written in an environment variable.
@@ -115,11 +130,11 @@ mod tests {
     fn a_whole_file_is_read() {
         let text = "[run]\nnprocs = 3\nmem = \"4GB\"\nwork_dir = \"/w\"\nmodalities = [\"bold\"]\n\
                     [observability]\nno-telemetry = false\nverbosity = \"debug\"\n";
-        let s = read(Path::new("c.toml"), text).unwrap();
+        let s = read(Path::new("c.toml"), text).unwrap().settings;
         assert_eq!((s.nprocs, s.no_telemetry, s.trace), (Some(3), Some(false), None));
         assert_eq!(s.mem.unwrap().bytes, 4_000_000_000);
         assert_eq!((s.work_dir, s.modalities), (Some(PathBuf::from("/w")), Some(vec![Modality::Bold])));
-        assert_eq!(read(Path::new("c.toml"), "\u{feff}").unwrap(), Settings::default());
+        assert_eq!(read(Path::new("c.toml"), "\u{feff}").unwrap().settings, Settings::default());
     }
 
     #[test]

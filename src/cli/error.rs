@@ -205,6 +205,15 @@ pub enum Refusal {
         /// The input, what is wrong, and what it should be.
         problem: String,
     },
+    /// Names are to be hidden, and there is no usable key.
+    #[error(
+        "pseudonyms need a secret key, and {problem}: write one once with `head -c 32 /dev/urandom | base64 > key`, keep \
+         it for the whole study, and give it with --pseudonymize-key FILE, or as NEURO_PREPROCESS_PSEUDONYM_KEY"
+    )]
+    PseudonymKey {
+        /// What is missing or wrong; never the key.
+        problem: String,
+    },
     /// The configuration file cannot be used.
     #[error("configuration file {}: {problem}", file.display())]
     BadConfig {
@@ -233,6 +242,7 @@ impl Coded for Refusal {
             | Self::TooMany { .. }
             | Self::WrongKind { .. }
             | Self::BadLabel { .. }
+            | Self::PseudonymKey { .. }
             | Self::BadVariable { .. } => ErrorCode::Usage,
         }
     }

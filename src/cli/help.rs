@@ -12,7 +12,9 @@ neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
        neuro-preprocess telemetry replay|status DIR [OPTIONS]
        neuro-preprocess extract DERIVATIVES TABLE
        neuro-preprocess descriptor
-       neuro-preprocess --invocation FILE";
+       neuro-preprocess --invocation FILE
+       neuro-preprocess telemetry replay|status|show DIR [OPTIONS]
+       neuro-preprocess telemetry config [OPTIONS]";
 
 /// Ends `-h`.
 pub(super) const SHORT: &str = "\
@@ -43,8 +45,8 @@ Options may be written with _ for -.
 
 Settings are taken from the option, else the environment, else the configuration file.
 The variables begin with NEURO_PREPROCESS: _NPROCS, _MEM, _WORK_DIR, _MODALITIES, _TISSUES,
-_SKIP_BIDS_VALIDATION, _NO_TELEMETRY, _OTEL_ENDPOINT, _FLUSH_TIMEOUT, _TRACE, _LOG_FORMAT,
-_VERBOSITY.
+_SKIP_BIDS_VALIDATION, _NO_TELEMETRY, _OTEL_ENDPOINT, _FLUSH_TIMEOUT, _NO_SUBJECT_METRICS,
+_PSEUDONYMIZE, _PSEUDONYMIZE_KEY, _TRACE, _LOG_FORMAT, _VERBOSITY.
 The standard OTEL_* variables are honoured too. A configuration file looks like this:
     [run]
     nprocs = 4
@@ -102,7 +104,9 @@ Values of several scans of one kind are averaged. Times are summed.";
 pub(super) const TELEMETRY: &str = "\
 Examples:
   neuro-preprocess telemetry status out
-  neuro-preprocess telemetry replay out --endpoint http://localhost:4317";
+  neuro-preprocess telemetry replay out --endpoint http://localhost:4317
+  neuro-preprocess telemetry show out
+  neuro-preprocess telemetry config";
 
 /// Ends `telemetry replay --help`.
 pub(super) const REPLAY: &str = "\
@@ -123,6 +127,16 @@ Examples:
   neuro-preprocess telemetry status /data/study/derivatives --format json
 
 Exit status: 0, or 66 when no telemetry is there.";
+
+/// Ends `telemetry show --help`.
+pub(super) const TELEMETRY_SHOW: &str = "\
+Examples:
+  The slowest participants of a run and everything that failed:
+    neuro-preprocess telemetry show out
+  All that failed, for a program:
+    neuro-preprocess telemetry show out --status failed --limit 100000 --format json
+  Where the time of one participant went:
+    neuro-preprocess telemetry show out --participant 01";
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,62 @@
 //! One answer out of four sources: option, environment, configuration file, default.
 
 use super::args::{ObserveArgs, ResourceArgs};
-use super::config_file;
+use super::config_file::{self, Loaded};
 use super::error::Refusal;
 use super::resolve::Env;
 use super::settings::{self, SETTINGS, Settings};
 use crate::telemetry::config::Verbosity;
+use std::path::Path;
+
+/// A setting and who said it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stated {
+    /// Key of the configuration file; the option is `--` and the key, but for the verbosity.
+    pub key: &'static str,
+    /// As it was written; of an option without a value `true`. `None` when the default is in force.
+    pub value: Option<String>,
+    /// `option`, `environment NAME`, `file PATH` or `default`.
+    pub source: String,
+}
+
+/// Who said what about telemetry: each setting of `[observability]` with the strongest source that names it.
+pub(super) fn stated(observe: &ObserveArgs, env: Env) -> Result<Vec<Stated>, Refusal> {
+    let file = config_file::load(observe.config.as_deref(), env)?;
+    let of = |key: &'static str, variable: String| {
+        let option = typed(observe, key).map(|value| (value, "option".to_owned()));
+        let in_environment = || {
+            let value = env(&variable).filter(|value| !value.trim().is_empty())?;
+            Some((value, format!("environment {variable}")))
+        };
+        let in_file = || {
+            let value = file.texts.iter().find(|(k, _)| k == key)?.1.clone();
+            Some((value, format!("file {}", file.path.as_deref().unwrap_or(Path::new("")).display())))
+        };
+        match option.or_else(in_environment).or_else(in_file) {
+            Some((value, source)) => Stated { key, value: Some(value), source },
+            None => Stated { key, value: None, source: "default".to_owned() },
+        }
+    };
+    let ours = SETTINGS.iter().filter(|setting| setting.section == "observability");
+    Ok(ours.map(|setting| of(setting.key, setting.variable())).collect())
+}
+
+/// What an option of `[observability]` was given as.
+fn typed(observe: &ObserveArgs, key: &str) -> Option<String> {
+    let yes = |given: bool| given.then(|| "true".to_owned());
+    match key {
+        "no-telemetry" => yes(observe.no_telemetry),
+        "otel-endpoint" => observe.otel_endpoint.clone(),
+        "flush-timeout" => observe.flush_timeout.map(|time| time.as_secs_f64().to_string()),
+        "no-subject-metrics" => yes(observe.no_subject_metrics),
+        "pseudonymize" => yes(observe.pseudonymize),
+        "pseudonymize-key" => observe.pseudonymize_key.as_ref().map(|path| path.display().to_string()),
+        "trace" => yes(observe.trace),
+        "log-format" => observe.log_format.map(|format| format!("{format:?}").to_lowercase()),
+        "verbosity" => verbosity(observe).map(|verbosity| format!("{verbosity:?}").to_lowercase()),
+        _ => None,
+    }
+}
 
 /// The settings after precedence, and the number of threads, which has one source more.
 pub(super) struct Layers {
@@ -29,12 +80,15 @@ impl Layers {
             no_telemetry: observe.no_telemetry.then_some(true),
             otel_endpoint: observe.otel_endpoint.clone(),
             flush_timeout: observe.flush_timeout,
+            no_subject_metrics: observe.no_subject_metrics.then_some(true),
+            pseudonymize: observe.pseudonymize.then_some(true),
+            pseudonymize_key: observe.pseudonymize_key.clone(),
             trace: observe.trace.then_some(true),
             log_format: observe.log_format,
             verbosity: verbosity(observe),
             ..flags
         };
-        let (file, note) = config_file::load(observe.config.as_deref(), env)?;
+        let Loaded { settings: file, note, .. } = config_file::load(observe.config.as_deref(), env)?;
         let mut notes: Vec<String> = note.into_iter().collect();
         let typed = flags.or(from_environment(env)?);
         let threads = typed.nprocs.or_else(|| slurm_threads(env, &mut notes)).or(file.nprocs);

@@ -11,12 +11,16 @@ mod layers;
 mod memory;
 mod paths;
 mod resolve;
+mod resolve_telemetry;
 pub mod settings;
 mod telemetry_args;
 
 pub use error::{CliError, Refusal};
+pub use layers::Stated;
+pub use telemetry_args::Ended;
 
 use crate::bids::Selection;
+use crate::run::event::StageName;
 use crate::run::faults::Faults;
 use crate::synth::SynthConfig;
 use crate::telemetry::config::TelemetryConfig;
@@ -39,7 +43,7 @@ pub enum Request {
     Extract(ExtractConfig),
     /// Print the Boutiques descriptor.
     Descriptor,
-    /// Deliver or inspect telemetry that runs left behind.
+    /// Show, deliver or inspect telemetry that runs left behind.
     Telemetry(TelemetryRequest),
 }
 
@@ -186,6 +190,40 @@ pub enum TelemetryRequest {
         /// Form of the answer.
         format: Format,
     },
+    /// Show runs.
+    Show(ShowConfig),
+    /// Say which settings are in force.
+    Config(InForceConfig),
+}
+
+/// Runs to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShowConfig {
+    /// The output folder, or the folder of the files; exists.
+    pub dir: PathBuf,
+    /// Participants without `sub-`; empty for all.
+    pub participants: Vec<String>,
+    /// Only this stage.
+    pub stage: Option<StageName>,
+    /// Only what ended so.
+    pub status: Option<Ended>,
+    /// Participant-sessions to show of each run.
+    pub limit: usize,
+    /// Form of the result.
+    pub format: Format,
+}
+
+/// Settings to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForceConfig {
+    /// Telemetry as a run would have it.
+    pub telemetry: TelemetryConfig,
+    /// The settings of the section `[observability]` with their sources.
+    pub stated: Vec<Stated>,
+    /// Form of the result.
+    pub format: Format,
+    /// Remarks.
+    pub notes: Vec<String>,
 }
 
 /// Turns the arguments (the program's name first) and the environment into a request.

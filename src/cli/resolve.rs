@@ -1,18 +1,15 @@
 //! Options, environment, configuration file and defaults → one request. Every check is made here or called from here.
 
-use super::args::{
-    Cli, DatasetArgs, DemoArgs, ExtractArgs, ObserveArgs, ResourceArgs, RunArgs, ScoreArgs, SynthArgs, Verb,
-};
+use super::args::{Cli, DatasetArgs, DemoArgs, ExtractArgs, RunArgs, ScoreArgs, SynthArgs, Verb};
 use super::error::Refusal;
 use super::layers::Layers;
 use super::memory::Memory;
+use super::resolve_telemetry::telemetry;
 use super::settings::{self, Settings};
-use super::telemetry_args::{ReplayArgs, StatusArgs, TelemetryVerb};
-use super::{DemoConfig, ExtractConfig, Input, Level, Request, RunConfig, ScoreConfig, TelemetryRequest, paths};
+use super::{DemoConfig, ExtractConfig, Input, Level, Request, RunConfig, ScoreConfig, paths};
 use crate::bids::{Label, Modality, Selection};
 use crate::run::faults::Faults;
 use crate::synth::SynthConfig;
-use crate::telemetry::config::TelemetryConfig;
 use std::path::{Path, PathBuf};
 
 /// Looks up one environment variable.
@@ -30,10 +27,9 @@ pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
         Some(Verb::Synth(args)) => synth(args),
         Some(Verb::Demo(args)) => demo(args, env),
         Some(Verb::Score(args)) => score(args),
+        Some(Verb::Telemetry(verb)) => super::resolve_telemetry::resolve(verb, env),
         Some(Verb::Extract(args)) => extract(args),
         Some(Verb::Descriptor) => Ok(Request::Descriptor),
-        Some(Verb::Telemetry(TelemetryVerb::Replay(args))) => replay(args, env),
-        Some(Verb::Telemetry(TelemetryVerb::Status(args))) => status(args),
         None if cli.boutiques.bids_exec_spec => Ok(Request::Descriptor),
         None => without_verb(cli.dataset, cli.run, env),
     }
@@ -104,7 +100,7 @@ fn run_file(scan: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<Re
     paths::output_folder("output", &output, root.as_deref())?;
     let layers = Layers::gather(&run.resources, &run.observe, flags_of_run(&run), env)?;
     let input = Input::File { path: scan };
-    finish(input, Some(output), Level::Participant, Selection::default(), run, layers, root.as_deref())
+    finish(input, Some(output), Level::Participant, Selection::default(), run, layers, (root.as_deref(), env))
 }
 
 fn run_folder(folder: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<Request, Refusal> {
@@ -114,7 +110,7 @@ fn run_folder(folder: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Resul
     paths::output_folder("output", &output, Some(&root))?;
     let layers = Layers::gather(&run.resources, &run.observe, flags_of_run(&run), env)?;
     let input = Input::Folder { dir: folder };
-    finish(input, Some(output), Level::Participant, Selection::default(), run, layers, Some(&root))
+    finish(input, Some(output), Level::Participant, Selection::default(), run, layers, (Some(&root), env))
 }
 
 fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: Env) -> Result<Request, Refusal> {
@@ -143,7 +139,7 @@ fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: Env) -> Resul
     if layers.settings.skip_bids_validation == Some(true) {
         layers.notes.push("the dataset's description is not validated, as was asked for".to_owned());
     }
-    finish(Input::Bids { dir }, output, level, selection, run, layers, Some(&root))
+    finish(Input::Bids { dir }, output, level, selection, run, layers, (Some(&root), env))
 }
 
 /// The second and third argument. A study may leave out the output, so there a level may come second.
@@ -213,7 +209,7 @@ fn finish(
     mut selection: Selection,
     run: RunArgs,
     layers: Layers,
-    root: Option<&Path>,
+    (root, env): (Option<&Path>, Env),
 ) -> Result<Request, Refusal> {
     let Layers { settings, threads, mut notes } = layers;
     if let Some(work) = &settings.work_dir {
@@ -236,7 +232,7 @@ fn finish(
         force: run.force,
         faults: Faults { fail_rate: trial.fail_rate.unwrap_or(0.0), slow: trial.slow_stage, seed: trial.seed },
         synthetic: trial.synthetic,
-        telemetry: telemetry(&settings, run.observe.traceparent, &mut notes),
+        telemetry: telemetry(&settings, &run.observe, env, &mut notes)?,
         work_dir: settings.work_dir,
         notes,
     }))
@@ -276,7 +272,7 @@ fn demo(args: DemoArgs, env: Env) -> Result<Request, Refusal> {
         dir: args.output,
         threads,
         memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
-        telemetry: telemetry(&settings, args.observe.traceparent, &mut notes),
+        telemetry: telemetry(&settings, &args.observe, env, &mut notes)?,
         notes,
     }))
 }
@@ -300,40 +296,6 @@ fn extract(args: ExtractArgs) -> Result<Request, Refusal> {
         return Err(unusable("it is a folder; name a file in it"));
     }
     Ok(Request::Extract(ExtractConfig { derivatives, table }))
-}
-
-fn replay(args: ReplayArgs, env: Env) -> Result<Request, Refusal> {
-    paths::input_folder(&args.dir, "name the folder of the run", paths::bound_hint(&args.dir))?;
-    let observe = ObserveArgs { otel_endpoint: args.endpoint, config: args.config, ..ObserveArgs::default() };
-    let layers = Layers::gather(&ResourceArgs::default(), &observe, Settings::default(), env)?;
-    let config = telemetry(&layers.settings, None, &mut Vec::new());
-    // Whoever asks for a delivery wants one, also where runs are to send nothing.
-    Ok(Request::Telemetry(TelemetryRequest::Replay {
-        dir: args.dir,
-        config: TelemetryConfig { enabled: true, ..config },
-    }))
-}
-
-fn status(args: StatusArgs) -> Result<Request, Refusal> {
-    paths::input_folder(&args.dir, "name the folder of the run", paths::bound_hint(&args.dir))?;
-    Ok(Request::Telemetry(TelemetryRequest::Status { dir: args.dir, format: args.format }))
-}
-
-fn telemetry(settings: &Settings, traceparent: Option<String>, notes: &mut Vec<String>) -> TelemetryConfig {
-    let enabled = !settings.no_telemetry.unwrap_or(false);
-    let trace = settings.trace.unwrap_or(false);
-    if !enabled && (trace || settings.otel_endpoint.is_some() || traceparent.is_some()) {
-        notes.push("telemetry is off: the endpoint, trace tree and trace context asked for have no effect".to_owned());
-    }
-    TelemetryConfig {
-        enabled,
-        endpoint: settings.otel_endpoint.clone(),
-        traceparent,
-        flush_timeout: settings.flush_timeout,
-        print_tree: trace,
-        log_format: settings.log_format.unwrap_or_default(),
-        verbosity: settings.verbosity.unwrap_or_default(),
-    }
 }
 
 fn flags_of_run(run: &RunArgs) -> Settings {

@@ -50,6 +50,9 @@ pub const SETTINGS: &[Setting] = &[
     row("observability", "no-telemetry", "true or false", "No traces, no metrics; only messages."),
     row("observability", "otel-endpoint", "a URL", "Where traces, metrics and logs are sent."),
     row("observability", "flush-timeout", "seconds, 0 to 3600", "Longest wait at the end for a collector."),
+    row("observability", "no-subject-metrics", "true or false", "No metrics of single participants."),
+    row("observability", "pseudonymize", "true or false", "Keyed hashes for labels and paths in all that is sent."),
+    row("observability", "pseudonymize-key", "a file", "Holds the key of the hashes."),
     row("observability", "trace", "true or false", "Print finished traces as a tree."),
     row("observability", "log-format", "text or json", "Form of the messages on standard error."),
     row("observability", "verbosity", "quiet, normal, verbose or debug", "How much is said on standard error."),
@@ -67,6 +70,9 @@ pub(super) struct Settings {
     pub no_telemetry: Option<bool>,
     pub otel_endpoint: Option<String>,
     pub flush_timeout: Option<Duration>,
+    pub no_subject_metrics: Option<bool>,
+    pub pseudonymize: Option<bool>,
+    pub pseudonymize_key: Option<PathBuf>,
     pub trace: Option<bool>,
     pub log_format: Option<LogFormat>,
     pub verbosity: Option<Verbosity>,
@@ -85,6 +91,9 @@ impl Settings {
             no_telemetry: self.no_telemetry.or(weaker.no_telemetry),
             otel_endpoint: self.otel_endpoint.or(weaker.otel_endpoint),
             flush_timeout: self.flush_timeout.or(weaker.flush_timeout),
+            no_subject_metrics: self.no_subject_metrics.or(weaker.no_subject_metrics),
+            pseudonymize: self.pseudonymize.or(weaker.pseudonymize),
+            pseudonymize_key: self.pseudonymize_key.or(weaker.pseudonymize_key),
             trace: self.trace.or(weaker.trace),
             log_format: self.log_format.or(weaker.log_format),
             verbosity: self.verbosity.or(weaker.verbosity),
@@ -104,6 +113,9 @@ impl Settings {
             "no-telemetry" => self.no_telemetry = Some(boolean(text)?),
             "otel-endpoint" => self.otel_endpoint = Some(endpoint(text)?),
             "flush-timeout" => self.flush_timeout = Some(seconds(text)?),
+            "no-subject-metrics" => self.no_subject_metrics = Some(boolean(text)?),
+            "pseudonymize" => self.pseudonymize = Some(boolean(text)?),
+            "pseudonymize-key" => self.pseudonymize_key = Some(PathBuf::from(text)),
             "trace" => self.trace = Some(boolean(text)?),
             "log-format" => self.log_format = Some(log_format(text)?),
             "verbosity" => self.verbosity = Some(verbosity(text)?),
@@ -192,7 +204,23 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table_can_be_set() {
-        let values = ["4", "8GB", "/w", "bold", "yes", "true", "0", "http://c:4317", "2.5", "on", "json", "debug"];
+        let values = [
+            "4",
+            "8GB",
+            "/w",
+            "bold",
+            "yes",
+            "true",
+            "0",
+            "http://c:4317",
+            "2.5",
+            "1",
+            "1",
+            "/k",
+            "on",
+            "json",
+            "debug",
+        ];
         let mut settings = Settings::default();
         for (setting, value) in SETTINGS.iter().zip(values) {
             let before = settings.clone();

@@ -1,7 +1,10 @@
 //! The verb `telemetry` as it is typed: what to do with the telemetry that runs left in their output folders.
 
+use super::args::ObserveArgs;
 use super::{Format, help, settings};
-use clap::{Args, Subcommand};
+use crate::run::event::StageName;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -12,6 +15,11 @@ pub(super) enum TelemetryVerb {
     /// Say what has been delivered and what is waiting
     #[command(after_long_help = help::STATUS)]
     Status(StatusArgs),
+    /// Show what runs did, from the files they left: waterfalls, stages, failures
+    #[command(after_long_help = help::TELEMETRY_SHOW)]
+    Show(ShowArgs),
+    /// Say which settings of telemetry are in force, and where each comes from
+    Config(ConfigArgs),
 }
 
 #[derive(Debug, Args)]
@@ -35,4 +43,50 @@ pub(super) struct StatusArgs {
     /// Form of the answer
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// How a participant-session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ended {
+    /// All of its scans succeeded
+    Ok,
+    /// A scan failed, or the run was killed before the end
+    Failed,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Output folder of the runs, or its logs folder
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Only these participants, with or without sub- [default: all]
+    #[arg(long, visible_alias = "participant-label", value_name = "LABEL", num_args = 1.., value_delimiter = ',')]
+    pub participant: Vec<String>,
+    /// Only this stage, such as motion_correct
+    #[arg(long, value_name = "STAGE",
+          value_parser = PossibleValuesParser::new(StageName::ALL.map(StageName::as_str)).map(stage))]
+    pub stage: Option<StageName>,
+    /// Only participant-sessions that ended so
+    #[arg(long, value_name = "STATUS", value_enum)]
+    pub status: Option<Ended>,
+    /// Participant-sessions to show of each run: those that failed first, then the slowest
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub limit: usize,
+    /// Form of what is printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// Form of what is printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+    #[command(flatten)]
+    pub observe: ObserveArgs,
+}
+
+/// The stage of that name; the parser lets no other through.
+fn stage(name: String) -> StageName {
+    StageName::ALL.into_iter().find(|stage| stage.as_str() == name).unwrap_or(StageName::Process)
 }

@@ -4,7 +4,7 @@ use super::RunContext;
 use super::event::{RunEvent, StageName};
 use crate::error::{Coded, ErrorCode};
 use crate::stages::{Fact, Facts, Stage, StageError, Work};
-use crate::telemetry::spans;
+use crate::telemetry::{names, spans};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -29,6 +29,62 @@ pub struct StagesRun {
 }
 
 /// Takes a scan through those `stages` that apply to its modality, phase by phase, below the scan's span.
+///
+/// A stage says what it found and nothing else; its span, its time, its count and its log lines come from here:
+///
+/// ```
+/// # use neuro_preprocess::bids::{Entities, Modality};
+/// # use neuro_preprocess::plan::{ScanPlan, Source};
+/// # use neuro_preprocess::run::event::{StageName, UnitId};
+/// # use neuro_preprocess::run::{RunContext, cancel::Cancel, faults::Faults, run_stages};
+/// # use neuro_preprocess::stages::{Facts, Stage, StageError, Work};
+/// # use neuro_preprocess::telemetry::{self, config::TelemetryConfig, env::Environment, spans};
+/// struct Sharpness;
+///
+/// impl Stage for Sharpness {
+///     fn name(&self) -> StageName {
+///         StageName::Quality
+///     }
+///     fn run(&self, _: &mut Work<'_>, facts: &mut Facts) -> Result<(), StageError> {
+///         facts.set("method", "laplacian");
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let logs = tempfile::tempdir()?;
+/// let config = TelemetryConfig { enabled: true, ..TelemetryConfig::default() };
+/// let (telemetry, dispatch) =
+///     telemetry::build(&config, &Environment::default(), Some(logs.path()), "run-1", |_| false);
+/// # let source = Source::Synthetic { participant: "01".into(), session: None, seed: 1 };
+/// # let plan = ScanPlan { id: "sub-01_T1w".into(), modality: Modality::T1w, source, relative: "sub-01_T1w.nii".into(),
+/// #     entities: Entities::default(), metadata: serde_json::Map::new(), problem: None, bytes: 0, memory: 0,
+/// #     outputs: vec![] };
+/// # let unit = UnitId { participant: "01".into(), session: None };
+/// # let (cancel, remote) = (Cancel::default(), telemetry.remote_parent());
+/// # let cx = RunContext { run_id: "run-1", output: logs.path(), faults: Faults::default(), cancel: &cancel,
+/// #     sinks: &[telemetry.events()], run_span: None, remote: &remote };
+/// tracing::dispatcher::with_default(&dispatch, || {
+///     # let scan = spans::Scan { unit: &unit, id: &plan.id, modality: plan.modality, format: "synthetic",
+///     #     path: &plan.relative, bytes: 0 };
+///     # let span = spans::scan_span(&scan, spans::Parent::Remote(&remote));
+///     # let mut work = Work::new(&plan, logs.path());
+///     let done = run_stages(&[&Sharpness], &mut work, &span, &cx);
+///     assert!(done.outcome.is_ok() && done.seconds.contains_key(&StageName::Quality));
+/// });
+/// # let _ = telemetry.finish();
+///
+/// // What the stage left, of which it wrote only the method:
+/// let left: Vec<String> = std::fs::read_dir(logs.path())?
+///     .map(|file| std::fs::read_to_string(file?.path()))
+///     .collect::<Result<_, _>>()?;
+/// let has = |all: &[&str]| left.iter().flat_map(|text| text.lines()).any(|line| all.iter().all(|part| line.contains(part)));
+/// assert!(has(&["\"quality_check\"", "laplacian"]), "a span with the attribute");
+/// assert!(has(&["neuro.stage.duration", "\"quality\""]), "a point of the histogram of durations");
+/// assert!(has(&["stage finished", "\"stage\":\"quality\"", "trace_id"]), "a log line in the trace");
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn run_stages(stages: &[&dyn Stage], work: &mut Work<'_>, scan: &Span, cx: &RunContext<'_>) -> StagesRun {
     let mut runner = Runner { cx, seconds: BTreeMap::new() };
@@ -59,12 +115,17 @@ impl Runner<'_> {
         let steps = stages.iter().filter(|s| s.name().phase() == phase && s.name().applies_to(work.scan.modality));
         self.timed(phase, work, scan, |runner, work, span| {
             runner.faults(phase, work)?;
+            let mut done = Vec::new();
             for stage in steps {
                 if stage.name() == phase {
                     run_one(*stage, work, span, span)?;
                 } else {
                     runner.timed(stage.name(), work, span, |_, work, own| run_one(*stage, work, own, span))?;
+                    done.push(stage.name().as_str());
                 }
+            }
+            if phase == StageName::Process {
+                spans::record(span, names::PROCESSING_STEPS, done.join(","));
             }
             Ok(())
         })
@@ -128,7 +189,7 @@ fn run_one(stage: &dyn Stage, work: &mut Work<'_>, own: &Span, phase: &Span) -> 
     let outcome = catch_unwind(AssertUnwindSafe(|| stage.run(work, &mut facts)))
         .unwrap_or_else(|panic| Err(StageError::Panicked { message: panic_text(panic.as_ref()) }));
     for (name, value) in facts.own {
-        debug!(stage = stage.name().as_str(), attribute = name, value = ?value, "found");
+        debug!(stage = stage.name().as_str(), attribute = name, value = %value, "found");
         spans::record(own, name, attribute(value));
     }
     for (name, value) in facts.phase {

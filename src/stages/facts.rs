@@ -1,5 +1,7 @@
 //! What a stage found, as plain data: attributes of its span, of its phase's span, and events.
 
+use std::fmt;
+
 /// The value of a fact.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
@@ -11,6 +13,17 @@ pub enum Fact {
     Text(String),
     /// Yes or no.
     Bool(bool),
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Float(v) => v.fmt(f),
+            Self::Int(v) => v.fmt(f),
+            Self::Text(v) => f.write_str(v),
+            Self::Bool(v) => v.fmt(f),
+        }
+    }
 }
 
 impl From<f64> for Fact {

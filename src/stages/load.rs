@@ -17,6 +17,13 @@ impl Stage for Load {
     }
 
     fn run(&self, work: &mut Work<'_>, facts: &mut Facts) -> Result<(), StageError> {
+        let file = match &work.scan.source {
+            Source::File(path) => path,
+            Source::Synthetic { .. } => &work.scan.relative,
+        };
+        facts.set(names::FILE_PATH, file.to_string_lossy().into_owned());
+        facts.set(names::FILE_NAME, file.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        facts.set(names::FILE_SIZE, usize::try_from(work.scan.bytes).unwrap_or(usize::MAX));
         if let Some(problem) = &work.scan.problem {
             return Err(StageError::Invalid { code: problem.code, message: problem.message.clone() });
         }

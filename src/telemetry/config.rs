@@ -28,6 +28,34 @@ pub enum Verbosity {
 
 /// Longest wait at the end of a run for a collector to take what is left.
 pub const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The secret that makes pseudonyms: whoever has it can tell which participant a pseudonym stands for, nobody else can.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PseudonymKey(Vec<u8>);
+
+impl PseudonymKey {
+    /// Shortest key in bytes; below, all keys could be tried.
+    pub const SHORTEST: usize = 16;
+
+    /// The key that stands in a file or variable, without blanks and line ends around it. `None` when it is too short.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let key = bytes.trim_ascii();
+        (key.len() >= Self::SHORTEST).then(|| Self(key.to_vec()))
+    }
+
+    /// The bytes of the key.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Says nothing of the key: a configuration may be printed.
+impl std::fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PseudonymKey(…)")
+    }
+}
 
 /// What the user asked for. `OTEL_*` variables are read by the telemetry module itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +70,10 @@ pub struct TelemetryConfig {
     pub flush_timeout: Option<Duration>,
     /// `--trace`: print finished traces as a tree on stderr.
     pub print_tree: bool,
+    /// `--no-subject-metrics`: no gauges per participant.
+    pub no_subject_metrics: bool,
+    /// The key of `--pseudonymize`; with one, what leaves the machine names nobody.
+    pub pseudonyms: Option<PseudonymKey>,
     /// Format of stderr.
     pub log_format: LogFormat,
     /// Amount on stderr.

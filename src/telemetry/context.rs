@@ -1,14 +1,15 @@
-//! The caller's trace: taken from the environment or `--traceparent`, and handed on to programs we start.
+//! The caller's trace: taken from the environment or `--traceparent`. No program is started, so nothing is handed on.
 //!
 //! OpenTelemetry specification, "Environment Variables as Context Propagation Carriers": the W3C headers `traceparent`,
 //! `tracestate` and `baggage` travel as variables of the same names in capitals.
 
 use super::env::Environment;
-use opentelemetry::Context;
-use opentelemetry::propagation::{Extractor, Injector, TextMapCompositePropagator, TextMapPropagator};
+use super::{names, text};
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{Context, KeyValue, StringValue};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
-use std::process::Command;
 
 /// The environment, and what the command line puts in its place.
 struct Carrier<'a> {
@@ -31,47 +32,56 @@ impl Extractor for Carrier<'_> {
     }
 }
 
-struct CommandCarrier<'a>(&'a mut Command);
-
-impl Injector for CommandCarrier<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        if !value.is_empty() {
-            self.0.env(key.to_ascii_uppercase(), value);
-        }
-    }
+/// Which of the caller's words are listened to: `OTEL_PROPAGATORS`, by default trace context and baggage.
+struct Propagators {
+    trace: bool,
+    baggage: bool,
 }
 
-fn propagator() -> TextMapCompositePropagator {
-    TextMapCompositePropagator::new(vec![Box::new(TraceContextPropagator::new()), Box::new(BaggagePropagator::new())])
+impl Propagators {
+    fn of(env: &Environment) -> Self {
+        let listed = env.get("OTEL_PROPAGATORS").unwrap_or("tracecontext,baggage");
+        let has = |name: &str| listed.split(',').any(|word| word.trim() == name);
+        Self { trace: has("tracecontext"), baggage: has("baggage") }
+    }
 }
 
 /// The remote parent, and a warning when one was given that cannot be read.
 ///
-/// `flag` (`--traceparent`) wins over `TRACEPARENT`. Garbage is no parent: the trace then starts here.
+/// `flag` (`--traceparent`) wins over `TRACEPARENT`, also where `OTEL_PROPAGATORS` says not to listen. Garbage is no
+/// parent: the trace then starts here.
 #[must_use]
 pub fn remote_parent(env: &Environment, flag: Option<&str>) -> (Context, Option<String>) {
     let flag = flag.map(str::trim).filter(|f| !f.is_empty());
-    let context = propagator().extract_with_context(&Context::new(), &Carrier { env, traceparent: flag });
-    let given = flag.map(|f| ("--traceparent", f)).or_else(|| env.get("TRACEPARENT").map(|v| ("TRACEPARENT", v)));
+    let (wanted, carrier) = (Propagators::of(env), Carrier { env, traceparent: flag });
+    let given = flag.map(|f| ("--traceparent", f));
+    let given = given.or_else(|| env.get("TRACEPARENT").filter(|_| wanted.trace).map(|v| ("TRACEPARENT", v)));
+    let mut context = Context::new();
+    if given.is_some() {
+        context = TraceContextPropagator::new().extract_with_context(&context, &carrier);
+    }
+    if wanted.baggage {
+        context = BaggagePropagator::new().extract_with_context(&context, &carrier);
+    }
     let warning = given.filter(|_| !context.span().span_context().is_valid()).map(|(source, value)| {
-        let value = super::text::bounded(value, 80);
+        let value = text::bounded(value, 80);
         format!("{source}={value:?} is not a W3C trace context (00-TRACE_ID-SPAN_ID-01); starting a new trace")
     });
     (context, warning)
 }
 
-/// Gives a program we start the trace it runs in.
-pub fn inject(context: &Context, command: &mut Command) {
-    for variable in ["TRACEPARENT", "TRACESTATE", "BAGGAGE"] {
-        command.env_remove(variable); // ours may name another parent
-    }
-    propagator().inject_context(context, &mut CommandCarrier(command));
+/// Every baggage member of the caller, for the spans that continue the caller's trace.
+pub fn baggage(context: &Context) -> Vec<KeyValue> {
+    let member = |(key, (value, _)): (&opentelemetry::Key, &(StringValue, _))| {
+        let value = text::bounded(value.as_str(), text::MAX_TEXT).into_owned();
+        KeyValue::new(format!("{}{key}", names::BAGGAGE_PREFIX), value)
+    };
+    context.baggage().iter().map(member).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opentelemetry::baggage::BaggageExt;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     const OTHER: &str = "00-11111111111111111111111111111111-2222222222222222-01";
@@ -89,6 +99,8 @@ mod tests {
         assert_eq!(context.span().span_context().trace_state().get("a"), Some("b"));
         assert_eq!(context.baggage().get("site").map(|v| v.as_str()), Some("x"));
 
+        assert_eq!(baggage(&context), [KeyValue::new("baggage.site", "x")]);
+
         let (context, _) = remote_parent(&env, Some(OTHER));
         assert_eq!(trace_of(&context), "11111111111111111111111111111111");
         assert_eq!(context.span().span_context().trace_state().get("a"), None);
@@ -102,15 +114,5 @@ mod tests {
             assert!(warning.unwrap().contains("TRACEPARENT"));
         }
         assert_eq!(remote_parent(&Environment::default(), None).1, None);
-    }
-
-    #[test]
-    fn children_get_the_context() {
-        let env = Environment::from([("TRACEPARENT", PARENT), ("BAGGAGE", "site=x")]);
-        let mut command = Command::new("true");
-        command.env("TRACESTATE", "stale=1");
-        inject(&remote_parent(&env, None).0, &mut command);
-        let set: Vec<_> = command.get_envs().filter_map(|(k, v)| Some((k.to_str()?, v?.to_str()?))).collect();
-        assert_eq!(set, [("BAGGAGE", "site=x"), ("TRACEPARENT", PARENT)]);
     }
 }

@@ -28,6 +28,16 @@ impl Environment {
         self.get(name).is_some_and(|v| v.eq_ignore_ascii_case("true"))
     }
 
+    /// The environment with another value of a variable, or without it.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Option<String>) -> Self {
+        match value {
+            Some(value) => self.0.insert(name.to_owned(), value),
+            None => self.0.remove(name),
+        };
+        self
+    }
+
     /// The names of all variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -1,6 +1,7 @@
 //! One log event, and how it looks: a JSON line, a short line for people, an OTLP record.
 
 use super::names;
+use super::outgoing::Outgoing;
 use super::text;
 use opentelemetry::logs::{AnyValue, LogRecord, Severity};
 use opentelemetry::trace::SpanContext;
@@ -151,23 +152,29 @@ impl Line<'_> {
         format!("{} {on}{:<5}{off} {body}\n", clock.strftime("%H:%M:%S"), self.level)
     }
 
-    /// Fills an OTLP record with the same content.
-    pub fn otlp(&self, record: &mut impl LogRecord) {
+    /// Fills an OTLP record with the same content, as far as it may leave the machine.
+    pub fn otlp(&self, record: &mut impl LogRecord, outgoing: &Outgoing) {
+        let hidden = outgoing.pseudonyms.as_deref();
+        let leaving = |key: &str, text: &str| {
+            let text = hidden.map_or_else(|| text.to_owned(), |p| p.field(key, text));
+            outgoing.log_text.map_or_else(|| text.clone(), |limit| text::first_chars(&text, limit).to_owned())
+        };
         record.set_timestamp(self.time);
         record.set_observed_timestamp(self.time);
         record.set_severity_number(severity(self.level));
         record.set_severity_text(self.level.as_str());
-        record.set_body(AnyValue::from(self.fields.message.clone()));
+        let message = &self.fields.message;
+        record.set_body(AnyValue::from(hidden.map_or_else(|| message.clone(), |p| p.text(message))));
         if let Some(span) = &self.span {
             record.set_trace_context(span.trace_id(), span.span_id(), Some(span.trace_flags()));
         }
         for (key, value) in self.scope.fields() {
             if !self.fields.own.iter().any(|(k, _)| *k == key) {
-                record.add_attribute(key, value.to_owned());
+                record.add_attribute(key, leaving(key, value));
             }
         }
         for (key, value) in &self.fields.own {
-            record.add_attribute(*key, any_value(value));
+            record.add_attribute(*key, value.as_str().map_or_else(|| any_value(value), |t| leaving(key, t).into()));
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::config::{LogFormat, TelemetryConfig, Verbosity};
 use super::env::Environment;
 use super::log_line::{Fields, Line, Scope};
+use super::outgoing::Outgoing;
 use super::stats::Stats;
 use opentelemetry::logs::Logger;
 use opentelemetry::trace::TraceContextExt;
@@ -59,20 +60,21 @@ pub struct LogLayer {
     dir: Option<PathBuf>,
     run_file: Option<LineFile>,
     otlp: Option<SdkLogger>,
+    outgoing: Outgoing,
     stats: Arc<Stats>,
     dispatch: OnceLock<WeakDispatch>,
 }
 
 impl LogLayer {
-    /// `dir` is where the files go (`OUT/logs`), `otlp` where records go besides. A file that cannot be opened costs one
-    /// warning on stderr.
+    /// `dir` is where the files go (`OUT/logs`), `otlp` where records go besides, changed as `outgoing` says. A file that
+    /// cannot be opened costs one warning on stderr.
     #[must_use]
     pub fn new(
         config: &TelemetryConfig,
         env: &Environment,
         dir: Option<&Path>,
         run_id: &str,
-        otlp: Option<SdkLogger>,
+        (otlp, outgoing): (Option<SdkLogger>, Outgoing),
         stats: &Arc<Stats>,
     ) -> Self {
         let run_file = dir.and_then(|dir| {
@@ -86,6 +88,7 @@ impl LogLayer {
             dir: dir.map(Path::to_path_buf),
             run_file,
             otlp,
+            outgoing,
             stats: Arc::clone(stats),
             dispatch: OnceLock::new(),
         }
@@ -154,7 +157,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for Lo
         self.to_files(&line, place.file.as_deref());
         if let Some(logger) = &self.otlp {
             let mut record = logger.create_log_record();
-            line.otlp(&mut record);
+            line.otlp(&mut record, &self.outgoing);
             logger.emit(record);
         }
     }

@@ -5,6 +5,7 @@
 
 use super::env::Environment;
 use super::names::{self, Kind, Metric};
+use super::pseudonym::{Personal, Pseudonyms};
 use super::stats::{Signal, Stats};
 use crate::bids::Modality;
 use crate::error::ErrorClass;
@@ -46,6 +47,39 @@ pub fn view(instrument: &Instrument) -> Option<Stream> {
     stream.build().ok()
 }
 
+/// The gauges of participant-sessions.
+struct Subjects {
+    duration: Gauge<f64>,
+    quality: Gauge<f64>,
+    pseudonyms: Option<Arc<Pseudonyms>>,
+}
+
+impl Subjects {
+    fn unit_ended(&self, unit: &UnitId, status: Status, seconds: f64, quality: Option<f64>) {
+        let named = |what, label: &str| match &self.pseudonyms {
+            Some(pseudonyms) => pseudonyms.of(what, label),
+            None => label.to_owned(),
+        };
+        let mut labels = vec![KeyValue::new(names::PARTICIPANT_ID, named(Personal::Participant, &unit.participant))];
+        let session = unit.session.as_deref().map(|s| named(Personal::Session, s));
+        labels.extend(session.map(|s| KeyValue::new(names::SESSION_ID, s)));
+        labels.push(label(names::LABEL_STATUS, status.as_str()));
+        self.duration.record(seconds, &labels);
+        if let Some(score) = quality.filter(|q| q.is_finite()) {
+            self.quality.record(score, &labels);
+        }
+    }
+}
+
+/// What of participants becomes a metric.
+#[derive(Clone, Debug, Default)]
+pub struct PerSubject {
+    /// `--no-subject-metrics`: nothing.
+    pub off: bool,
+    /// Under which names.
+    pub pseudonyms: Option<Arc<Pseudonyms>>,
+}
+
 /// The instruments, fed by [`RunEvent`]s.
 pub struct Metrics {
     scans: Counter<u64>,
@@ -57,8 +91,8 @@ pub struct Metrics {
     quality: Histogram<f64>,
     active: UpDownCounter<i64>,
     queue: UpDownCounter<i64>,
-    subject_duration: Gauge<f64>,
-    subject_quality: Gauge<f64>,
+    /// Gauges of each participant-session, unless they were not wanted.
+    subjects: Option<Subjects>,
     /// Scans begun and not ended, so that a scan skipped before it began does not count down.
     running: Mutex<HashSet<String>>,
     /// Units still waiting, to be taken off at the end when a run stops early.
@@ -69,7 +103,7 @@ impl Metrics {
     /// Makes the instruments, starts every counter at 0 for every label set that can occur, and begins to observe the
     /// process and the telemetry's own `stats`.
     #[must_use]
-    pub fn new(meter: &Meter, stats: &Arc<Stats>) -> Self {
+    pub fn new(meter: &Meter, stats: &Arc<Stats>, per_subject: PerSubject) -> Self {
         observe_process(meter);
         observe_telemetry(meter, stats);
         let histogram =
@@ -91,8 +125,11 @@ impl Metrics {
             quality: histogram(&names::QUALITY_SCORE),
             active: level(&names::ACTIVE_PIPELINES),
             queue: level(&names::QUEUE_DEPTH),
-            subject_duration: gauge(&names::SUBJECT_DURATION),
-            subject_quality: gauge(&names::SUBJECT_QUALITY_SCORE),
+            subjects: (!per_subject.off).then(|| Subjects {
+                duration: gauge(&names::SUBJECT_DURATION),
+                quality: gauge(&names::SUBJECT_QUALITY_SCORE),
+                pseudonyms: per_subject.pseudonyms,
+            }),
             running: Mutex::default(),
             waiting: AtomicI64::new(0),
         };
@@ -128,19 +165,6 @@ impl Metrics {
         );
         if let Status::Failed(code) = status {
             self.errors.add(1, &error_labels(last_stage, code.class()));
-        }
-    }
-
-    fn unit_ended(&self, unit: &UnitId, status: Status, seconds: f64, quality: Option<f64>) {
-        if status == Status::Skipped {
-            return;
-        }
-        let mut labels = vec![KeyValue::new(names::PARTICIPANT_ID, unit.participant.clone())];
-        labels.extend(unit.session.clone().map(|s| KeyValue::new(names::SESSION_ID, s)));
-        labels.push(label(names::LABEL_STATUS, status.as_str()));
-        self.subject_duration.record(seconds, &labels);
-        if let Some(score) = quality.filter(|q| q.is_finite()) {
-            self.subject_quality.record(score, &labels);
         }
     }
 
@@ -186,7 +210,10 @@ impl EventSink for Metrics {
                 }
             }
             RunEvent::UnitFinished { unit, status, seconds, quality_score } => {
-                self.unit_ended(unit, *status, *seconds, *quality_score);
+                // What was skipped took no time.
+                if let Some(subjects) = self.subjects.as_ref().filter(|_| *status != Status::Skipped) {
+                    subjects.unit_ended(unit, *status, *seconds, *quality_score);
+                }
             }
             RunEvent::RunFinished { .. } => self.queue.add(-self.waiting.swap(0, Relaxed), &[]),
         }

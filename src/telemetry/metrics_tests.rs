@@ -73,11 +73,15 @@ fn name(metric: &str, attributes: &[opentelemetry_proto::tonic::common::v1::KeyV
 }
 
 fn setup() -> (Metrics, SdkMeterProvider, Exports) {
+    setup_with(PerSubject::default())
+}
+
+fn setup_with(per_subject: PerSubject) -> (Metrics, SdkMeterProvider, Exports) {
     let exporter = Memory::default();
     let exports = Arc::clone(&exporter.0);
     let reader = PeriodicReader::builder(exporter).with_interval(Duration::from_secs(3600)).build();
     let provider = SdkMeterProvider::builder().with_reader(reader).with_view(view).build();
-    (Metrics::new(&provider.meter("test"), &Arc::default()), provider, exports)
+    (Metrics::new(&provider.meter("test"), &Arc::default(), per_subject), provider, exports)
 }
 
 fn unit(participant: &str) -> UnitId {
@@ -185,6 +189,31 @@ fn ten_thousand_subjects_keep_their_own_gauges() {
     let points = points(&exports);
     assert_eq!(points["neuro.subject.duration{participant_id=10499,session_id=1,status=success}"], 10_499.0);
     assert_eq!(points.keys().filter(|k| k.starts_with("neuro.subject.duration")).count(), 10_500);
+}
+
+#[test]
+fn subjects_can_be_left_out_or_hidden() {
+    let ended = || RunEvent::UnitFinished {
+        unit: unit("01"),
+        status: Status::Success,
+        seconds: 1.0,
+        quality_score: Some(50.0),
+    };
+    let (metrics, provider, exports) = setup_with(PerSubject { off: true, pseudonyms: None });
+    metrics.on_event(&ended());
+    provider.force_flush().unwrap();
+    assert!(!points(&exports).keys().any(|k| k.starts_with("neuro.subject")));
+
+    let key = crate::telemetry::config::PseudonymKey::new(b"0123456789abcdef").unwrap();
+    let pseudonyms = Arc::new(Pseudonyms::new(&key));
+    let id = pseudonyms.of(Personal::Participant, "01");
+    let (metrics, provider, exports) = setup_with(PerSubject { off: false, pseudonyms: Some(pseudonyms) });
+    metrics.on_event(&ended());
+    provider.force_flush().unwrap();
+    let points = points(&exports);
+    let gauges: Vec<_> = points.keys().filter(|k| k.starts_with("neuro.subject")).collect();
+    assert_eq!(gauges.len(), 2);
+    assert!(gauges.iter().all(|k| k.contains(&format!("participant_id={id},")) && !k.contains("session_id=1,")));
 }
 
 #[test]

@@ -14,11 +14,14 @@ pub mod config;
 pub mod context;
 pub mod delivery;
 pub mod env;
+pub mod in_force;
 mod log_line;
 mod logs;
 mod metrics;
 pub mod names;
+mod outgoing;
 mod providers;
+pub mod pseudonym;
 mod resource;
 pub mod routes;
 pub mod spans;
@@ -26,16 +29,19 @@ mod spool;
 mod stats;
 mod text;
 mod tree;
+pub mod variables;
 
 use crate::run::event::{EventSink, RunEvent};
 use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig};
 use delivery::courier::Courier;
 use delivery::sender::Sender;
 use env::Environment;
-use metrics::Metrics;
+use metrics::{Metrics, PerSubject};
 use opentelemetry::Context;
 use opentelemetry::metrics::MeterProvider;
+use outgoing::Outgoing;
 use providers::{Providers, Spools};
+use pseudonym::{Personal, Pseudonyms};
 use routes::{Protocol, Routes, Target};
 use stats::{Signal, Stats};
 use std::fmt;
@@ -55,6 +61,7 @@ pub struct Telemetry {
     sender: Option<Sender>,
     flush_timeout: Duration,
     stats: Arc<Stats>,
+    pseudonyms: Option<Arc<Pseudonyms>>,
     /// To be said once logging works.
     warnings: Vec<String>,
 }
@@ -85,23 +92,32 @@ pub fn build(
     run_id: &str,
     listens: impl Fn(&str) -> bool,
 ) -> (Telemetry, Dispatch) {
+    let (env, mut warnings) = variables::checked(env);
+    let env = &env;
     let mut routes = Routes::decide(config, env, listens);
     let stats = Arc::new(Stats::default());
-    let mut warnings = std::mem::take(&mut routes.warnings);
+    warnings.append(&mut routes.warnings);
+    let pseudonyms = config.pseudonyms.as_ref().map(|key| Arc::new(Pseudonyms::new(key)));
+    let outgoing = Outgoing::new(env, pseudonyms.clone());
     let mut spools = logs_dir.and_then(|dir| Spools::create(dir, &routes, env, &stats));
-    let providers = Providers::build(&routes, env, run_id, spools.as_mut());
+    let providers = Providers::build(&routes, env, run_id, &outgoing, spools.as_mut());
     let courier = Courier::new(&mut routes, env, &stats, &mut warnings);
     let (remote, warning) = context::remote_parent(env, config.traceparent.as_deref());
     warnings.extend(warning);
-    let metrics = providers.meter.as_ref().map(|provider| Metrics::new(&provider.meter(names::SERVICE), &stats));
+    let per_subject = PerSubject { off: config.no_subject_metrics, pseudonyms: pseudonyms.clone() };
+    let meter = providers.meter.as_ref().map(|provider| provider.meter(names::SERVICE));
+    let metrics = meter.map(|meter| Metrics::new(&meter, &stats, per_subject));
     providers.flush_first_metrics();
-    let logger = providers.logger();
+    let logger = (providers.logger(), outgoing);
     let logs = logs::LogLayer::new(config, env, logs_dir, run_id, logger, &stats);
     let dispatch = providers.dispatch(logs);
     let files = logs_dir.filter(|_| spools.is_some()).map(Path::to_path_buf);
     let sender = spools.zip(files.clone()).map(|(s, dir)| Sender::start(courier, dir, s.files, s.claim, &stats));
     let flush_timeout = config.flush_timeout.unwrap_or(DEFAULT_FLUSH_TIMEOUT);
-    (Telemetry { providers, metrics, remote, routes, files, sender, flush_timeout, stats, warnings }, dispatch)
+    (
+        Telemetry { providers, metrics, remote, routes, files, sender, flush_timeout, stats, pseudonyms, warnings },
+        dispatch,
+    )
 }
 
 impl Telemetry {
@@ -109,6 +125,14 @@ impl Telemetry {
     #[must_use]
     pub fn events(&self) -> &dyn EventSink {
         self.metrics.as_ref().map_or(&Ignored, |m| m)
+    }
+
+    /// Takes note of labels, scan ids and paths that messages may quote, so that `--pseudonymize` finds them there; to be
+    /// called before work begins. Does nothing without it.
+    pub fn protect(&self, personal: impl IntoIterator<Item = (Personal, String)>) {
+        if let Some(pseudonyms) = &self.pseudonyms {
+            pseudonyms.protect(personal);
+        }
     }
 
     /// The caller's trace, from `--traceparent` or `TRACEPARENT`; empty when there is none.

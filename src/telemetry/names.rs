@@ -125,12 +125,18 @@ table! {
 }
 
 table! {
-    /// The fields that the stage runner's own log events carry besides [`LOG_FIELDS`].
+    /// The fields that log events carry of their own, besides [`LOG_FIELDS`].
     LOG_EVENT_FIELDS:
     LOG_DURATION_SECONDS = "duration_seconds";
     LOG_QUALITY_SCORE = "quality_score";
     LOG_ERROR_TYPE = "error_type";
     LOG_ERROR_CODE = "error_code";
+    LOG_ATTRIBUTE = "attribute";
+    LOG_VALUE = "value";
+    LOG_SECONDS = "seconds";
+    LOG_UNITS = "units";
+    LOG_SCANS = "scans";
+    LOG_THREADS = "threads";
 }
 
 table! {
@@ -157,7 +163,12 @@ table! {
     SLURM_ARRAY_JOB_ID = "slurm.array.job.id";
     SLURM_ARRAY_TASK_ID = "slurm.array.task.id";
     SLURM_NODE = "slurm.node";
+    NIPOPPY_PROCESS_PID = "nipoppy.process.pid";
+    BOUTIQUES_PROCESS_PID = "boutiques.process.pid";
 }
+
+/// What begins the key of an attribute made from a baggage member of the caller; the member's name follows.
+pub const BAGGAGE_PREFIX: &str = "baggage.";
 
 /// What an instrument is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,11 @@ use super::delivery::claim::Claim;
 use super::delivery::files::SpoolFile;
 use super::env::Environment;
 use super::logs::LogLayer;
+use super::outgoing::{Guarded, Outgoing};
 use super::routes::Routes;
 use super::spool::{Spool, SpoolExporter, new_stem};
 use super::stats::{Signal, Stats};
-use super::{metrics, names, resource, spans, tree};
+use super::{metrics, names, resource, spans, tree, variables};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::LoggerProvider;
 use opentelemetry::trace::TracerProvider;
@@ -18,13 +19,9 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::Dispatch;
 use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
-
-/// How often metrics are exported. `OTEL_METRIC_EXPORT_INTERVAL` wins.
-const METRIC_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The providers that are needed; `None` for what goes nowhere.
 pub struct Providers {
@@ -74,15 +71,24 @@ impl Spools {
 impl Providers {
     /// Builds them. What is exported is in the file when the export returns: a span when it ends, a log line at once,
     /// metrics at intervals.
-    pub fn build(routes: &Routes, env: &Environment, run_id: &str, spools: Option<&mut Spools>) -> Self {
-        let resource = resource::build(env, run_id);
+    pub fn build(
+        routes: &Routes,
+        env: &Environment,
+        run_id: &str,
+        outgoing: &Outgoing,
+        spools: Option<&mut Spools>,
+    ) -> Self {
+        let resource = resource::build(env, run_id, outgoing.pseudonyms.as_deref());
         let mut all = spools.map(|s| Signal::ALL.map(|signal| s.exporter(signal))).unwrap_or_default();
         let [traces, points, logs] = all.each_mut().map(Option::take);
         let console = routes.traces.on && routes.traces.console;
         let tracer = (traces.is_some() || console).then(|| {
-            let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
+            let mut builder = SdkTracerProvider::builder()
+                .with_resource(resource.clone())
+                .with_sampler(variables::sampler(env))
+                .with_span_limits(variables::span_limits(env));
             if let Some(file) = traces {
-                builder = builder.with_simple_exporter(file);
+                builder = builder.with_simple_exporter(Guarded::new(file, outgoing.clone()));
             }
             if console {
                 builder = builder.with_simple_exporter(tree::TreeExporter::default());
@@ -90,11 +96,7 @@ impl Providers {
             builder.build()
         });
         let meter = points.map(|file| {
-            let reader = PeriodicReader::builder(file);
-            let reader = match env.get("OTEL_METRIC_EXPORT_INTERVAL") {
-                Some(_) => reader,
-                None => reader.with_interval(METRIC_INTERVAL),
-            };
+            let reader = PeriodicReader::builder(file).with_interval(variables::metric_interval(env));
             let builder = SdkMeterProvider::builder().with_resource(resource.clone()).with_view(metrics::view);
             builder.with_reader(reader.build()).build()
         });

@@ -6,6 +6,7 @@
 
 use super::env::Environment;
 use super::names;
+use super::pseudonym::Pseudonyms;
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
@@ -13,17 +14,21 @@ use std::fs;
 
 /// Semantic conventions the attribute names follow.
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
+/// Processes above this one that are looked at.
+const ANCESTORS: usize = 16;
 /// Longest value taken from the command line or the environment, in bytes.
 const MAX_VALUE: usize = 1024;
 
 /// The resource of this process.
 ///
 /// `run_id` names the run (`neuro.run.id`); `service.instance.id` is new in every process, so that the tasks of a job
-/// array never overwrite each other. What the environment says comes last and wins.
+/// array never overwrite each other. With `pseudonyms` the command line names options only. What the environment says
+/// comes last and wins.
 #[must_use]
-pub fn build(env: &Environment, run_id: &str) -> Resource {
-    let mut attributes = own_attributes(run_id);
+pub fn build(env: &Environment, run_id: &str, pseudonyms: Option<&Pseudonyms>) -> Resource {
+    let mut attributes = own_attributes(run_id, pseudonyms);
     attributes.extend(job_attributes(env));
+    attributes.extend(launchers(&ancestors()));
     attributes.extend(container_attributes(env));
     // Two builders, because within one the order of equal keys is not promised.
     let own = Resource::builder_empty()
@@ -39,9 +44,12 @@ pub fn build(env: &Environment, run_id: &str) -> Resource {
     Resource::builder_empty().with_schema_url(all, SCHEMA_URL).build()
 }
 
-fn own_attributes(run_id: &str) -> Vec<KeyValue> {
-    let arguments: Vec<StringValue> =
-        std::env::args_os().take(256).map(|a| shortened(&a.to_string_lossy()).into()).collect();
+fn own_attributes(run_id: &str, pseudonyms: Option<&Pseudonyms>) -> Vec<KeyValue> {
+    let arguments = std::env::args_os().take(256).map(|a| shortened(&a.to_string_lossy()));
+    let arguments: Vec<StringValue> = match pseudonyms {
+        Some(pseudonyms) => pseudonyms.arguments(arguments).into_iter().map(StringValue::from).collect(),
+        None => arguments.map(StringValue::from).collect(),
+    };
     let mut out = vec![
         KeyValue::new(names::SERVICE_NAME, names::SERVICE),
         KeyValue::new(names::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
@@ -85,6 +93,37 @@ fn job_attributes(env: &Environment) -> Vec<KeyValue> {
     .into_iter()
     .filter_map(|(key, variable)| Some(KeyValue::new(key, shortened(env.get(variable)?))))
     .collect()
+}
+
+/// The process ids and command lines of the processes above this one, the nearest first.
+fn ancestors() -> Vec<(i64, String)> {
+    let mut out = Vec::new();
+    let mut pid = std::os::unix::process::parent_id();
+    while pid > 1 && out.len() < ANCESTORS {
+        let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        out.push((i64::from(pid), String::from_utf8_lossy(&read("cmdline")).into_owned()));
+        let stat = String::from_utf8_lossy(&read("stat")).into_owned();
+        // The fourth field; the second, the program's name, may hold blanks and ends at the last parenthesis.
+        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(1)?.parse().ok());
+        pid = parent.unwrap_or(0);
+    }
+    out
+}
+
+/// The Nipoppy and Boutiques processes this one runs below. They leave nothing in a child's environment, so they are known
+/// by their command lines: a program of that name, or the script Boutiques makes for a container. The sessions of one
+/// `nipoppy process` have one such process above them.
+fn launchers(ancestors: &[(i64, String)]) -> Vec<KeyValue> {
+    let is_called = |line: &str, what: &dyn Fn(&str) -> bool| {
+        line.split('\0').take(3).any(|argument| what(argument.rsplit('/').next().unwrap_or(argument)))
+    };
+    let find = |what: &dyn Fn(&str) -> bool| ancestors.iter().find(|(_, line)| is_called(line, what));
+    let bosh = find(&|name| name == "bosh" || name.ends_with(".boshjob.sh"));
+    let nipoppy = find(&|name| name == "nipoppy");
+    [(names::BOUTIQUES_PROCESS_PID, bosh), (names::NIPOPPY_PROCESS_PID, nipoppy)]
+        .into_iter()
+        .filter_map(|(key, process)| Some(KeyValue::new(key, process?.0)))
+        .collect()
 }
 
 fn container_attributes(env: &Environment) -> Vec<KeyValue> {
@@ -167,7 +206,7 @@ mod tests {
             ("OTEL_SERVICE_NAME", "named"),
             ("SLURM_ARRAY_TASK_ID", "7"),
         ]);
-        let r = build(&env, "run-1");
+        let r = build(&env, "run-1", None);
         assert_eq!(value(&r, "service.name").as_deref(), Some("named"));
         assert_eq!(value(&r, "site").as_deref(), Some("a b,c"));
         assert_eq!(value(&r, "half").as_deref(), Some("%4"));
@@ -180,7 +219,7 @@ mod tests {
 
     #[test]
     fn own_attributes_are_documented_and_instances_differ() {
-        let (a, b) = (build(&Environment::default(), "r"), build(&Environment::default(), "r"));
+        let (a, b) = (build(&Environment::default(), "r", None), build(&Environment::default(), "r", None));
         for (key, _) in a.iter() {
             assert!(names::RESOURCE.contains(&key.as_str()), "{key} is not in the table");
         }
@@ -194,6 +233,24 @@ mod tests {
         assert_eq!(container_id(&format!("0::/system.slice/docker-{id}.scope")), Some(id.clone()));
         assert_eq!(container_id(&format!("0::/kubepods/pod1/{id}")), Some(id.clone()));
         assert_eq!(container_id(&format!("0::/user.slice/{}", &id[1..])), None);
+    }
+
+    #[test]
+    fn nipoppy_and_boutiques_are_known_by_their_command_lines() {
+        let line = |words: &[&str]| words.join("\0");
+        let ancestors = [
+            (40, line(&["/bin/sh", "-l", "/w/temp-1-2.boshjob.sh"])),
+            (30, line(&["/v/bin/python3", "/v/bin/bosh", "exec", "launch"])),
+            (20, line(&["/v/bin/python3", "/v/bin/nipoppy", "process"])),
+            (10, line(&["bash"])),
+        ];
+        let found = |list: &[(i64, String)]| -> Vec<String> {
+            launchers(list).iter().map(|kv| format!("{}={}", kv.key, kv.value)).collect()
+        };
+        assert_eq!(found(&ancestors), ["boutiques.process.pid=40", "nipoppy.process.pid=20"]);
+        assert_eq!(found(&ancestors[1..2]), ["boutiques.process.pid=30"]);
+        // A folder of that name in an argument is no sign.
+        assert!(found(&[(5, line(&["vi", "/data/nipoppy/x"]))]).is_empty());
     }
 
     #[test]

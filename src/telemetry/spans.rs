@@ -3,7 +3,7 @@
 //! Spans are `tracing` spans (so that log lines know where they happen), turned into OpenTelemetry spans by the layer
 //! that [`super::build`] installs. Without that layer all of this still works, for the log files, and exports nothing.
 
-use super::{names, text};
+use super::{context, names, text};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
 use crate::run::event::{StageName, UnitId};
@@ -25,7 +25,7 @@ pub struct Scan<'a> {
     pub id: &'a str,
     /// What kind of image.
     pub modality: Modality,
-    /// `nifti` or `dicom`.
+    /// `nifti` or `synthetic`.
     pub format: &'static str,
     /// The input file.
     pub path: &'a Path,
@@ -125,12 +125,15 @@ pub fn trace_id(span: &Span) -> Option<String> {
     ids.is_valid().then(|| ids.trace_id().to_string())
 }
 
-/// Starts the span below a remote parent.
+/// Starts the span below a remote parent, with what the caller's baggage says.
 fn adopt(span: &Span, remote: &Context) {
     if remote.span().span_context().is_valid() {
         let _ = span.set_parent(remote.clone()); // fails only where nothing is traced
     }
     start(span);
+    for member in context::baggage(remote) {
+        span.set_attribute(member.key, member.value);
+    }
 }
 
 /// A span gets its ids and its start time when first looked at. Looking now gives children and links something to hold.

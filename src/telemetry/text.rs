@@ -16,6 +16,12 @@ pub fn bounded(text: &str, max: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default()))
 }
 
+/// The first `limit` characters of `text`.
+#[must_use]
+pub fn first_chars(text: &str, limit: usize) -> &str {
+    text.char_indices().nth(limit).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
 /// The word for a float that JSON has no number for, `None` for all others.
 #[must_use]
 pub fn non_finite(value: f64) -> Option<&'static str> {
@@ -66,6 +72,7 @@ mod tests {
         assert_eq!(bounded("ééééé", 6), "é…");
         assert_eq!(bounded("abc", 0), "…");
         assert!(bounded(&"x".repeat(9000), MAX_TEXT).len() <= MAX_TEXT);
+        assert_eq!((first_chars("éàx", 2), first_chars("éà", 2), first_chars("é", 0)), ("éà", "éà", ""));
     }
 
     #[test]

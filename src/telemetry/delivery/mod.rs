@@ -24,7 +24,7 @@ use super::config::TelemetryConfig;
 use super::env::Environment;
 use super::routes::{self, Routes};
 use super::stats::Stats;
-use super::text;
+use super::{text, variables};
 use crate::error::{Coded, ErrorCode};
 use backlog::{Backlog, Held};
 use courier::{Courier, Step};
@@ -107,10 +107,10 @@ impl fmt::Display for Replayed {
 /// When there is nothing to send or nobody to send to. That a collector did not take everything is no error.
 pub fn replay(dir: &Path, config: &TelemetryConfig, progress: &dyn Fn(u64, u64)) -> Result<Replayed, DeliveryError> {
     let before = status(dir)?;
-    let env = Environment::of_process();
+    let (env, mut warnings) = variables::checked(&Environment::of_process());
     let stats = Arc::new(Stats::default());
     let mut routes = Routes::decide(config, &env, routes::listens);
-    let mut warnings = std::mem::take(&mut routes.warnings);
+    warnings.append(&mut routes.warnings);
     let mut courier = Courier::new(&mut routes, &env, &stats, &mut warnings);
     warnings.iter().for_each(|warning| text::warn(warning));
     if !courier.has_way() {

@@ -1,0 +1,67 @@
+//! The verbs `telemetry show` and `telemetry config`: runs shown from their files, and the settings in force.
+
+use super::say;
+use crate::cli::exit::ExitStatus;
+use crate::cli::{Ended, Format, InForceConfig, ShowConfig};
+use crate::telemetry::env::Environment;
+use crate::telemetry::{in_force as settings, routes};
+use crate::trace_view::{self, Archive, Filter, Status, ViewError};
+use serde_json::json;
+
+/// Width of the lines where nobody says how wide the terminal is.
+const WIDTH: usize = 80;
+
+/// Shows what the files of a folder tell.
+///
+/// # Errors
+/// [`ViewError`] when there are none or they cannot be read.
+pub fn show(config: &ShowConfig) -> Result<ExitStatus, ViewError> {
+    let mut archive = trace_view::read(&config.dir)?;
+    let filter = Filter {
+        participants: config.participants.clone(),
+        stage: config.stage.map(|stage| stage.as_str().to_owned()),
+        status: config.status.map(|ended| match ended {
+            Ended::Ok => Status::Ok,
+            Ended::Failed => Status::Failed,
+        }),
+    };
+    filter.apply(&mut archive);
+    say(&match config.format {
+        Format::Text => {
+            let width = terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0));
+            trace_view::to_text(&archive, config.limit, width)
+        }
+        Format::Json => json_text(archive, config.limit),
+    });
+    Ok(ExitStatus::Success)
+}
+
+/// The archive with its stages; of each run `limit` subjects, and how many there are.
+fn json_text(mut archive: Archive, limit: usize) -> String {
+    let stages = trace_view::stage_rows(&archive);
+    let counts: Vec<usize> = archive.runs.iter().map(|run| run.subjects.len()).collect();
+    for run in &mut archive.runs {
+        run.subjects = trace_view::chosen(run, limit).into_iter().cloned().collect();
+    }
+    let mut value = json!(archive);
+    value["stages"] = json!(stages);
+    for (i, count) in counts.into_iter().enumerate() {
+        value["runs"][i]["subjects_in_all"] = json!(count);
+    }
+    format!("{value:#}\n")
+}
+
+/// Prints the settings in force.
+pub fn in_force(config: &InForceConfig) -> ExitStatus {
+    let stated = config.stated.iter().map(|s| (s.key, s.value.clone(), s.source.clone()));
+    let found = settings::gather(&config.telemetry, stated, &Environment::of_process(), routes::listens);
+    let warnings: Vec<&String> = config.notes.iter().chain(&found.warnings).collect();
+    say(&match config.format {
+        Format::Json => format!("{:#}\n", json!({ "settings": found.settings, "warnings": warnings })),
+        Format::Text => {
+            let remarks: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+            found.text() + &remarks
+        }
+    });
+    ExitStatus::Success
+}

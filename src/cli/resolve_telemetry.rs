@@ -1,0 +1,114 @@
+//! Everything about telemetry in a request: its settings with the key of the pseudonyms, and the verb `telemetry`.
+
+use super::args::{ObserveArgs, ResourceArgs};
+use super::error::Refusal;
+use super::layers::{self, Layers};
+use super::resolve::Env;
+use super::settings::Settings;
+use super::telemetry_args::{ConfigArgs, ReplayArgs, ShowArgs, StatusArgs, TelemetryVerb};
+use super::{InForceConfig, Request, ShowConfig, TelemetryRequest, paths};
+use crate::telemetry::config::{PseudonymKey, TelemetryConfig};
+
+/// Holds the key of the pseudonyms, where no file does.
+const PSEUDONYM_KEY: &str = "NEURO_PREPROCESS_PSEUDONYM_KEY";
+
+/// The verb.
+pub(super) fn resolve(verb: TelemetryVerb, env: Env) -> Result<Request, Refusal> {
+    match verb {
+        TelemetryVerb::Replay(args) => replay(args, env),
+        TelemetryVerb::Status(args) => status(args),
+        TelemetryVerb::Show(args) => show(args),
+        TelemetryVerb::Config(args) => config(&args, env),
+    }
+}
+
+fn replay(args: ReplayArgs, env: Env) -> Result<Request, Refusal> {
+    paths::input_folder(&args.dir, "name the folder of the run", paths::bound_hint(&args.dir))?;
+    let observe = ObserveArgs { otel_endpoint: args.endpoint, config: args.config, ..ObserveArgs::default() };
+    let layers = Layers::gather(&ResourceArgs::default(), &observe, Settings::default(), env)?;
+    // What is in the files is sent as it is: pseudonyms were made when it was written, and need no key now.
+    let settings = Settings { pseudonymize: None, ..layers.settings };
+    let config = telemetry(&settings, &observe, env, &mut Vec::new())?;
+    // Whoever asks for a delivery wants one, also where runs are to send nothing.
+    Ok(Request::Telemetry(TelemetryRequest::Replay {
+        dir: args.dir,
+        config: TelemetryConfig { enabled: true, ..config },
+    }))
+}
+
+fn status(args: StatusArgs) -> Result<Request, Refusal> {
+    paths::input_folder(&args.dir, "name the folder of the run", paths::bound_hint(&args.dir))?;
+    Ok(Request::Telemetry(TelemetryRequest::Status { dir: args.dir, format: args.format }))
+}
+
+fn show(args: ShowArgs) -> Result<Request, Refusal> {
+    paths::input_folder(&args.dir, "name the output folder of a run", paths::bound_hint(&args.dir))?;
+    let without_prefix = |label: String| label.strip_prefix("sub-").map(str::to_owned).unwrap_or(label);
+    Ok(Request::Telemetry(TelemetryRequest::Show(ShowConfig {
+        dir: args.dir,
+        participants: args.participant.into_iter().map(without_prefix).collect(),
+        stage: args.stage,
+        status: args.status,
+        limit: args.limit,
+        format: args.format,
+    })))
+}
+
+fn config(args: &ConfigArgs, env: Env) -> Result<Request, Refusal> {
+    let stated = layers::stated(&args.observe, env)?;
+    let Layers { settings, mut notes, .. } =
+        Layers::gather(&ResourceArgs::default(), &args.observe, Settings::default(), env)?;
+    let telemetry = telemetry(&settings, &args.observe, env, &mut notes)?;
+    let format = args.format;
+    Ok(Request::Telemetry(TelemetryRequest::Config(InForceConfig { telemetry, stated, format, notes })))
+}
+
+/// Telemetry as it shall be. `observe` are the options as typed.
+pub(super) fn telemetry(
+    settings: &Settings,
+    observe: &ObserveArgs,
+    env: Env,
+    notes: &mut Vec<String>,
+) -> Result<TelemetryConfig, Refusal> {
+    let enabled = !settings.no_telemetry.unwrap_or(false);
+    let trace = settings.trace.unwrap_or(false);
+    let traceparent = observe.traceparent.clone();
+    if !enabled && (trace || settings.otel_endpoint.is_some() || traceparent.is_some()) {
+        notes.push("telemetry is off: the endpoint, trace tree and trace context asked for have no effect".to_owned());
+    }
+    let pseudonymize = settings.pseudonymize.unwrap_or(false);
+    if observe.pseudonymize_key.is_some() && !pseudonymize {
+        // Somebody who gives a key means names to be hidden; going on without would send them.
+        return Err(Refusal::Conflict {
+            first: "--pseudonymize-key",
+            second: "names in clear",
+            advice: "add --pseudonymize, or leave out the key".to_owned(),
+        });
+    }
+    Ok(TelemetryConfig {
+        enabled,
+        endpoint: settings.otel_endpoint.clone(),
+        traceparent,
+        flush_timeout: settings.flush_timeout,
+        print_tree: trace,
+        no_subject_metrics: settings.no_subject_metrics.unwrap_or(false),
+        pseudonyms: pseudonymize.then(|| pseudonym_key(settings, env)).transpose()?,
+        log_format: settings.log_format.unwrap_or_default(),
+        verbosity: settings.verbosity.unwrap_or_default(),
+    })
+}
+
+/// The key of the pseudonyms: the file's, else the variable's. It is never repeated in a message.
+fn pseudonym_key(settings: &Settings, env: Env) -> Result<PseudonymKey, Refusal> {
+    let refuse = |problem: String| Refusal::PseudonymKey { problem };
+    let (place, bytes) = match (&settings.pseudonymize_key, env(PSEUDONYM_KEY)) {
+        (Some(file), _) => {
+            let bytes = std::fs::read(file).map_err(|e| refuse(format!("the key file {}: {e}", file.display())))?;
+            (file.display().to_string(), bytes)
+        }
+        (None, Some(key)) => (PSEUDONYM_KEY.to_owned(), key.into_bytes()),
+        (None, None) => return Err(refuse("there is none".to_owned())),
+    };
+    let short = || refuse(format!("{place} holds fewer than {} bytes", PseudonymKey::SHORTEST));
+    PseudonymKey::new(&bytes).ok_or_else(short)
+}

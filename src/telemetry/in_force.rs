@@ -1,0 +1,122 @@
+//! Which settings of telemetry are in force and who said so: what `telemetry config` prints. Secrets are not in it.
+
+use super::config::TelemetryConfig;
+use super::env::Environment;
+use super::routes::{Protocol, Routes, Target};
+use super::stats::Signal;
+use super::variables::{self, VARIABLES, Variable};
+use serde::Serialize;
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InForce {
+    /// Key of `[observability]`, or the variable, with the signal it is for.
+    pub name: String,
+    /// As it may be shown; empty for nothing.
+    pub value: String,
+    /// `option`, `environment NAME`, `file PATH`, `default`, or `found` for a collector on this machine.
+    pub source: String,
+}
+
+/// All settings, and what was wrong with some of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// In the order of the documentation.
+    pub settings: Vec<InForce>,
+    /// Warnings.
+    pub warnings: Vec<String>,
+}
+
+/// Gathers them. `stated` are the settings of `[observability]`: key, value where one was given, source; `listens` looks
+/// for a collector, see [`Routes::decide`].
+pub fn gather(
+    config: &TelemetryConfig,
+    stated: impl IntoIterator<Item = (&'static str, Option<String>, String)>,
+    env: &Environment,
+    listens: impl Fn(&str) -> bool,
+) -> Settings {
+    let (env, mut warnings) = variables::checked(env);
+    let mut settings: Vec<InForce> = stated.into_iter().map(own).collect();
+    let routes = Routes::decide(config, &env, listens);
+    for signal in Signal::ALL {
+        settings.push(way(signal, config, &routes, &env));
+    }
+    for variable in VARIABLES.iter().filter(|v| v.idle.is_none()) {
+        if variable.per_signal {
+            let endpoint = variable.name.ends_with("_ENDPOINT");
+            let signals = Signal::ALL.into_iter().filter(|_| !endpoint); // the ways say it
+            settings
+                .extend(signals.map(|s| of_variable(variable, s, format!("{} ({})", variable.name, s.as_str()), &env)));
+        } else {
+            settings.push(of_variable(variable, Signal::Traces, variable.name.to_owned(), &env));
+        }
+    }
+    warnings.extend(routes.warnings);
+    Settings { settings, warnings }
+}
+
+fn own((key, value, source): (&'static str, Option<String>, String)) -> InForce {
+    let default = match key {
+        "otel-endpoint" | "pseudonymize-key" => "",
+        "flush-timeout" => "5",
+        "log-format" => "text",
+        "verbosity" => "normal",
+        _ => "false",
+    };
+    let value = value.map_or_else(|| default.to_owned(), |v| variables::without_password(v.trim()));
+    InForce { name: key.to_owned(), value, source }
+}
+
+/// Where a signal goes.
+fn way(signal: Signal, config: &TelemetryConfig, routes: &Routes, env: &Environment) -> InForce {
+    let route = routes.of(signal);
+    let name = signal.as_str().to_owned();
+    if !route.on {
+        let exporter = format!("OTEL_{}_EXPORTER", signal.variable());
+        let source = match (config.enabled, env.is_true("OTEL_SDK_DISABLED")) {
+            (false, _) => "no-telemetry".to_owned(),
+            (_, true) => "environment OTEL_SDK_DISABLED".to_owned(),
+            _ => format!("environment {exporter}"),
+        };
+        return InForce { name, value: "off".to_owned(), source };
+    }
+    let mut value = "files".to_owned();
+    let mut source = "default".to_owned();
+    if let Some(Target { url, protocol }) = &route.target {
+        let protocol = match protocol {
+            Protocol::Grpc => "gRPC",
+            Protocol::Http => "HTTP",
+        };
+        value = format!("files, OTLP {protocol} to {}", variables::without_password(url));
+        let names =
+            [format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.variable()), "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()];
+        source = match (&config.endpoint, names.iter().find(|name| env.get(name).is_some())) {
+            (Some(_), _) => "otel-endpoint".to_owned(),
+            (None, Some(name)) => format!("environment {name}"),
+            (None, None) => "found".to_owned(),
+        };
+    }
+    if route.console {
+        value.push_str(", tree on stderr");
+    }
+    InForce { name, value, source }
+}
+
+fn of_variable(variable: &Variable, signal: Signal, name: String, env: &Environment) -> InForce {
+    let set = variable.names(signal).into_iter().find_map(|name| Some((variable.shown(env.get(&name)?), name)));
+    match set {
+        Some((value, from)) => InForce { name, value, source: format!("environment {from}") },
+        None => InForce { name, value: variable.default.to_owned(), source: "default".to_owned() },
+    }
+}
+
+impl Settings {
+    /// A table.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let width = |column: fn(&InForce) -> &str| self.settings.iter().map(|s| column(s).chars().count()).max();
+        let (names, values) = (width(|s| &s.name).unwrap_or(0), width(|s| &s.value).unwrap_or(0).min(60));
+        let line = |s: &InForce| format!("{:<names$}  {:<values$}  {}\n", s.name, s.value, s.source);
+        self.settings.iter().map(line).collect()
+    }
+}

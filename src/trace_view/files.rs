@@ -1,0 +1,118 @@
+//! The files of a folder, line by line: a run of 10,000 subjects is never in memory as text.
+
+use super::Archive;
+use super::assemble::Assembly;
+use super::lines::{LogsLine, TraceLine};
+use crate::error::{Coded, ErrorCode};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+/// Telemetry that cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// There are no trace files.
+    #[error("no telemetry is in {}: neither there nor in its logs folder is a traces-*.jsonl file", .0.display())]
+    NoTelemetry(PathBuf),
+    /// A file or folder cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Coded for ViewError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoTelemetry(_) => ErrorCode::NothingMatches,
+            Self::Read { .. } => ErrorCode::ReadFailed,
+        }
+    }
+}
+
+/// Reads the telemetry files in `folder`, or in its `logs` folder. Lines that are no JSON are counted and left out.
+///
+/// # Errors
+/// [`ViewError`] when there are none, or one cannot be read.
+pub fn read(folder: &Path) -> Result<Archive, ViewError> {
+    let mut found = Files::in_folder(folder)?;
+    if found.traces.is_empty() && folder.join("logs").is_dir() {
+        found = Files::in_folder(&folder.join("logs"))?;
+    }
+    if found.traces.is_empty() {
+        return Err(ViewError::NoTelemetry(folder.to_owned()));
+    }
+    let mut assembly = Assembly::default();
+    let mut torn = 0;
+    for path in &found.traces {
+        torn += each_line(path, |line| {
+            let line: Option<TraceLine<'_>> = serde_json::from_slice(line).ok();
+            line.map(|line| assembly.spans(&line)).is_some()
+        })?;
+    }
+    assembly.close();
+    let all = assembly.any_unnamed();
+    for path in &found.logs {
+        torn += each_line(path, |line| {
+            // Most lines are of no concern here and need not be taken apart.
+            if !all && !is_bad_news(line) {
+                return true;
+            }
+            let line: Option<LogsLine<'_>> = serde_json::from_slice(line).ok();
+            line.map(|line| assembly.logs(&line)).is_some()
+        })?;
+    }
+    Ok(Archive { runs: assembly.finish(), torn_lines: torn })
+}
+
+/// Whether a line may hold a warning or an error. A torn one has no end.
+fn is_bad_news(line: &[u8]) -> bool {
+    let has = |word: &[u8]| line.windows(word.len()).any(|w| w == word);
+    has(b"\"WARN\"") || has(b"\"ERROR\"") || !line.ends_with(b"}")
+}
+
+/// The files of a folder by signal, in order of their names.
+#[derive(Default)]
+struct Files {
+    traces: Vec<PathBuf>,
+    logs: Vec<PathBuf>,
+}
+
+impl Files {
+    fn in_folder(folder: &Path) -> Result<Self, ViewError> {
+        let failed = |source| ViewError::Read { path: folder.to_owned(), source };
+        let mut files = Self::default();
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            match name.split_once('-') {
+                Some(("traces", rest)) if rest.ends_with(".jsonl") => files.traces.push(path),
+                Some(("logs", rest)) if rest.ends_with(".jsonl") => files.logs.push(path),
+                _ => {}
+            }
+        }
+        files.traces.sort();
+        files.logs.sort();
+        Ok(files)
+    }
+}
+
+/// Gives each line to `take`, which says whether it could be read; returns how many could not.
+fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> Result<u64, ViewError> {
+    let failed = |source| ViewError::Read { path: path.to_owned(), source };
+    let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
+    let (mut line, mut torn) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+            return Ok(torn);
+        }
+        let text = line.trim_ascii();
+        if !text.is_empty() && !take(text) {
+            torn += 1;
+        }
+    }
+}
