@@ -4,6 +4,7 @@ mod demo;
 mod extract;
 mod last_words;
 mod preprocess;
+mod slurm;
 
 pub use last_words::let_readers_finish;
 
@@ -19,6 +20,7 @@ use std::io::{IsTerminal, Write};
 pub fn run(request: Request) -> ExitStatus {
     match request {
         Request::Run(config) => preprocess(&config),
+        Request::Slurm(config) => slurm::run(&config).unwrap_or_else(|e| refuse(&e)),
         Request::Synth(config) => synth(&config),
         Request::Demo(config) => demo::run(&config),
         Request::Score(config) => scored(&config),

@@ -205,6 +205,14 @@ pub enum Refusal {
         /// The input, what is wrong, and what it should be.
         problem: String,
     },
+    /// The file of participant-sessions cannot be used.
+    #[error("subcohort file {}: {problem}", file.display())]
+    BadSubcohort {
+        /// The file.
+        file: PathBuf,
+        /// The line, what is wrong, and what to write.
+        problem: String,
+    },
     /// The configuration file cannot be used.
     #[error("configuration file {}: {problem}", file.display())]
     BadConfig {
@@ -223,7 +231,7 @@ impl Coded for Refusal {
             Self::Unreadable { .. } => ErrorCode::ReadFailed,
             Self::NotMaterialised { .. } => ErrorCode::NotMaterialised,
             Self::InsideInput { .. } | Self::OutputUnusable { .. } => ErrorCode::OutputUnusable,
-            Self::BadConfig { .. } => ErrorCode::ConfigInvalid,
+            Self::BadConfig { .. } | Self::BadSubcohort { .. } => ErrorCode::ConfigInvalid,
             Self::InvocationMixed { .. } => ErrorCode::InvocationMixed,
             Self::BadInvocation { .. } => ErrorCode::InvocationInvalid,
             Self::NoInputGiven

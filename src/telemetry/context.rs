@@ -60,6 +60,15 @@ pub fn remote_parent(env: &Environment, flag: Option<&str>) -> (Context, Option<
     (context, warning)
 }
 
+/// The context as environment variables, for a program that will be started elsewhere; empty when there is none.
+#[must_use]
+pub fn variables(context: &Context) -> Vec<(String, String)> {
+    let mut command = Command::new("");
+    inject(context, &mut command);
+    let text = |s: &std::ffi::OsStr| s.to_str().map(str::to_owned);
+    command.get_envs().filter_map(|(name, value)| Some((text(name)?, text(value?)?))).collect()
+}
+
 /// Gives a program we start the trace it runs in.
 pub fn inject(context: &Context, command: &mut Command) {
     for variable in ["TRACEPARENT", "TRACESTATE", "BAGGAGE"] {
