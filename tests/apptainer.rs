@@ -7,7 +7,8 @@ mod common;
 #[path = "common/otlp.rs"]
 mod otlp;
 
-use common::{Ran, binary, root, run, run_command};
+use common::install::root;
+use common::{Ran, binary, run, run_command};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -144,7 +145,7 @@ fn building_names_what_it_cannot_build() {
 /// No registry is asked in tests; what can be held against each other without one is.
 #[test]
 fn the_three_definitions_make_the_same_program_in_the_same_place() {
-    let read = |name: &str| fs::read_to_string(root().join("containers").join(name)).unwrap();
+    let read = |name: &str| fs::read_to_string(root("containers").join(name)).unwrap();
     let (docker, debian, scratch) =
         (read("Dockerfile"), read("neuro-preprocess.def"), read("neuro-preprocess-scratch.def"));
     let build =
@@ -158,7 +159,7 @@ fn the_three_definitions_make_the_same_program_in_the_same_place() {
     }
     let tail = |text: &str| text[text.find("%environment").unwrap()..].to_owned();
     assert_eq!(tail(&debian), tail(&scratch));
-    let toolchain = fs::read_to_string(root().join("rust-toolchain.toml")).unwrap();
+    let toolchain = fs::read_to_string(root("rust-toolchain.toml")).unwrap();
     let channel = toolchain.split('"').nth(1).unwrap();
     for (from, base) in [(&docker, "FROM "), (&debian, "From: ")] {
         assert!(from.contains(&format!("{base}rust:{channel}-slim-bookworm")), "not the toolchain of this checkout");

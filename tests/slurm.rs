@@ -54,9 +54,8 @@ fn sixty_subjects_survive_a_lost_node_and_a_requeued_task() {
 
     let preempted = on("n1").unwrap();
     cluster.run(&["scontrol", "requeue", &preempted]).exits(0);
-    // What Slurm sends a minute before the time limit.
     let timed_out = on("n3").unwrap();
-    cluster.run(&["scancel", "--batch", "--signal=TERM", &timed_out]).exits(0);
+    cluster.terminate(&timed_out);
     cluster.lose("n2");
     assert!(done() < 60, "the cluster was too fast for this test");
     cluster.drain();
@@ -66,7 +65,8 @@ fn sixty_subjects_survive_a_lost_node_and_a_requeued_task() {
     assert!(summaries.iter().all(|s| s["status"] == "success"));
     let log = |task: &str| texts(&out.join("logs"), &format!("{task}.log")).concat();
     for task in [&preempted, &timed_out] {
-        assert!(log(task).contains("already done"), "{task} goes on where it stopped:\n{}", log(task));
+        let log = log(task);
+        assert!(log.contains("NP-INTERRUPTED") && log.matches("; outputs in").count() == 2, "{task}:\n{log}");
     }
 
     // The last attempt of each subject is the one its summary names; each is the root of a trace of its own, linked to
@@ -112,7 +112,7 @@ fn in_a_container_only_the_rest_is_sent_and_signals_get_through() {
     let started = || texts(&out.join("logs"), "_1.log").concat().contains("slowed down");
     cluster.wait("the first task in its container", started);
     let task = cluster.queue(&["-t", "R"]).into_iter().find(|id| id.ends_with("_1")).unwrap();
-    cluster.run(&["scancel", "--batch", "--signal=TERM", &task]).exits(0);
+    cluster.terminate(&task);
     cluster.drain();
     let log = texts(&out.join("logs"), "_1.log").concat();
     assert!(log.contains("NP-INTERRUPTED") && log.contains("1 scans: 1 ok"), "{log}");

@@ -1,8 +1,8 @@
 //! The real Apptainer, and our image built by it.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use super::install::{must_say, or_skip, root};
-use super::{Ran, run_command};
+use crate::common::install::{or_skip, root};
+use crate::common::{Ran, run_command};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -10,15 +10,11 @@ use std::sync::OnceLock;
 /// The folder of the `apptainer` command, installed on first use; `None` where that is not possible, which is said.
 pub fn folder() -> Option<PathBuf> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let script = root().join("tests/peers/install_apptainer.sh");
+    let script = root("tests/peers/install_apptainer.sh");
     FOLDER
         .get_or_init(|| {
             let ran = run_command(Command::new("bash").arg(script));
-            if ran.code == 0 {
-                Some(PathBuf::from(ran.last_line()))
-            } else {
-                unless_installed("Apptainer", &ran.stderr)
-            }
+            or_skip("Apptainer", if ran.code == 0 { Ok(PathBuf::from(ran.last_line())) } else { Err(ran.stderr) })
         })
         .clone()
 }
@@ -36,7 +32,7 @@ pub fn path() -> Option<String> {
 /// Runs one of the scripts in `containers/` with Apptainer.
 pub fn containers(script: &str, args: &[&str]) -> Option<Ran> {
     let mut bash = Command::new("bash");
-    bash.arg(root().join("containers").join(script)).args(args).env("APPTAINER", program()?);
+    bash.arg(root("containers").join(script)).args(args).env("APPTAINER", program()?);
     Some(run_command(&mut bash))
 }
 
@@ -46,7 +42,7 @@ pub fn image() -> Option<PathBuf> {
     IMAGE
         .get_or_init(|| {
             containers("build_all.sh", &["neuro-preprocess-scratch"])?.exits(0);
-            Some(root().join("target/containers/neuro-preprocess-scratch.sif"))
+            Some(root("target/containers/neuro-preprocess-scratch.sif"))
         })
         .clone()
 }

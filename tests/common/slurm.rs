@@ -1,8 +1,8 @@
 //! A real Slurm cluster on this machine: a controller and three nodes, with a folder, ports and keys of its own.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use super::install::{must_say, or_skip, root};
-use super::{Ran, run_command};
+use crate::common::install::{must, or_skip, root};
+use crate::common::{Ran, run_command};
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -24,10 +24,7 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a cluster of three nodes with two processors each. One at a time on this machine.
     pub fn start() -> Option<Self> {
-        let ran = run_command(Command::new("bash").arg(root().join("tests/peers/install_slurm.sh")));
-        if ran.code != 0 {
-            return unless_installed("Slurm", &ran.stderr);
-        }
+        or_skip("Slurm", must(Command::new("bash").arg(root("tests/peers/install_slurm.sh"))))?;
         let alone = fs::File::create(std::env::temp_dir().join("neuro-preprocess-slurm.lock")).unwrap();
         alone.lock().unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -61,7 +58,7 @@ impl Cluster {
     }
 
     fn configure(&self) {
-        fs::write(self.path("key"), uuid::Uuid::new_v4().to_string().repeat(4)).unwrap();
+        fs::write(self.path("key"), uuid::Uuid::now_v7().to_string().repeat(4)).unwrap();
         fs::set_permissions(self.path("key"), fs::Permissions::from_mode(0o400)).unwrap();
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
         let host = host.trim().split('.').next().unwrap().to_owned();
@@ -127,6 +124,12 @@ impl Cluster {
             }
             self.queue(&[]).is_empty()
         });
+    }
+
+    /// The signal that Slurm sends a minute before the time limit. `scancel` says that it cannot when the job takes it at
+    /// once, so what counts is what the task makes of it.
+    pub fn terminate(&self, task: &str) {
+        self.run(&["scancel", "--batch", "--signal=TERM", task]);
     }
 
     /// A node loses power: its daemon and everything on it ends at once; then the operator says that it is down.
