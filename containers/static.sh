@@ -4,8 +4,6 @@
 # Only the last step differs from the ordinary release build, so every compiled crate is shared with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Called from a test, these are of that test, and crates with C in them would be compiled anew for them.
-unset OUT_DIR "${!CARGO_PKG_@}" "${!CARGO_MANIFEST_@}"
 target=${CARGO_TARGET_DIR:-target}
 made="$target/release/neuro-preprocess"
 mkdir -p target/containers
