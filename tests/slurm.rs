@@ -56,8 +56,7 @@ fn sixty_subjects_survive_a_lost_node_and_a_requeued_task() {
     cluster.run(&["scontrol", "requeue", &preempted]).exits(0);
     let timed_out = on("n3").unwrap();
     cluster.terminate(&timed_out);
-    cluster.lose("n2");
-    assert!(done() < 60, "the cluster was too fast for this test");
+    assert!(cluster.lose("n2") > 0, "nothing was on the node when it was lost");
     cluster.drain();
 
     let summaries = summaries(&out);

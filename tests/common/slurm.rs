@@ -126,25 +126,28 @@ impl Cluster {
         });
     }
 
-    /// The signal that Slurm sends a minute before the time limit. `scancel` says that it cannot when the job takes it at
-    /// once, so what counts is what the task makes of it.
+    /// The signal that Slurm sends a minute before the time limit. When the task ends of it at once, `scancel` tries for
+    /// a minute and a half to reach what is gone, so what counts is what the task makes of it.
     pub fn terminate(&self, task: &str) {
-        self.run(&["scancel", "--batch", "--signal=TERM", task]);
+        self.run(&["timeout", "2", "scancel", "--batch", "--signal=TERM", task]);
     }
 
     /// A node loses power: its daemon and everything on it ends at once; then the operator says that it is down.
-    pub fn lose(&mut self, node: &str) {
+    /// Returns how many tasks were on it.
+    pub fn lose(&mut self, node: &str) -> usize {
         for (_, daemon) in self.daemons.iter_mut().filter(|(name, _)| name == node) {
             daemon.kill().unwrap();
             daemon.wait().unwrap();
         }
-        for task in self.processes(node) {
+        let tasks = self.processes(node);
+        for &task in &tasks {
             // Its supervisor first, so that nobody is left to report the end.
             for pid in [parent(task), Some(task)].into_iter().flatten() {
                 run_command(Command::new("kill").args(["-9", &pid.to_string()]));
             }
         }
         self.run(&["scontrol", "update", &format!("NodeName={node}"), "State=DOWN", "Reason=lost"]).exits(0);
+        tasks.len()
     }
 
     /// The tasks of this cluster on a node.
