@@ -31,7 +31,7 @@ pub enum Request {
     /// Process scans, or summarise a group.
     Run(RunConfig),
     /// Spread a run over a cluster.
-    Slurm(Box<SlurmConfig>),
+    Slurm(SlurmConfig),
     /// Write a synthetic dataset.
     Synth(SynthConfig),
     /// Make data, process it, say where to look.

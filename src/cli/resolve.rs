@@ -24,7 +24,7 @@ pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
     match cli.verb {
         Some(Verb::Process { scan, output, run }) => run_file(scan, output.output, run, env).map(Request::Run),
         Some(Verb::Batch { folder, output, run }) => run_folder(folder, output.output, run, env).map(Request::Run),
-        Some(Verb::Slurm(args)) => slurm_args::resolve(*args, env).map(|config| Request::Slurm(Box::new(config))),
+        Some(Verb::Slurm(args)) => slurm_args::resolve(*args, env).map(Request::Slurm),
         Some(Verb::Synth(args)) => synth(args),
         Some(Verb::Demo(args)) => demo(args, env),
         Some(Verb::Score(args)) => score(args),
