@@ -136,6 +136,7 @@ error_codes! {
     NormalizationFailed Processing "NP-NORMALIZATION-FAILED", "No reference intensity could be found.", "Look at the scan's contrast and brain mask.";
     // Input and output.
     ReadFailed Io "NP-READ-FAILED", "A file could not be read.", "Check permissions, the disk and the network mount, then run again.";
+    SubmitFailed Io "NP-SUBMIT-FAILED", "Slurm did not take the jobs.", "Correct what sbatch said; the scripts are written and can also be sent by hand (submit.sh).";
     WriteFailed Io "NP-WRITE-FAILED", "An output could not be written; nothing partial was left under its name.", "Check free space, quota and permissions of the output folder, then run again.";
     // The run.
     OutOfTime Timeout "NP-OUT-OF-TIME", "The scan took longer than allowed.", "Raise the limit or look at the scan.";

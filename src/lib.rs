@@ -6,7 +6,9 @@
 //! bids, nipoppy, synth┘         │       └─ derivatives        files that appear whole or not at all
 //!                               └─ RunEvent ─ telemetry, report
 //! ```
-//! [`trace_view`] reads back the telemetry that runs left; [`score`] compares what a run wrote with the truth of a synthetic dataset. [`app`] wires these together and is the place to start reading; no module knows one to the right of it
+//! [`slurm`] makes batch jobs of a plan; [`trace_view`] reads back the telemetry that runs left; [`score`] compares what a
+//! run wrote with the truth of a synthetic dataset. [`app`] wires these together and is the place to start reading; no
+//! module knows one to the right of it
 //! (`tests/architecture.rs` holds that).
 
 pub mod app;
@@ -21,6 +23,7 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod score;
+pub mod slurm;
 pub mod stages;
 pub mod synth;
 pub mod telemetry;

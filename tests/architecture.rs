@@ -29,11 +29,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("trace_view", &["telemetry::names", "error"]),
     ("report", &["run::event", "derivatives", "bids", "error"]),
     ("score", &["imaging", "nifti", "bids", "derivatives::outputs", "error"]),
+    ("slurm", &["plan", "error"]),
     (
         "app",
         &[
             "cli",
             "plan",
+            "slurm",
             "run",
             "report",
             "score",

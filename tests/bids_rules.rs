@@ -319,7 +319,9 @@ fn participants_sessions_and_modalities_narrow_it_down() {
     let ids = |participants: &[&str], sessions: &[&str], modalities: &[Modality]| {
         let (participants, sessions) = (texts(participants), texts(sessions));
         let modalities = modalities.to_vec();
-        dataset.select(&Selection { participants, sessions, modalities, filter_file: None }).map(|ids| ids.join(" "))
+        dataset
+            .select(&Selection { participants, sessions, modalities, ..Selection::default() })
+            .map(|ids| ids.join(" "))
     };
     assert_eq!(ids(&["sub-02"], &["ses-M12"], &[]).unwrap(), "sub-02_ses-M12_T1w");
     assert_eq!(ids(&["02", "01"], &["unnamed"], &[]).unwrap(), "sub-01_T1w");
@@ -355,6 +357,26 @@ fn a_valid_selection_of_nothing_says_where_everything_went() {
     assert!(error.to_string().ends_with(says), "{error}");
     let error = Dataset::new(&["README"]).select(&Selection::default()).unwrap_err();
     assert!(error.code() == ErrorCode::NothingMatches && error.to_string().contains("no folder sub-"), "{error}");
+}
+
+#[test]
+fn a_subcohort_is_pairs_not_a_product() {
+    let dataset = Dataset::new(&[
+        "sub-01/ses-A/anat/sub-01_ses-A_T1w.nii",
+        "sub-01/ses-B/anat/sub-01_ses-B_T1w.nii",
+        "sub-02/ses-A/anat/sub-02_ses-A_T1w.nii",
+        "sub-03/anat/sub-03_T1w.nii",
+    ]);
+    let select = |pairs: &[(&str, Option<&str>)]| {
+        let subcohort = pairs.iter().map(|(p, s)| ((*p).to_owned(), s.map(str::to_owned))).collect();
+        dataset.select(&Selection { subcohort, ..Selection::default() })
+    };
+    let found = select(&[("01", Some("B")), ("02", Some("A")), ("03", Some("unnamed"))]).unwrap();
+    assert_eq!(found, ["sub-01_ses-B_T1w", "sub-02_ses-A_T1w", "sub-03_T1w"]);
+    assert_eq!(select(&[("03", None)]).unwrap(), ["sub-03_T1w"]);
+    let error = select(&[("02", Some("B"))]).unwrap_err().to_string();
+    assert!(error.contains("participant 02, who has no session B"), "{error}");
+    assert!(matches!(select(&[("9", Some("A"))]), Err(BidsError::UnknownLabels { .. })));
 }
 
 #[test]

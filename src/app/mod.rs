@@ -6,6 +6,7 @@ mod last_words;
 mod preprocess;
 mod telemetry;
 mod telemetry_view;
+mod slurm;
 
 pub use last_words::let_readers_finish;
 
@@ -21,6 +22,7 @@ use std::io::{IsTerminal, Write};
 pub fn run(request: Request) -> ExitStatus {
     match request {
         Request::Run(config) => preprocess(&config),
+        Request::Slurm(config) => slurm::run(&config).unwrap_or_else(|e| refuse(&e)),
         Request::Synth(config) => synth(&config),
         Request::Demo(config) => demo::run(&config),
         Request::Score(config) => scored(&config),

@@ -80,7 +80,8 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     work(config, &plan)
 }
 
-fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
+/// The plan of a run, and what of it is done.
+pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
     let options = PlanOptions {
         force: config.force,
         synthetic: config.synthetic.then_some(config.faults.seed),
@@ -96,7 +97,8 @@ fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
     })
 }
 
-fn prepare_output(plan: &Plan) -> Result<(), RunError> {
+/// Makes the output folder a derivative dataset.
+pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     let origin = Origin { raw: plan.root.clone(), name: plan.name.clone(), doi: None, container: Container::current() };
     prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })
 }

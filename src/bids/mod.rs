@@ -58,6 +58,8 @@ pub struct Selection {
     pub participants: Vec<String>,
     /// Session labels, without `ses-`; `unnamed` means scans without a session.
     pub sessions: Vec<String>,
+    /// Participant-sessions as pairs of labels; a session that is absent or `unnamed` means scans without one.
+    pub subcohort: Vec<(String, Option<String>)>,
     /// Modalities to process.
     pub modalities: Vec<Modality>,
     /// A PyBIDS-style filter file.

@@ -31,6 +31,7 @@ impl Index {
         }
         let participants = self.known_participants(&s.participants)?;
         let sessions = self.known_sessions(&s.sessions, &participants)?;
+        let pairs = self.known_pairs(&s.subcohort)?;
         let modalities: &[Modality] = if s.modalities.is_empty() { &Modality::ALL } else { &s.modalities };
         let filter = s.filter_file.as_deref().map(Filter::read).transpose()?;
         if let (Some(filter), Some(file)) = (&filter, &s.filter_file) {
@@ -49,6 +50,9 @@ impl Index {
         }
         if !sessions.is_empty() {
             keep("of the sessions", &|scan| sessions.contains(scan.session().unwrap_or(UNNAMED)));
+        }
+        if !pairs.is_empty() {
+            keep("of the subcohort", &|scan| pairs.contains(&(scan.participant(), scan.session())));
         }
         if let Some(filter) = &filter {
             keep("by the filter file", &|scan| filter.matches(scan));
@@ -80,6 +84,25 @@ impl Index {
         let known: HashSet<&str> = self.participants.iter().map(|p| p.label.as_str()).collect();
         refuse_unknown(LabelKind::Participant, &asked, &known)?;
         Ok(asked.into_iter().collect())
+    }
+
+    /// A pair must exist as it is: a participant of the list without that session is a slip of the list.
+    fn known_pairs<'a>(
+        &self,
+        asked: &'a [(String, Option<String>)],
+    ) -> Result<HashSet<(&'a str, Option<&'a str>)>, BidsError> {
+        self.known_participants(&asked.iter().map(|(participant, _)| participant.clone()).collect::<Vec<_>>())?;
+        let sessions = |p: &'_ Participant| p.sessions.iter().map(|s| (p.label.clone(), s.clone())).collect::<Vec<_>>();
+        let known: HashSet<(String, Option<String>)> = self.participants.iter().flat_map(sessions).collect();
+        let pairs = asked.iter().map(|(p, s)| (p.as_str(), s.as_deref().filter(|s| *s != UNNAMED)));
+        for (participant, session) in pairs.clone() {
+            if !known.contains(&(participant.to_owned(), session.map(str::to_owned))) {
+                let session = session.map_or_else(|| "scans without a session".to_owned(), |s| format!("session {s}"));
+                let reason = format!("the subcohort lists participant {participant}, who has no {session}");
+                return Err(BidsError::NothingMatches { reason });
+            }
+        }
+        Ok(pairs.collect())
     }
 
     /// A session must exist for one of the selected participants, not for all of them.

@@ -5,6 +5,7 @@
 use super::memory::Memory;
 use super::settings::{self, MODALITIES};
 use super::telemetry_args::TelemetryVerb;
+use super::slurm_args::SlurmArgs;
 use super::{Format, Level, Scenario, help};
 use crate::bids::Modality;
 use crate::run::event::StageName;
@@ -84,6 +85,9 @@ pub(super) enum Verb {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Spread a dataset over the nodes of a Slurm cluster, as an array job
+    #[command(after_long_help = help::SLURM)]
+    Slurm(Box<SlurmArgs>),
     /// Write a synthetic BIDS dataset with known ground truth
     #[command(after_long_help = help::SYNTH)]
     Synth(SynthArgs),
@@ -125,18 +129,8 @@ pub(super) struct DatasetArgs {
     // Taken only to be refused in words: clap would speak of an unknown subcommand.
     #[arg(hide = true)]
     pub extra: Vec<OsString>,
-    /// Participants to process, with or without sub-, separated by spaces or commas [default: all]
-    #[arg(long, value_name = LABEL, num_args = 1.., help_heading = SCANS)]
-    pub participant_label: Vec<String>,
-    /// Sessions to process, with or without ses-; unnamed means scans without a session [default: all]
-    #[arg(long, visible_alias = "session-id", value_name = LABEL, num_args = 1.., help_heading = SCANS)]
-    pub session_label: Vec<String>,
-    /// JSON file of PyBIDS filters, per modality
-    #[arg(long, value_name = "FILE", help_heading = SCANS)]
-    pub bids_filter_file: Option<PathBuf>,
-    /// Go on although dataset_description.json is missing or invalid
-    #[arg(long, help_heading = SCANS)]
-    pub skip_bids_validation: bool,
+    #[command(flatten)]
+    pub select: SelectArgs,
     /// One scan; same as: process FILE -o DIR
     #[arg(long, value_name = "FILE", help_heading = PLAIN)]
     pub input: Option<PathBuf>,
@@ -152,6 +146,26 @@ pub(super) struct DatasetArgs {
         help_heading = PLAIN
     )]
     pub output: Option<PathBuf>,
+}
+
+/// Which scans of a dataset.
+#[derive(Debug, Args)]
+pub(super) struct SelectArgs {
+    /// Participants to process, with or without sub-, separated by spaces or commas [default: all]
+    #[arg(long, value_name = LABEL, num_args = 1.., help_heading = SCANS)]
+    pub participant_label: Vec<String>,
+    /// Sessions to process, with or without ses-; unnamed means scans without a session [default: all]
+    #[arg(long, visible_alias = "session-id", value_name = LABEL, num_args = 1.., help_heading = SCANS)]
+    pub session_label: Vec<String>,
+    /// File of the participant-sessions to process: participant, tab, session in each line, as Nipoppy's subcohorts
+    #[arg(long, value_name = "FILE", help_heading = SCANS)]
+    pub subcohort: Option<PathBuf>,
+    /// JSON file of PyBIDS filters, per modality
+    #[arg(long, value_name = "FILE", help_heading = SCANS)]
+    pub bids_filter_file: Option<PathBuf>,
+    /// Go on although dataset_description.json is missing or invalid
+    #[arg(long, help_heading = SCANS)]
+    pub skip_bids_validation: bool,
 }
 
 /// What every form that processes scans takes.

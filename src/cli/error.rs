@@ -214,6 +214,14 @@ pub enum Refusal {
         /// What is missing or wrong; never the key.
         problem: String,
     },
+    /// The file of participant-sessions cannot be used.
+    #[error("subcohort file {}: {problem}", file.display())]
+    BadSubcohort {
+        /// The file.
+        file: PathBuf,
+        /// The line, what is wrong, and what to write.
+        problem: String,
+    },
     /// The configuration file cannot be used.
     #[error("configuration file {}: {problem}", file.display())]
     BadConfig {
@@ -232,7 +240,7 @@ impl Coded for Refusal {
             Self::Unreadable { .. } => ErrorCode::ReadFailed,
             Self::NotMaterialised { .. } => ErrorCode::NotMaterialised,
             Self::InsideInput { .. } | Self::OutputUnusable { .. } => ErrorCode::OutputUnusable,
-            Self::BadConfig { .. } => ErrorCode::ConfigInvalid,
+            Self::BadConfig { .. } | Self::BadSubcohort { .. } => ErrorCode::ConfigInvalid,
             Self::InvocationMixed { .. } => ErrorCode::InvocationMixed,
             Self::BadInvocation { .. } => ErrorCode::InvocationInvalid,
             Self::NoInputGiven

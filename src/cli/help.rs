@@ -6,6 +6,7 @@ neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
        neuro-preprocess NIPOPPY_STUDY [participant] [OPTIONS]
        neuro-preprocess process SCAN -o DIR [OPTIONS]
        neuro-preprocess batch DIR -o DIR [OPTIONS]
+       neuro-preprocess slurm BIDS_DIR OUTPUT_DIR [OPTIONS]
        neuro-preprocess synth DIR [OPTIONS]
        neuro-preprocess demo [normal|failures|slow|concurrent] [OPTIONS]
        neuro-preprocess score DERIVATIVES [OPTIONS]
@@ -69,6 +70,19 @@ pub(super) const BATCH: &str = "\
 Examples:
   neuro-preprocess batch /data/scans -o out --nprocs 4
   neuro-preprocess batch /data/scans -o out --fail-rate 0.2 --seed 7";
+
+/// Ends `slurm --help`.
+pub(super) const SLURM: &str = "\
+--nprocs and --mem are those of one task (default: 2, and what its scans are estimated to need).
+The jobs do what is not done yet: run it again after a failure, and only the rest is sent.
+
+Examples:
+  Look at the script, then send it:
+    neuro-preprocess slurm /data/bids /data/out --dry-run
+    neuro-preprocess slurm /data/bids /data/out --submit
+  Twenty participant-sessions a task, at most fifty tasks at a time, in a container:
+    neuro-preprocess slurm /data/bids /data/out --submit --batch 20 --max-concurrent 50 \\
+      --partition short --image neuro-preprocess.sif";
 
 /// Ends `synth --help`.
 pub(super) const SYNTH: &str = "\

@@ -14,6 +14,8 @@ mod resolve;
 mod resolve_telemetry;
 pub mod settings;
 mod telemetry_args;
+mod slurm_args;
+mod subcohort;
 
 pub use error::{CliError, Refusal};
 pub use layers::Stated;
@@ -33,6 +35,8 @@ use std::path::PathBuf;
 pub enum Request {
     /// Process scans, or summarise a group.
     Run(RunConfig),
+    /// Spread a run over a cluster.
+    Slurm(SlurmConfig),
     /// Write a synthetic dataset.
     Synth(SynthConfig),
     /// Make data, process it, say where to look.
@@ -134,6 +138,27 @@ pub struct RunConfig {
     pub telemetry: TelemetryConfig,
     /// Remarks for the start of the run: what was understood, what was left out.
     pub notes: Vec<String>,
+}
+
+/// A run to be spread over a Slurm cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlurmConfig {
+    /// What each task does, of its own part. Its `memory_bytes` are those of a task.
+    pub run: RunConfig,
+    /// Also send the jobs.
+    pub submit: bool,
+    /// Participant-sessions of a task; `None` for one, or as many as keep the array within Slurm's limit.
+    pub batch: Option<usize>,
+    /// Tasks that may run at the same time.
+    pub max_concurrent: Option<usize>,
+    /// Processors of a task, at least 1.
+    pub cpus: usize,
+    /// Time limit of a task as `sbatch` takes it.
+    pub time: Option<String>,
+    /// More options for `sbatch`, each whole.
+    pub options: Vec<String>,
+    /// The Apptainer image to run in; exists.
+    pub image: Option<PathBuf>,
 }
 
 /// A demonstration.

@@ -6,7 +6,7 @@ use super::layers::Layers;
 use super::memory::Memory;
 use super::resolve_telemetry::telemetry;
 use super::settings::{self, Settings};
-use super::{DemoConfig, ExtractConfig, Input, Level, Request, RunConfig, ScoreConfig, paths};
+use super::{DemoConfig, ExtractConfig, Input, Level, Request, RunConfig, ScoreConfig, paths, slurm_args, subcohort};
 use crate::bids::{Label, Modality, Selection};
 use crate::run::faults::Faults;
 use crate::synth::SynthConfig;
@@ -17,13 +17,15 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Said where the output is missing and a study would have needed none.
 const STUDY: &str = " (only a Nipoppy study, a folder with .nipoppy inside, needs none)";
-const VERBS: [&str; 8] = ["process", "batch", "synth", "demo", "score", "extract", "descriptor", "telemetry"];
+const VERBS: [&str; 9] =
+    ["process", "batch", "slurm", "synth", "demo", "score", "extract", "descriptor", "telemetry"];
 
 /// Turns what was typed into a request.
 pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
     match cli.verb {
-        Some(Verb::Process { scan, output, run }) => run_file(scan, output.output, run, env),
-        Some(Verb::Batch { folder, output, run }) => run_folder(folder, output.output, run, env),
+        Some(Verb::Process { scan, output, run }) => run_file(scan, output.output, run, env).map(Request::Run),
+        Some(Verb::Batch { folder, output, run }) => run_folder(folder, output.output, run, env).map(Request::Run),
+        Some(Verb::Slurm(args)) => slurm_args::resolve(*args, env).map(Request::Slurm),
         Some(Verb::Synth(args)) => synth(args),
         Some(Verb::Demo(args)) => demo(args, env),
         Some(Verb::Score(args)) => score(args),
@@ -31,11 +33,11 @@ pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
         Some(Verb::Extract(args)) => extract(args),
         Some(Verb::Descriptor) => Ok(Request::Descriptor),
         None if cli.boutiques.bids_exec_spec => Ok(Request::Descriptor),
-        None => without_verb(cli.dataset, cli.run, env),
+        None => without_verb(cli.dataset, cli.run, env).map(Request::Run),
     }
 }
 
-fn without_verb(mut args: DatasetArgs, run: RunArgs, env: Env) -> Result<Request, Refusal> {
+fn without_verb(mut args: DatasetArgs, run: RunArgs, env: Env) -> Result<RunConfig, Refusal> {
     if let Some(extra) = args.extra.first() {
         return Err(Refusal::TooMany { extra: extra.to_string_lossy().into_owned() });
     }
@@ -75,7 +77,8 @@ fn conflict(first: &'static str, second: &'static str, advice: &str) -> Refusal 
 
 /// An option with several values that stands before the folders takes them, too; clap cannot know where its values end.
 fn swallowed(args: &DatasetArgs) -> Option<Refusal> {
-    let lists = [("--participant-label", &args.participant_label), ("--session-label", &args.session_label)];
+    let lists =
+        [("--participant-label", &args.select.participant_label), ("--session-label", &args.select.session_label)];
     let (option, values) = lists.into_iter().find(|(_, values)| values.len() > 1)?;
     Some(Refusal::Swallowed { option, values: values.join(" ") })
 }
@@ -83,10 +86,11 @@ fn swallowed(args: &DatasetArgs) -> Option<Refusal> {
 /// Labels and filters are about BIDS names; without a dataset they would be dropped in silence.
 fn not_for_loose_scans(args: &DatasetArgs) -> Result<(), Refusal> {
     let used = [
-        ("--participant-label", !args.participant_label.is_empty()),
-        ("--session-label", !args.session_label.is_empty()),
-        ("--bids-filter-file", args.bids_filter_file.is_some()),
-        ("--skip-bids-validation", args.skip_bids_validation),
+        ("--participant-label", !args.select.participant_label.is_empty()),
+        ("--session-label", !args.select.session_label.is_empty()),
+        ("--subcohort", args.select.subcohort.is_some()),
+        ("--bids-filter-file", args.select.bids_filter_file.is_some()),
+        ("--skip-bids-validation", args.select.skip_bids_validation),
     ];
     let found = used.into_iter().find(|(_, is_used)| *is_used);
     found.map_or(Ok(()), |(option, _)| {
@@ -94,7 +98,7 @@ fn not_for_loose_scans(args: &DatasetArgs) -> Result<(), Refusal> {
     })
 }
 
-fn run_file(scan: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<Request, Refusal> {
+fn run_file(scan: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<RunConfig, Refusal> {
     paths::input_scan(&scan)?;
     let root = paths::dataset_above(&scan);
     paths::output_folder("output", &output, root.as_deref())?;
@@ -103,7 +107,7 @@ fn run_file(scan: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<Re
     finish(input, Some(output), Level::Participant, Selection::default(), run, layers, (root.as_deref(), env))
 }
 
-fn run_folder(folder: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<Request, Refusal> {
+fn run_folder(folder: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<RunConfig, Refusal> {
     let hint = paths::bound_hint(&folder);
     paths::input_folder(&folder, "use the verb process (or --input) for one scan", hint)?;
     let root = paths::dataset_above(&folder).unwrap_or_else(|| folder.clone());
@@ -113,7 +117,8 @@ fn run_folder(folder: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Resul
     finish(input, Some(output), Level::Participant, Selection::default(), run, layers, (Some(&root), env))
 }
 
-fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: Env) -> Result<Request, Refusal> {
+/// A run on a dataset or a study.
+pub(super) fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: Env) -> Result<RunConfig, Refusal> {
     let hint = verb_meant(&dir).unwrap_or_else(|| paths::bound_hint(&dir));
     paths::input_folder(&dir, "use the verb process for one scan", hint)?;
     // The study itself is read later; here it only matters that such a folder knows its own output.
@@ -124,17 +129,19 @@ fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: Env) -> Resul
         paths::output_folder("output", output, Some(&root))?;
         paths::not_the_same("output", output, &dir)?;
     }
-    if let Some(file) = &args.bids_filter_file {
-        paths::side_file(file, "the filter file")?;
+    let select = args.select;
+    for (file, role) in [(&select.bids_filter_file, "the filter file"), (&select.subcohort, "the subcohort file")] {
+        file.as_deref().map_or(Ok(()), |file| paths::side_file(file, role))?;
     }
     let selection = Selection {
-        participants: labels("--participant-label", "sub-", &args.participant_label)?,
-        sessions: labels("--session-label", "ses-", &args.session_label)?,
+        participants: labels("--participant-label", "sub-", &select.participant_label)?,
+        sessions: labels("--session-label", "ses-", &select.session_label)?,
+        subcohort: select.subcohort.as_deref().map(subcohort::read).transpose()?.unwrap_or_default(),
         modalities: Vec::new(),
-        filter_file: args.bids_filter_file,
+        filter_file: select.bids_filter_file,
     };
     let mut flags = flags_of_run(&run);
-    flags.skip_bids_validation = args.skip_bids_validation.then_some(true);
+    flags.skip_bids_validation = select.skip_bids_validation.then_some(true);
     let mut layers = Layers::gather(&run.resources, &run.observe, flags, env)?;
     if layers.settings.skip_bids_validation == Some(true) {
         layers.notes.push("the dataset's description is not validated, as was asked for".to_owned());
@@ -210,7 +217,7 @@ fn finish(
     run: RunArgs,
     layers: Layers,
     (root, env): (Option<&Path>, Env),
-) -> Result<Request, Refusal> {
+) -> Result<RunConfig, Refusal> {
     let Layers { settings, threads, mut notes } = layers;
     if let Some(work) = &settings.work_dir {
         paths::output_folder("work", work, root)?;
@@ -218,7 +225,7 @@ fn finish(
     selection.modalities = each_once(settings.modalities.clone().unwrap_or_default());
     notes.extend(settings.mem.as_ref().map(Memory::understood));
     let trial = run.trial;
-    Ok(Request::Run(RunConfig {
+    Ok(RunConfig {
         input,
         output,
         level,
@@ -235,7 +242,7 @@ fn finish(
         telemetry: telemetry(&settings, &run.observe, env, &mut notes)?,
         work_dir: settings.work_dir,
         notes,
-    }))
+    })
 }
 
 /// All modalities when none is named.

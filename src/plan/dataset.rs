@@ -44,7 +44,9 @@ pub fn plan_dataset(
         }
         Err(e) => return Err(e.into()),
     };
-    let unnamed = study.is_some() || selection.sessions.iter().any(|s| s == UNNAMED);
+    let sessions =
+        selection.sessions.iter().chain(selection.subcohort.iter().filter_map(|(_, session)| session.as_ref()));
+    let unnamed = study.is_some() || sessions.into_iter().any(|s| s == UNNAMED);
     let mut plan = Plan {
         root: root.to_owned(),
         output,

@@ -1,4 +1,4 @@
-//! The caller's trace: taken from the environment or `--traceparent`. No program is started, so nothing is handed on.
+//! The caller's trace: taken from the environment or `--traceparent`. Batch jobs are handed the submission's, in their script.
 //!
 //! OpenTelemetry specification, "Environment Variables as Context Propagation Carriers": the W3C headers `traceparent`,
 //! `tracestate` and `baggage` travel as variables of the same names in capitals.
@@ -10,6 +10,7 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, KeyValue, StringValue};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use std::collections::HashMap;
 
 /// The environment, and what the command line puts in its place.
 struct Carrier<'a> {
@@ -79,6 +80,18 @@ pub fn baggage(context: &Context) -> Vec<KeyValue> {
     context.baggage().iter().map(member).collect()
 }
 
+/// The context as environment variables, for programs that are started elsewhere; empty when there is none.
+#[must_use]
+pub fn variables(context: &Context) -> Vec<(String, String)> {
+    let mut carrier = HashMap::new();
+    TraceContextPropagator::new().inject_context(context, &mut carrier);
+    BaggagePropagator::new().inject_context(context, &mut carrier);
+    // The propagator writes a state even where there is none.
+    let mut given: Vec<(String, String)> = carrier.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    given.sort();
+    given.into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +127,14 @@ mod tests {
             assert!(warning.unwrap().contains("TRACEPARENT"));
         }
         assert_eq!(remote_parent(&Environment::default(), None).1, None);
+    }
+
+    #[test]
+    fn batch_jobs_get_the_context() {
+        let env = Environment::from([("TRACEPARENT", PARENT), ("TRACESTATE", "a=b"), ("BAGGAGE", "site=x")]);
+        let given = variables(&remote_parent(&env, None).0);
+        let expected = [("BAGGAGE", "site=x"), ("TRACEPARENT", PARENT), ("TRACESTATE", "a=b")];
+        assert_eq!(given, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(variables(&Context::new()), []);
     }
 }

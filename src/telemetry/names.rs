@@ -15,6 +15,9 @@ pub const PREPROCESS_SCAN: &str = "preprocess_scan";
 /// Short span of a whole run; every subject's root is linked to it.
 pub const PREPROCESS_RUN: &str = "preprocess_run";
 
+/// Handing a run over to a batch system; the runs of the tasks are below it.
+pub const SUBMIT_JOBS: &str = "submit_jobs";
+
 /// The span of a stage.
 #[must_use]
 pub const fn stage_span_name(stage: StageName) -> &'static str {
@@ -33,6 +36,7 @@ pub const fn stage_span_name(stage: StageName) -> &'static str {
 
 /// Every span name.
 pub const SPANS: &[&str] = &[
+    SUBMIT_JOBS,
     PREPROCESS_RUN,
     PREPROCESS_SUBJECT,
     PREPROCESS_SCAN,

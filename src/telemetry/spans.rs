@@ -51,6 +51,21 @@ pub fn run_span(run_id: &str, command: &str, remote: &Context) -> Span {
     span
 }
 
+/// The span of handing a run over to a batch system; the runs of its tasks are its children.
+#[must_use]
+pub fn submit_span(run_id: &str, remote: &Context) -> Span {
+    let span = tracing::info_span!(target: TARGET, parent: None, "submit",
+        otel.name = names::SUBMIT_JOBS, run.id = run_id);
+    adopt(&span, remote);
+    span
+}
+
+/// The context of a span, to hand on; empty when nothing is traced.
+#[must_use]
+pub fn context(span: &Span) -> Context {
+    span.context()
+}
+
 /// The root of the trace of one participant and session, linked to the run's span.
 #[must_use]
 pub fn subject_span(unit: &UnitId, run_id: &str, run: &Span) -> Span {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A finished span.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub struct Span {
     pub failed: bool,
     pub events: Vec<String>,
     pub links: Vec<String>,
+    pub linked_traces: Vec<String>,
     attributes: Value,
 }
 
@@ -32,12 +33,17 @@ pub fn attribute(list: &Value, key: &str) -> Option<String> {
     Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
-/// The lines of every file of a signal below `logs`.
+/// The lines of the one file of a signal below `logs`.
 fn lines(logs: &Path, signal: &str) -> Vec<Value> {
-    let mut files: Vec<_> = fs::read_dir(logs).unwrap().map(|f| f.unwrap().path()).collect();
-    files.retain(|p| p.file_name().unwrap().to_str().unwrap().starts_with(&format!("{signal}-")));
+    let files = files(logs, signal);
     assert_eq!(files.len(), 1, "one {signal} file per process: {files:?}");
     json_lines(&files[0])
+}
+
+fn files(logs: &Path, signal: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(logs).unwrap().map(|f| f.unwrap().path()).collect();
+    files.retain(|p| p.file_name().unwrap().to_str().unwrap().starts_with(&format!("{signal}-")));
+    files
 }
 
 /// A file of one JSON value per line.
@@ -52,12 +58,39 @@ pub fn each<'v>(lines: &'v [Value], path: [&'static str; 3]) -> impl Iterator<It
     lines.iter().flat_map(move |l| list(l, resource)).flat_map(move |r| list(r, scope)).flat_map(move |s| list(s, item))
 }
 
-/// Every span of a run.
+/// Every span of the one run that wrote there.
 pub fn spans(logs: &Path) -> Vec<Span> {
+    spans_in(&lines(logs, "traces"))
+}
+
+/// Every span of every process that wrote there. One that was killed may have left half a line at the end.
+pub fn spans_of_all(logs: &Path) -> Vec<Span> {
+    spans_in(&all_lines(logs, "traces"))
+}
+
+fn all_lines(logs: &Path, signal: &str) -> Vec<Value> {
+    let texts = files(logs, signal).into_iter().map(|file| fs::read_to_string(file).unwrap());
+    texts.flat_map(|t| t.lines().filter_map(|l| serde_json::from_str(l).ok()).collect::<Vec<Value>>()).collect()
+}
+
+/// The resource attributes of the one run that wrote there.
+pub fn resource(logs: &Path) -> Value {
+    lines(logs, "traces")[0]["resourceSpans"][0]["resource"]["attributes"].clone()
+}
+
+/// The resource attributes of each process that wrote there.
+pub fn resources(logs: &Path) -> Vec<Value> {
+    let firsts = files(logs, "logs").into_iter().filter_map(|file| {
+        let line: Value = serde_json::from_str(fs::read_to_string(file).unwrap().lines().next()?).ok()?;
+        Some(line["resourceLogs"][0]["resource"]["attributes"].clone())
+    });
+    firsts.collect()
+}
+
+fn spans_in(lines: &[Value]) -> Vec<Span> {
     let text = |v: &Value| v.as_str().unwrap().to_owned();
     let names = |v: &Value, key: &str| v.as_array().unwrap().iter().map(|e| text(&e[key])).collect();
-    let lines = lines(logs, "traces");
-    each(&lines, ["resourceSpans", "scopeSpans", "spans"])
+    each(lines, ["resourceSpans", "scopeSpans", "spans"])
         .map(|s| Span {
             trace: text(&s["traceId"]),
             id: text(&s["spanId"]),
@@ -66,6 +99,7 @@ pub fn spans(logs: &Path) -> Vec<Span> {
             failed: s["status"]["code"] == 2,
             events: names(&s["events"], "name"),
             links: names(&s["links"], "spanId"),
+            linked_traces: names(&s["links"], "traceId"),
             attributes: s["attributes"].clone(),
         })
         .collect()

@@ -1,0 +1,179 @@
+//! A run spread over a cluster: plan, write the jobs, send them, say what was sent.
+
+use super::preprocess::{RunError, make_plan, prepare_output};
+use super::say;
+use crate::cli::exit::ExitStatus;
+use crate::cli::{Input, RunConfig, SlurmConfig};
+use crate::error::{Coded, ErrorCode};
+use crate::plan::{Plan, PlanError, Unit};
+use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
+use crate::telemetry::config::Verbosity;
+use crate::telemetry::{context, names, spans};
+use std::path::{Path, PathBuf};
+
+/// Jobs that were not made or not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmissionError {
+    /// There is no plan, or no place for the output.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Scripts or Slurm.
+    #[error(transparent)]
+    Slurm(#[from] SlurmError),
+}
+
+impl Coded for SubmissionError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Run(e) => e.code(),
+            Self::Slurm(e) => e.code(),
+        }
+    }
+}
+
+/// Makes the jobs for what is not done, and sends them where that was asked for.
+///
+/// # Errors
+/// [`SubmissionError`].
+pub fn run(config: &SlurmConfig) -> Result<ExitStatus, SubmissionError> {
+    let mut plan = make_plan(&config.run)?;
+    // Nodes have other working directories.
+    for path in [&mut plan.root, &mut plan.output] {
+        *path = absolute(path);
+    }
+    if plan.units.is_empty() {
+        return Err(RunError::from(PlanError::NoScans { root: plan.root, why: plan.warnings.join("; ") }).into());
+    }
+    let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done).collect();
+    if units.is_empty() {
+        say(&format!("all {} participant-sessions are done: nothing to submit\n", plan.units.len()));
+        return Ok(ExitStatus::Success);
+    }
+    if config.run.dry_run {
+        say(&scripts(config, &plan, units, &plan.output.join("logs"), Vec::new())?.array);
+        return Ok(ExitStatus::Success);
+    }
+    prepare_output(&plan)?;
+    submission(config, &plan, units)?;
+    Ok(ExitStatus::Success)
+}
+
+/// The part that is traced: its context goes into the scripts, so that every task's run is part of this trace.
+fn submission(config: &SlurmConfig, plan: &Plan, units: Vec<&Unit>) -> Result<(), SubmissionError> {
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let logs = plan.output.join("logs");
+    let telemetry = crate::telemetry::init(&config.run.telemetry, Some(&logs), &run_id);
+    let span = spans::submit_span(&run_id, &telemetry.remote_parent());
+    spans::record(&span, names::RUN_UNITS, i64::try_from(units.len()).unwrap_or(i64::MAX));
+    let entered = span.enter();
+    for warning in config.run.notes.iter().chain(&plan.warnings) {
+        tracing::warn!("{warning}");
+    }
+    let folder = logs.join(format!("slurm-{run_id}"));
+    let sent = send(config, plan, units, &folder, context::variables(&spans::context(&span)));
+    match &sent {
+        Ok(text) => tracing::info!("{text}"),
+        Err(e) => {
+            spans::fail(&span, e.code(), &e.to_string());
+            tracing::error!(error_code = e.code().as_str(), "{e}");
+        }
+    }
+    drop(entered);
+    drop(span);
+    if let Ok(text) = &sent {
+        say(&format!("{text}\n"));
+    }
+    let delivery = telemetry.finish();
+    if config.run.telemetry.verbosity >= Verbosity::Verbose {
+        say(&format!("telemetry: {delivery}\n"));
+    }
+    sent.map(|_| ())
+}
+
+fn send(
+    config: &SlurmConfig,
+    plan: &Plan,
+    units: Vec<&Unit>,
+    folder: &Path,
+    trace: Vec<(String, String)>,
+) -> Result<String, SubmissionError> {
+    let n = units.len();
+    slurm::write(folder, &scripts(config, plan, units, folder, trace)?)?;
+    if config.submit {
+        let jobs = slurm::submit(folder)?;
+        Ok(format!("{n} participant-sessions submitted: {jobs}; scripts and logs in {}", folder.display()))
+    } else {
+        Ok(format!("{n} participant-sessions to submit: sh {}", folder.join(SUBMIT).display()))
+    }
+}
+
+fn scripts(
+    config: &SlurmConfig,
+    plan: &Plan,
+    units: Vec<&Unit>,
+    folder: &Path,
+    trace: Vec<(String, String)>,
+) -> Result<slurm::Scripts, SlurmError> {
+    let batch = config.batch.unwrap_or_else(|| units.len().div_ceil(MOST_TASKS));
+    let tasks: Vec<&[&Unit]> = units.chunks(batch).collect();
+    let needs = slurm::needs(&tasks, config.cpus, config.run.memory_bytes);
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("neuro-preprocess"));
+    let image = config.image.as_deref().map(absolute);
+    let filter = config.run.selection.filter_file.as_deref().map(absolute);
+    let Input::Bids { dir } = &config.run.input else {
+        let problem = "slurm takes a dataset";
+        return Err(SlurmError::Path { path: plan.root.clone(), problem });
+    };
+    slurm::scripts(&Job {
+        folder,
+        input: &absolute(dir),
+        output: &plan.output,
+        program: &program,
+        image: image.as_deref(),
+        files: filter.as_deref().into_iter().collect(),
+        arguments: arguments(&config.run, filter.as_deref()),
+        force: config.run.force,
+        units,
+        batch,
+        max_concurrent: config.max_concurrent,
+        cpus: config.cpus,
+        needs,
+        time: config.time.as_deref(),
+        options: &config.options,
+        trace,
+    })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The options that make a task's run the one that was asked for; which participant-sessions it does is in its list.
+fn arguments(run: &RunConfig, filter: Option<&Path>) -> Vec<String> {
+    let mut words = vec!["--modalities".to_owned()];
+    words.extend(run.selection.modalities.iter().map(|m| m.as_str().to_owned()));
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.push(format!("{name}={value}"));
+        }
+    };
+    option("--bids-filter-file", filter.map(|f| f.display().to_string()));
+    option("--otel-endpoint", run.telemetry.endpoint.clone().filter(|_| run.telemetry.enabled));
+    let faults = run.faults;
+    option("--fail-rate", (faults.fail_rate > 0.0).then(|| faults.fail_rate.to_string()));
+    option("--slow-stage", faults.slow.map(|(stage, seconds)| format!("{}:{seconds}", stage.as_str())));
+    option("--seed", (run.synthetic || faults.fail_rate > 0.0).then(|| faults.seed.to_string()));
+    let telemetry = &run.telemetry;
+    let flags = [
+        ("--tissues", run.tissues),
+        ("--skip-bids-validation", run.skip_validation),
+        ("--synthetic", run.synthetic),
+        ("--no-telemetry", !telemetry.enabled),
+        ("--trace", telemetry.enabled && telemetry.print_tree),
+        ("--quiet", telemetry.verbosity == Verbosity::Quiet),
+        ("--verbose", telemetry.verbosity == Verbosity::Verbose),
+        ("--debug", telemetry.verbosity == Verbosity::Debug),
+    ];
+    words.extend(flags.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag.to_owned()));
+    words
+}
