@@ -7,7 +7,7 @@ use crate::cli::{Input, RunConfig, SlurmConfig};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{Plan, PlanError, Unit};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
-use crate::telemetry::config::Verbosity;
+use crate::telemetry::config::{LogFormat, Verbosity};
 use crate::telemetry::{context, names, spans};
 use std::path::{Path, PathBuf};
 
@@ -159,6 +159,8 @@ fn arguments(run: &RunConfig, filter: Option<&Path>) -> Vec<String> {
     };
     option("--bids-filter-file", filter.map(|f| f.display().to_string()));
     option("--otel-endpoint", run.telemetry.endpoint.clone().filter(|_| run.telemetry.enabled));
+    option("--flush-timeout", run.telemetry.flush_timeout.map(|t| t.as_secs_f64().to_string()));
+    option("--log-format", (run.telemetry.log_format == LogFormat::Json).then(|| "json".to_owned()));
     let faults = run.faults;
     option("--fail-rate", (faults.fail_rate > 0.0).then(|| faults.fail_rate.to_string()));
     option("--slow-stage", faults.slow.map(|(stage, seconds)| format!("{}:{seconds}", stage.as_str())));
