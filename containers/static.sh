@@ -14,5 +14,5 @@ if [[ -e $made ]]; then
     ln -f "$made" "$kept"
 fi
 trap '[[ -z $kept ]] || mv -f "$kept" "$made"' EXIT
-cargo rustc --release --locked --bin neuro-preprocess -- -C target-feature=+crt-static -C strip=symbols
+cargo rustc --release --locked --bin neuro-preprocess -- -C target-feature=+crt-static -C relocation-model=static -C strip=symbols
 install -m 755 "$made" target/containers/neuro-preprocess

@@ -148,8 +148,7 @@ fn the_three_definitions_make_the_same_program_in_the_same_place() {
     let read = |name: &str| fs::read_to_string(root("containers").join(name)).unwrap();
     let (docker, debian, scratch) =
         (read("Dockerfile"), read("neuro-preprocess.def"), read("neuro-preprocess-scratch.def"));
-    let build =
-        "cargo rustc --release --locked --bin neuro-preprocess -- -C target-feature=+crt-static -C strip=symbols";
+    let build = "cargo rustc --release --locked --bin neuro-preprocess -- -C target-feature=+crt-static -C relocation-model=static -C strip=symbols";
     let place = " /usr/local/bin/neuro-preprocess\n";
     for text in [&docker, &debian, &read("static.sh")] {
         assert!(text.contains(build), "{text}");

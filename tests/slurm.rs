@@ -132,6 +132,12 @@ fn without_slurm_the_scripts_are_written_and_the_failure_is_named() {
     let (input, output) = (bids.to_str().unwrap(), out.to_str().unwrap());
     let shown = run(["slurm", input, output, "--dry-run", "--max-concurrent", "1", "--partition", "p"]).exits(0).stdout;
     assert!(shown.contains("#SBATCH --array=1-2%1\n") && shown.contains("#SBATCH --partition=p\n"), "{shown}");
+    let key = dir.path().join("key");
+    fs::write(&key, "0123456789abcdef0123456789abcdef").unwrap();
+    let hidden = ["slurm", input, output, "--dry-run", "--pseudonymize", "--pseudonymize-key", key.to_str().unwrap()];
+    let shown = run(hidden).exits(0).stdout;
+    assert!(shown.contains(" --pseudonymize ") && shown.contains(&format!("--pseudonymize-key={}", key.display())));
+    assert!(!shown.contains("0123456789abcdef"), "the key itself is in no script");
     assert!(!out.exists(), "a dry run writes nothing");
     let mut command = common::binary();
     command.env("PATH", dir.path()).args(["slurm", input, output, "--submit"]);

@@ -4,9 +4,9 @@ mod demo;
 mod extract;
 mod last_words;
 mod preprocess;
+mod slurm;
 mod telemetry;
 mod telemetry_view;
-mod slurm;
 
 pub use last_words::let_readers_finish;
 

@@ -7,7 +7,7 @@ use crate::cli::{Input, RunConfig, SlurmConfig};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{Plan, PlanError, Unit};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
-use crate::telemetry::config::Verbosity;
+use crate::telemetry::config::{LogFormat, Verbosity};
 use crate::telemetry::{context, names, spans};
 use std::path::{Path, PathBuf};
 
@@ -119,7 +119,14 @@ fn scripts(
     let needs = slurm::needs(&tasks, config.cpus, config.run.memory_bytes);
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("neuro-preprocess"));
     let image = config.image.as_deref().map(absolute);
-    let filter = config.run.selection.filter_file.as_deref().map(absolute);
+    let files: Vec<(&str, PathBuf)> = [
+        ("--bids-filter-file", &config.run.selection.filter_file),
+        ("--config", &config.config_file),
+        ("--pseudonymize-key", &config.key_file),
+    ]
+    .into_iter()
+    .filter_map(|(option, file)| Some((option, absolute(file.as_deref()?))))
+    .collect();
     let Input::Bids { dir } = &config.run.input else {
         let problem = "slurm takes a dataset";
         return Err(SlurmError::Path { path: plan.root.clone(), problem });
@@ -130,8 +137,8 @@ fn scripts(
         output: &plan.output,
         program: &program,
         image: image.as_deref(),
-        files: filter.as_deref().into_iter().collect(),
-        arguments: arguments(&config.run, filter.as_deref()),
+        files: files.iter().map(|(_, file)| file.as_path()).collect(),
+        arguments: arguments(&config.run, &files),
         force: config.run.force,
         units,
         batch,
@@ -149,7 +156,7 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// The options that make a task's run the one that was asked for; which participant-sessions it does is in its list.
-fn arguments(run: &RunConfig, filter: Option<&Path>) -> Vec<String> {
+fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     let mut words = vec!["--modalities".to_owned()];
     words.extend(run.selection.modalities.iter().map(|m| m.as_str().to_owned()));
     let mut option = |name: &str, value: Option<String>| {
@@ -157,8 +164,12 @@ fn arguments(run: &RunConfig, filter: Option<&Path>) -> Vec<String> {
             words.push(format!("{name}={value}"));
         }
     };
-    option("--bids-filter-file", filter.map(|f| f.display().to_string()));
+    for (name, file) in files {
+        option(name, Some(file.display().to_string()));
+    }
     option("--otel-endpoint", run.telemetry.endpoint.clone().filter(|_| run.telemetry.enabled));
+    option("--flush-timeout", run.telemetry.flush_timeout.map(|t| t.as_secs_f64().to_string()));
+    option("--log-format", (run.telemetry.log_format == LogFormat::Json).then(|| "json".to_owned()));
     let faults = run.faults;
     option("--fail-rate", (faults.fail_rate > 0.0).then(|| faults.fail_rate.to_string()));
     option("--slow-stage", faults.slow.map(|(stage, seconds)| format!("{}:{seconds}", stage.as_str())));
@@ -169,6 +180,9 @@ fn arguments(run: &RunConfig, filter: Option<&Path>) -> Vec<String> {
         ("--skip-bids-validation", run.skip_validation),
         ("--synthetic", run.synthetic),
         ("--no-telemetry", !telemetry.enabled),
+        ("--no-subject-metrics", telemetry.no_subject_metrics),
+        // Names must stay hidden: a task that finds no key refuses to run.
+        ("--pseudonymize", telemetry.pseudonyms.is_some()),
         ("--trace", telemetry.enabled && telemetry.print_tree),
         ("--quiet", telemetry.verbosity == Verbosity::Quiet),
         ("--verbose", telemetry.verbosity == Verbosity::Verbose),

@@ -4,8 +4,8 @@
 
 use super::memory::Memory;
 use super::settings::{self, MODALITIES};
-use super::telemetry_args::TelemetryVerb;
 use super::slurm_args::SlurmArgs;
+use super::telemetry_args::TelemetryVerb;
 use super::{Format, Level, Scenario, help};
 use crate::bids::Modality;
 use crate::run::event::StageName;

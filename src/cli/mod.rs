@@ -13,9 +13,9 @@ mod paths;
 mod resolve;
 mod resolve_telemetry;
 pub mod settings;
-mod telemetry_args;
 mod slurm_args;
 mod subcohort;
+mod telemetry_args;
 
 pub use error::{CliError, Refusal};
 pub use layers::Stated;
@@ -159,6 +159,10 @@ pub struct SlurmConfig {
     pub options: Vec<String>,
     /// The Apptainer image to run in; exists.
     pub image: Option<PathBuf>,
+    /// The configuration file named, for the tasks to read too.
+    pub config_file: Option<PathBuf>,
+    /// The file with the key of the pseudonyms named; the key itself is never in a script.
+    pub key_file: Option<PathBuf>,
 }
 
 /// A demonstration.

@@ -17,8 +17,7 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Said where the output is missing and a study would have needed none.
 const STUDY: &str = " (only a Nipoppy study, a folder with .nipoppy inside, needs none)";
-const VERBS: [&str; 9] =
-    ["process", "batch", "slurm", "synth", "demo", "score", "extract", "descriptor", "telemetry"];
+const VERBS: [&str; 9] = ["process", "batch", "slurm", "synth", "demo", "score", "extract", "descriptor", "telemetry"];
 
 /// Turns what was typed into a request.
 pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {

@@ -93,6 +93,8 @@ pub(super) fn resolve(args: SlurmArgs, env: Env) -> Result<SlurmConfig, Refusal>
         time: args.time,
         options: named.chain(args.sbatch_option).collect(),
         image: args.image,
+        config_file: args.run.observe.config.clone(),
+        key_file: args.run.observe.pseudonymize_key.clone(),
         run: run_dataset(args.bids_dir, dataset, args.run, env)?,
     })
 }
