@@ -88,7 +88,7 @@ fn a_run_with_a_failure_is_told_in_full() {
     let stages = shown(&out, &["--stage", "save"])["stages"].clone();
     assert_eq!((stages.as_array().unwrap().len(), &stages[0]["count"]), (1, &2.into()));
     run(["telemetry", "show", text(&out), "--stage", "cooking"]).exits(64);
-    run(["telemetry", "show", text(&dir.path().join("bids"))]).exits(18);
+    run(["telemetry", "show", text(&dir.path().join("bids"))]).exits(66);
     run(["telemetry", "show", text(&dir.path().join("absent"))]).exits(66);
 }
 

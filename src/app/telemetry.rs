@@ -9,7 +9,8 @@ use std::io::{IsTerminal, Write};
 /// Does what was asked.
 pub fn run(request: &TelemetryRequest) -> ExitStatus {
     let done = match request {
-        TelemetryRequest::Show(config) => return telemetry_view::show(config).unwrap_or_else(|e| refuse(&e)),
+        TelemetryRequest::Show(config) => delivery::folders(&config.dir)
+            .map(|folders| telemetry_view::show(&folders, config).unwrap_or_else(|e| refuse(&e))),
         TelemetryRequest::Config(config) => return telemetry_view::in_force(config),
         TelemetryRequest::Replay { dir, config } => delivery::replay(dir, config, &progress).map(replayed),
         TelemetryRequest::Status { dir, format } => delivery::status(dir).map(|status| {

@@ -7,16 +7,17 @@ use crate::telemetry::env::Environment;
 use crate::telemetry::{in_force as settings, routes};
 use crate::trace_view::{self, Archive, Filter, Status, ViewError};
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Width of the lines where nobody says how wide the terminal is.
 const WIDTH: usize = 80;
 
-/// Shows what the files of a folder tell.
+/// Shows what the files in `folders` tell.
 ///
 /// # Errors
-/// [`ViewError`] when there are none or they cannot be read.
-pub fn show(config: &ShowConfig) -> Result<ExitStatus, ViewError> {
-    let mut archive = trace_view::read(&config.dir)?;
+/// [`ViewError`] when there are no traces or they cannot be read.
+pub fn show(folders: &[PathBuf], config: &ShowConfig) -> Result<ExitStatus, ViewError> {
+    let mut archive = trace_view::read(folders)?;
     let filter = Filter {
         participants: config.participants.clone(),
         stage: config.stage.map(|stage| stage.as_str().to_owned()),

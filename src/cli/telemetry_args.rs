@@ -56,7 +56,7 @@ pub enum Ended {
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// Output folder of the runs, or its logs folder
+    /// An output folder, its logs folder, or a folder of many outputs
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// Only these participants, with or without sub- [default: all]

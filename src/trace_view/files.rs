@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 /// Telemetry that cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
-    /// There are no trace files.
-    #[error("no telemetry is in {}: neither there nor in its logs folder is a traces-*.jsonl file", .0.display())]
-    NoTelemetry(PathBuf),
+    /// There are no trace files in these folders.
+    #[error("no traces-*.jsonl file is in {0:?}: the runs there left no traces")]
+    NoTraces(Vec<PathBuf>),
     /// A file or folder cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
     Read {
@@ -27,23 +27,23 @@ pub enum ViewError {
 impl Coded for ViewError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::NoTelemetry(_) => ErrorCode::NothingMatches,
+            Self::NoTraces(_) => ErrorCode::InputMissing,
             Self::Read { .. } => ErrorCode::ReadFailed,
         }
     }
 }
 
-/// Reads the telemetry files in `folder`, or in its `logs` folder. Lines that are no JSON are counted and left out.
+/// Reads the telemetry files in `folders`. Lines that are no JSON are counted and left out.
 ///
 /// # Errors
-/// [`ViewError`] when there are none, or one cannot be read.
-pub fn read(folder: &Path) -> Result<Archive, ViewError> {
-    let mut found = Files::in_folder(folder)?;
-    if found.traces.is_empty() && folder.join("logs").is_dir() {
-        found = Files::in_folder(&folder.join("logs"))?;
+/// [`ViewError`] when there are no traces, or a file cannot be read.
+pub fn read(folders: &[PathBuf]) -> Result<Archive, ViewError> {
+    let mut found = Files::default();
+    for folder in folders {
+        found.add(folder)?;
     }
     if found.traces.is_empty() {
-        return Err(ViewError::NoTelemetry(folder.to_owned()));
+        return Err(ViewError::NoTraces(folders.to_owned()));
     }
     let mut assembly = Assembly::default();
     let mut torn = 0;
@@ -82,21 +82,20 @@ struct Files {
 }
 
 impl Files {
-    fn in_folder(folder: &Path) -> Result<Self, ViewError> {
+    fn add(&mut self, folder: &Path) -> Result<(), ViewError> {
         let failed = |source| ViewError::Read { path: folder.to_owned(), source };
-        let mut files = Self::default();
         for entry in std::fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             match name.split_once('-') {
-                Some(("traces", rest)) if rest.ends_with(".jsonl") => files.traces.push(path),
-                Some(("logs", rest)) if rest.ends_with(".jsonl") => files.logs.push(path),
+                Some(("traces", rest)) if rest.ends_with(".jsonl") => self.traces.push(path),
+                Some(("logs", rest)) if rest.ends_with(".jsonl") => self.logs.push(path),
                 _ => {}
             }
         }
-        files.traces.sort();
-        files.logs.sort();
-        Ok(files)
+        self.traces.sort();
+        self.logs.sort();
+        Ok(())
     }
 }
 

@@ -161,14 +161,20 @@ fn bytes_waiting(folder: &Path) -> u64 {
     left.sum()
 }
 
-/// Counts what is delivered and what waits in the spool files in or below `dir`, chosen as for [`replay`].
+/// The folders with spool files: `dir` itself, its `logs`, or else those of the outputs below it.
+///
+/// # Errors
+/// When there are none.
+pub fn folders(dir: &Path) -> Result<Vec<PathBuf>, DeliveryError> {
+    let found = files::folders(dir);
+    if found.is_empty() { Err(DeliveryError::NothingThere(dir.to_owned())) } else { Ok(found) }
+}
+
+/// Counts what is delivered and what waits in the spool files of [`folders`].
 ///
 /// # Errors
 /// When there are none, or they cannot be read.
 pub fn status(dir: &Path) -> Result<Status, DeliveryError> {
-    let folders = files::folders(dir);
-    if folders.is_empty() {
-        return Err(DeliveryError::NothingThere(dir.to_owned()));
-    }
+    let folders = folders(dir)?;
     Status::of(folders).map_err(|source| DeliveryError::Unreadable { dir: dir.to_owned(), source })
 }
