@@ -1,32 +1,28 @@
-//! The whole way through the real Nipoppy, as `docs/04-nipoppy-integration.md` tells it: every command of the document is run
-//! in one empty folder, and every line it shows must be there.
+//! The whole way through the real Nipoppy, as `docs/04-nipoppy-integration.md` tells it: every command of the document,
+//! but for the sections on containers and clusters, is run in one empty folder, and every line it shows must be there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod common;
 
-use common::console::{Step, steps, try_steps};
+use common::console::{Step, environment, section, steps, try_steps};
 use std::path::Path;
 
 /// The trace of whoever calls Nipoppy.
 const CALLER: &str = "0af7651916cd43dd8448eb211c80319c";
 const DOCUMENT: &str = "docs/04-nipoppy-integration.md";
+/// Sections that need more programs: `tests/nipoppy_inside.rs` tries them.
+const ELSEWHERE: [&str; 2] = ["## With a container", "## On a cluster"];
 
 #[test]
 fn the_document_is_right() {
     let Some(peers) = common::nipoppy() else { return };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let dir = tempfile::tempdir().unwrap();
-    let bin = Path::new(env!("CARGO_BIN_EXE_neuro-preprocess")).parent().unwrap();
-    let environment = [
-        ("PATH", format!("{}:{}:/usr/bin:/bin", bin.display(), peers.display())),
-        ("HOME", dir.path().display().to_string()),
-        ("REPOSITORY", root.display().to_string()),
-        ("LC_ALL", "C.UTF-8".to_owned()),
-        ("NO_COLOR", "1".to_owned()),
-        ("COLUMNS", "200".to_owned()),
-        ("TRACEPARENT", format!("00-{CALLER}-b7ad6b7169203331-01")),
-    ];
-    let steps = steps(&std::fs::read_to_string(root.join(DOCUMENT)).unwrap());
+    let mut environment = environment(dir.path(), &format!("{}:/usr/bin:/bin", peers.display()));
+    environment.push(("TRACEPARENT", format!("00-{CALLER}-b7ad6b7169203331-01")));
+    let text = std::fs::read_to_string(root.join(DOCUMENT)).unwrap();
+    let text = ELSEWHERE.iter().fold(text, |text, heading| text.replace(section(&text, heading), ""));
+    let steps = steps(&text);
     for verb in ["process", "run", "extract", "track-processing", "pipeline validate", "pipeline install"] {
         assert!(steps.iter().any(|s| s.command.starts_with(&format!("nipoppy {verb}"))), "{verb} is not tried");
     }
@@ -78,4 +74,10 @@ fn steps_are_read_with_what_they_show() {
         shown: shown.iter().map(|s| (*s).to_owned()).collect(),
     };
     assert_eq!(steps(text), [step("a b", 3, &["out", "more"]), step("c", 0, &[])]);
+}
+
+#[test]
+fn a_section_ends_where_the_next_begins() {
+    let text = "# T\n\n## A\none\n### a\n\n## B\ntwo\n";
+    assert_eq!([section(text, "## A"), section(text, "## B")], ["## A\none\n### a\n", "## B\ntwo\n"]);
 }

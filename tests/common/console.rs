@@ -14,6 +14,26 @@ pub struct Step {
     pub shown: Vec<String>,
 }
 
+/// The part of a document below a heading such as `## With this`, up to the next of its level.
+pub fn section<'t>(text: &'t str, heading: &str) -> &'t str {
+    let start = text.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}")) + 1;
+    let length = text[start + heading.len()..].find("\n## ").map_or(text.len() - start, |end| end + heading.len());
+    &text[start..start + length]
+}
+
+/// What commands of documents find: our program, the checkout as `$REPOSITORY`, and the folders in `path`.
+pub fn environment(dir: &Path, path: &str) -> Vec<(&'static str, String)> {
+    let bin = Path::new(env!("CARGO_BIN_EXE_neuro-preprocess")).parent().expect("a folder");
+    vec![
+        ("PATH", format!("{}:{path}", bin.display())),
+        ("HOME", dir.display().to_string()),
+        ("REPOSITORY", env!("CARGO_MANIFEST_DIR").to_owned()),
+        ("LC_ALL", "C.UTF-8".to_owned()),
+        ("NO_COLOR", "1".to_owned()),
+        ("COLUMNS", "200".to_owned()),
+    ]
+}
+
 /// The steps of all console blocks, in order.
 pub fn steps(text: &str) -> Vec<Step> {
     let mut inside = false;

@@ -91,10 +91,15 @@ impl Cluster {
         self.daemons.push((name, command.spawn().unwrap()));
     }
 
+    /// The configuration file, which programs that are told of it as `SLURM_CONF` find the cluster by.
+    pub fn configuration(&self) -> PathBuf {
+        self.path("slurm.conf")
+    }
+
     /// A command that knows this cluster.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("SLURM_CONF", self.path("slurm.conf"));
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("SLURM_CONF", self.configuration());
         command
     }
 

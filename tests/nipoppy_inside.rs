@@ -1,0 +1,73 @@
+//! Nipoppy and `bosh` where the program does not run beside them: inside the real Apptainer, and on the nodes of a real
+//! Slurm cluster. The commands are those of two sections of `docs/04-nipoppy-integration.md`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says where")]
+
+#[path = "common/apptainer.rs"]
+mod apptainer;
+mod common;
+#[path = "common/otlp.rs"]
+mod otlp;
+#[path = "common/slurm.rs"]
+mod slurm;
+
+use common::console::{Step, environment, section, steps, try_steps};
+use common::install::root;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The steps of a section of the document.
+fn document(heading: &str) -> Vec<Step> {
+    let text = std::fs::read_to_string(root("docs/04-nipoppy-integration.md")).unwrap();
+    steps(section(&text, heading))
+}
+
+/// Values of an attribute of the resource, one for each run in the derivatives.
+fn of_runs(output: &Path, attribute: &str) -> Vec<Option<String>> {
+    otlp::resources(&output.join("logs")).iter().map(|resource| otlp::attribute(resource, attribute)).collect()
+}
+
+#[test]
+fn a_study_and_an_invocation_are_processed_inside_apptainer() {
+    let Some(peers) = common::nipoppy() else { return };
+    let (Some(image), Some(path)) = (apptainer::image(), apptainer::path()) else { return };
+    let steps = document("## With a container");
+    for needed in ["nipoppy process", "nipoppy track-processing", "bosh exec launch"] {
+        assert!(steps.iter().filter(|s| s.command.starts_with(needed)).count() >= 2, "{needed} is not tried");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut environment = environment(dir.path(), &format!("{}:{path}", peers.display()));
+    environment.push(("IMAGE", image.display().to_string()));
+    try_steps(&steps, dir.path(), &environment);
+
+    let name = |image: &str| Some(image.to_owned());
+    let study = of_runs(&dir.path().join("boxed/derivatives/neuro-preprocess/0.1.0/output"), "container.image.name");
+    assert_eq!(study, vec![name("neuro-preprocess_0.1.0.sif"); 7], "six sessions, one of them twice");
+    let launched = of_runs(&dir.path().join("out"), "container.image.name");
+    assert_eq!(launched, vec![name("neuro-preprocess-scratch.sif"); 2]);
+}
+
+#[test]
+fn a_study_is_processed_by_the_nodes_of_a_cluster() {
+    let Some(peers) = common::nipoppy() else { return };
+    let Some(cluster) = slurm::Cluster::start() else { return };
+    let steps = document("## On a cluster");
+    let submissions = steps.iter().filter(|s| s.command.contains("--hpc slurm")).count();
+    assert_eq!(submissions, 2, "one of all, one of what is left");
+    let dir = tempfile::tempdir().unwrap();
+    let mut environment = environment(dir.path(), &format!("{}:/usr/bin:/bin", peers.display()));
+    environment.push(("SLURM_CONF", cluster.configuration().display().to_string()));
+    for step in steps {
+        if step.command.starts_with("squeue") {
+            cluster.drain();
+        }
+        try_steps(&[step], dir.path(), &environment);
+    }
+
+    let output = dir.path().join("spread/derivatives/neuro-preprocess/0.1.0/output");
+    let tasks: Vec<String> = of_runs(&output, "slurm.array.task.id").into_iter().map(Option::unwrap).collect();
+    let mut tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
+    tasks.sort_unstable();
+    assert_eq!(tasks, ["1", "1", "2", "3", "4", "5", "6"], "six tasks of the first array, one of the second");
+    let nodes: BTreeSet<Option<String>> = of_runs(&output, "slurm.node").into_iter().collect();
+    assert!(nodes.len() > 1 && nodes.iter().all(Option::is_some), "{nodes:?}");
+}
