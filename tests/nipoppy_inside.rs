@@ -31,19 +31,26 @@ fn a_study_and_an_invocation_are_processed_inside_apptainer() {
     let Some(peers) = common::nipoppy() else { return };
     let (Some(image), Some(path)) = (apptainer::image(), apptainer::path()) else { return };
     let steps = document("## With a container");
-    for needed in ["nipoppy process", "nipoppy track-processing", "bosh exec launch"] {
-        assert!(steps.iter().filter(|s| s.command.starts_with(needed)).count() >= 2, "{needed} is not tried");
+    for needed in ["nipoppy process", "nipoppy track-processing", "nipoppy extract", "bosh exec launch"] {
+        assert!(steps.iter().any(|s| s.command.starts_with(needed)), "{needed} is not tried");
     }
     let dir = tempfile::tempdir().unwrap();
     let mut environment = environment(dir.path(), &format!("{}:{path}", peers.display()));
     environment.push(("IMAGE", image.display().to_string()));
+    environment.push(("OTEL_SERVICE_NAME", "from-outside".to_owned()));
+    environment.push(("APPTAINERENV_OTEL_RESOURCE_ATTRIBUTES", "site=inside".to_owned()));
     try_steps(&steps, dir.path(), &environment);
 
-    let name = |image: &str| Some(image.to_owned());
-    let study = of_runs(&dir.path().join("boxed/derivatives/neuro-preprocess/0.1.0/output"), "container.image.name");
-    assert_eq!(study, vec![name("neuro-preprocess_0.1.0.sif"); 7], "six sessions, one of them twice");
-    let launched = of_runs(&dir.path().join("out"), "container.image.name");
-    assert_eq!(launched, vec![name("neuro-preprocess-scratch.sif"); 2]);
+    let study = dir.path().join("boxed/derivatives/neuro-preprocess/0.1.0/output");
+    for (output, runs, image) in [
+        (study, 7, "neuro-preprocess_0.1.0.sif"), // Six sessions, one of them twice.
+        (dir.path().join("out"), 2, "neuro-preprocess-scratch.sif"),
+    ] {
+        let expected = [("container.image.name", image), ("site", "inside"), ("service.name", env!("CARGO_PKG_NAME"))];
+        for (attribute, value) in expected {
+            assert_eq!(of_runs(&output, attribute), vec![Some(value.to_owned()); runs], "{attribute}");
+        }
+    }
 }
 
 #[test]
