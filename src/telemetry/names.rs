@@ -312,6 +312,7 @@ mod tests {
         for stage in StageName::ALL {
             assert!(SPANS.contains(&stage_span_name(stage)));
         }
-        assert_eq!(SPANS.len(), StageName::ALL.len() + 3);
+        let others = [SUBMIT_JOBS, PREPROCESS_RUN, PREPROCESS_SUBJECT, PREPROCESS_SCAN];
+        assert_eq!(SPANS.len(), StageName::ALL.len() + others.len());
     }
 }
