@@ -80,7 +80,9 @@ fn a_run_emits_what_is_documented_and_all_of_it() {
     run_command(&mut command).exits(1);
     let logs = out.join("logs");
     let traces = lines(&logs, "traces-");
-    spans_are_in_the_tables(&traces);
+    let jobs = dir.path().join("jobs");
+    run(["slurm", bids.to_str().unwrap(), jobs.to_str().unwrap()]).exits(0);
+    spans_are_in_the_tables(&[traces.clone(), lines(&jobs.join("logs"), "traces-")].concat());
     context_is_carried(&traces);
     metrics_are_in_the_tables(&lines(&logs, "metrics-"));
     log_lines_are_in_the_tables(&logs);
