@@ -13,7 +13,7 @@ here="$root/benches/peers"
 mkdir -p "$cache"
 
 [ -x "$cache/venv/bin/python" ] || python3 -m venv "$cache/venv"
-pip=("$cache/venv/bin/pip" --disable-pip-version-check -q)
+pip=("$cache/venv/bin/python" -m pip --disable-pip-version-check -q)
 : > "$cache/missing.txt"
 while read -r wanted; do
     if ! "${pip[@]}" install "$wanted" > "$cache/pip.log" 2>&1; then
