@@ -102,6 +102,30 @@ fn nothing_that_leaves_names_anybody_and_the_names_are_stable() {
 }
 
 #[test]
+fn a_password_in_the_endpoint_is_written_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bids, out) = (dir.path().join("bids"), dir.path().join("out"));
+    run(["synth", bids.to_str().unwrap(), "--participants", "1", "--modalities", "T1w", "--voxel-size", "6"]).exits(0);
+    let nobody = "http://me:gehe@im@127.0.0.1:9";
+    for (form, how) in
+        [("option", ["--otel-endpoint", nobody]), ("equals", ["--otel-endpoint=http://me:gehe@im@127.0.0.1:9", "-v"])]
+    {
+        let folder = out.join(form);
+        let ran = run([bids.to_str().unwrap(), folder.to_str().unwrap(), "participant"].iter().chain(&how)).exits(0);
+        let said = ran.stdout + &ran.stderr;
+        assert!(said.contains("127.0.0.1:9"), "the warning names the endpoint: {said}");
+        assert!(!said.contains("gehe") && !said.contains("im@"), "{said}");
+        let written = texts(&folder.join("logs"), true) + &texts(&folder.join("logs"), false);
+        assert!(written.contains("…@127.0.0.1:9"), "the command line is there without it");
+        assert!(!written.contains("gehe") && !written.contains("im@"), "{form}");
+    }
+    let mut command = binary();
+    command.args(["telemetry", "config"]).env("NEURO_PREPROCESS_OTEL_ENDPOINT", "me:geheim@collector:4317");
+    let said = run_command(&mut command).exits(64).stderr;
+    assert!(!said.contains("geheim"), "{said}");
+}
+
+#[test]
 fn without_a_key_nothing_is_done() {
     let dir = tempfile::tempdir().unwrap();
     let (bids, out) = (dir.path().join("bids"), dir.path().join("out"));

@@ -182,6 +182,20 @@ fn ten_thousand_subjects_are_counted_and_the_slowest_shown() {
 }
 
 #[test]
+fn a_submission_is_a_run_without_subjects() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bids, out) = (dir.path().join("bids"), dir.path().join("out"));
+    run(["synth", text(&bids), "--participants", "1", "--modalities", "T1w", "--voxel-size", "6"]).exits(0);
+    run(["slurm", text(&bids), text(&out)]).exits(0);
+    let json = shown(&out, &[]);
+    let found = &json["runs"][0];
+    assert_eq!(found["command"], "slurm", "{json}");
+    assert_eq!((&found["finished"], found["subjects"].as_array().unwrap().len()), (&json!(true), 0), "{json}");
+    let said = run(["telemetry", "show", text(&out)]).exits(0).stdout;
+    assert!(!said.contains("unfinished") && !said.contains("sub-?"), "{said}");
+}
+
+#[test]
 fn settings_name_their_source_and_hide_secrets() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("c.toml");

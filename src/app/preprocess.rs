@@ -14,9 +14,9 @@ use crate::run::cancel::Cancel;
 use crate::run::event::{EventSink, RunEvent};
 use crate::run::pool::{self, PoolError, PoolSettings};
 use crate::run::{RunContext, process};
-use crate::telemetry::config::{LogFormat, Verbosity};
+use crate::telemetry::config::{LogFormat, TelemetryConfig, Verbosity};
 use crate::telemetry::pseudonym::Personal;
-use crate::telemetry::{Telemetry, names, spans};
+use crate::telemetry::{Delivery, Telemetry, names, spans};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -123,10 +123,7 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
     if outcome.is_ok() {
         say(&counts.text(plan.scans_to_do(), done, start.elapsed().as_secs_f64(), &plan.output));
     }
-    let delivery = telemetry.finish();
-    if config.telemetry.verbosity >= Verbosity::Verbose {
-        let _ = writeln!(std::io::stderr(), "telemetry: {delivery}");
-    }
+    describe_delivery(&config.telemetry, &telemetry.finish());
     outcome?;
     Ok(if cancel.requested() {
         ExitStatus::Interrupted
@@ -135,6 +132,13 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
     } else {
         ExitStatus::Success
     })
+}
+
+/// What became of the telemetry, for those who asked for more (`-v`).
+pub(super) fn describe_delivery(config: &TelemetryConfig, delivery: &Delivery) {
+    if config.verbosity >= Verbosity::Verbose {
+        let _ = writeln!(std::io::stderr(), "telemetry: {delivery}");
+    }
 }
 
 fn work_through(
@@ -207,7 +211,7 @@ const fn verb(input: &Input) -> &'static str {
 }
 
 /// Everything of a plan that says who a participant is.
-fn personal(plan: &Plan) -> Vec<(Personal, String)> {
+pub(super) fn personal(plan: &Plan) -> Vec<(Personal, String)> {
     let path = |path: &Path| (Personal::Path, path.to_string_lossy().into_owned());
     let mut out = vec![path(&plan.root), path(&plan.output)];
     for unit in &plan.units {

@@ -1,6 +1,6 @@
 //! A run spread over a cluster: plan, write the jobs, send them, say what was sent.
 
-use super::preprocess::{RunError, make_plan, prepare_output};
+use super::preprocess::{RunError, describe_delivery, make_plan, personal, prepare_output};
 use super::say;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Input, RunConfig, SlurmConfig};
@@ -63,6 +63,7 @@ fn submission(config: &SlurmConfig, plan: &Plan, units: Vec<&Unit>) -> Result<()
     let run_id = uuid::Uuid::now_v7().to_string();
     let logs = plan.output.join("logs");
     let telemetry = crate::telemetry::init(&config.run.telemetry, Some(&logs), &run_id);
+    telemetry.protect(personal(plan));
     let span = spans::submit_span(&run_id, &telemetry.remote_parent());
     spans::record(&span, names::RUN_UNITS, i64::try_from(units.len()).unwrap_or(i64::MAX));
     let entered = span.enter();
@@ -83,10 +84,7 @@ fn submission(config: &SlurmConfig, plan: &Plan, units: Vec<&Unit>) -> Result<()
     if let Ok(text) = &sent {
         say(&format!("{text}\n"));
     }
-    let delivery = telemetry.finish();
-    if config.run.telemetry.verbosity >= Verbosity::Verbose {
-        say(&format!("telemetry: {delivery}\n"));
-    }
+    describe_delivery(&config.run.telemetry, &telemetry.finish());
     sent.map(|_| ())
 }
 

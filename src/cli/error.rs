@@ -186,7 +186,7 @@ pub enum Refusal {
     BadVariable {
         /// The variable.
         name: String,
-        /// Its value.
+        /// Its value, without a password.
         value: String,
         /// What is wrong, and what to write.
         problem: String,

@@ -5,7 +5,7 @@ use super::config_file::{self, Loaded};
 use super::error::Refusal;
 use super::resolve::Env;
 use super::settings::{self, SETTINGS, Settings};
-use crate::telemetry::config::Verbosity;
+use crate::telemetry::config::{Verbosity, without_password};
 use std::path::Path;
 
 /// A setting and who said it.
@@ -112,7 +112,11 @@ fn from_environment(env: Env) -> Result<Settings, Refusal> {
     for setting in SETTINGS {
         let name = setting.variable();
         let Some(value) = env(&name).filter(|value| !value.trim().is_empty()) else { continue };
-        settings.set(setting.key, &value).map_err(|problem| Refusal::BadVariable { name, value, problem })?;
+        settings.set(setting.key, &value).map_err(|problem| Refusal::BadVariable {
+            value: without_password(&value),
+            name,
+            problem,
+        })?;
     }
     Ok(settings)
 }

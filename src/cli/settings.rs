@@ -3,7 +3,7 @@
 
 use super::memory::Memory;
 use crate::bids::Modality;
-use crate::telemetry::config::{LogFormat, Verbosity};
+use crate::telemetry::config::{LogFormat, Verbosity, without_password};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ pub(super) fn endpoint(text: &str) -> Result<String, String> {
         None if text.contains("://") || text.is_empty() => {
             Err("write a URL with http:// or https://, such as http://localhost:4317".to_owned())
         }
-        None => Err(format!("the scheme is missing; write http://{text}")),
+        None => Err(format!("the scheme is missing; write http://{}", without_password(text))),
     }
 }
 

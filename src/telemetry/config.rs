@@ -28,6 +28,15 @@ pub enum Verbosity {
 
 /// Longest wait at the end of a run for a collector to take what is left.
 pub const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A URL, or an argument that ends in one, as it may be shown: without user name and password. Rather hides too much, as of
+/// a path with an `@`, than half a password that holds one.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + "://".len()));
+    rest.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, host)| format!("{scheme}…@{host}"))
+}
+
 /// The secret that makes pseudonyms: whoever has it can tell which participant a pseudonym stands for, nobody else can.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PseudonymKey(Vec<u8>);
@@ -78,4 +87,23 @@ pub struct TelemetryConfig {
     pub log_format: LogFormat,
     /// Amount on stderr.
     pub verbosity: Verbosity,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_cut_out_wherever_a_url_stands() {
+        for (typed, shown) in [
+            ("https://me:secret@c:4317/x", "https://…@c:4317/x"),
+            ("http://me:se@c/ret@c:4317", "http://…@c:4317"),
+            ("--otel-endpoint=http://me:secret@c", "--otel-endpoint=http://…@c"),
+            ("me:secret@c:4317", "…@c:4317"),
+            ("http://c:4317/v1", "http://c:4317/v1"),
+            ("data/bids", "data/bids"),
+        ] {
+            assert_eq!(without_password(typed), shown);
+        }
+    }
 }

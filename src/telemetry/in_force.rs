@@ -1,8 +1,8 @@
 //! Which settings of telemetry are in force and who said so: what `telemetry config` prints. Secrets are not in it.
 
-use super::config::TelemetryConfig;
+use super::config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig, without_password};
 use super::env::Environment;
-use super::routes::{Protocol, Routes, Target};
+use super::routes::{Routes, Target};
 use super::stats::Signal;
 use super::variables::{self, VARIABLES, Variable};
 use serde::Serialize;
@@ -56,14 +56,14 @@ pub fn gather(
 }
 
 fn own((key, value, source): (&'static str, Option<String>, String)) -> InForce {
-    let default = match key {
-        "otel-endpoint" | "pseudonymize-key" => "",
-        "flush-timeout" => "5",
-        "log-format" => "text",
-        "verbosity" => "normal",
-        _ => "false",
+    let default = || match key {
+        "otel-endpoint" | "pseudonymize-key" => String::new(),
+        "flush-timeout" => DEFAULT_FLUSH_TIMEOUT.as_secs_f64().to_string(),
+        "log-format" => "text".to_owned(),
+        "verbosity" => "normal".to_owned(),
+        _ => "false".to_owned(),
     };
-    let value = value.map_or_else(|| default.to_owned(), |v| variables::without_password(v.trim()));
+    let value = value.map_or_else(default, |v| without_password(v.trim()));
     InForce { name: key.to_owned(), value, source }
 }
 
@@ -83,11 +83,7 @@ fn way(signal: Signal, config: &TelemetryConfig, routes: &Routes, env: &Environm
     let mut value = "files".to_owned();
     let mut source = "default".to_owned();
     if let Some(Target { url, protocol }) = &route.target {
-        let protocol = match protocol {
-            Protocol::Grpc => "gRPC",
-            Protocol::Http => "HTTP",
-        };
-        value = format!("files, OTLP {protocol} to {}", variables::without_password(url));
+        value = format!("files, OTLP {} to {}", protocol.as_str(), without_password(url));
         let names =
             [format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.variable()), "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned()];
         source = match (&config.endpoint, names.iter().find(|name| env.get(name).is_some())) {

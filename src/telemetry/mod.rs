@@ -32,7 +32,7 @@ mod tree;
 pub mod variables;
 
 use crate::run::event::{EventSink, RunEvent};
-use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig};
+use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig, without_password};
 use delivery::courier::Courier;
 use delivery::sender::Sender;
 use env::Environment;
@@ -42,7 +42,7 @@ use opentelemetry::metrics::MeterProvider;
 use outgoing::Outgoing;
 use providers::{Providers, Spools};
 use pseudonym::{Personal, Pseudonyms};
-use routes::{Protocol, Routes, Target};
+use routes::{Routes, Target};
 use stats::{Signal, Stats};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -146,12 +146,8 @@ impl Telemetry {
     pub fn describe(&self) -> String {
         let mut ways: Vec<String> = self.files.iter().map(|dir| format!("files in {}", dir.display())).collect();
         for target in self.targets() {
-            let protocol = match target.protocol {
-                Protocol::Grpc => "gRPC",
-                Protocol::Http => "HTTP",
-            };
-            let address = routes::address(&target.url).unwrap_or_else(|| target.url.clone());
-            let way = format!("OTLP {protocol} to {address}");
+            let address = routes::address(&target.url).unwrap_or_else(|| without_password(&target.url));
+            let way = format!("OTLP {} to {address}", target.protocol.as_str());
             if !ways.contains(&way) {
                 ways.push(way);
             }
@@ -170,13 +166,12 @@ impl Telemetry {
     pub fn finish(self) -> Delivery {
         let collector = self.targets().next().is_some() && self.sender.is_some();
         self.providers.shut_down();
-        let in_time = self.sender.is_none_or(|sender| sender.finish(self.flush_timeout));
+        let _all_sent = self.sender.is_none_or(|sender| sender.finish(self.flush_timeout)); // it has warned itself
         let of = |signal| Sent::read(&self.stats, signal);
         Delivery {
             spans: of(Signal::Traces),
             metrics: of(Signal::Metrics),
             logs: of(Signal::Logs),
-            in_time,
             collector,
             files: self.files,
         }
@@ -234,8 +229,6 @@ pub struct Delivery {
     pub metrics: Sent,
     /// Log records.
     pub logs: Sent,
-    /// False when the wait ended before the sender did.
-    pub in_time: bool,
     /// Whether there was a collector to send to.
     pub collector: bool,
     /// The folder of the files.

@@ -4,6 +4,7 @@
 //! it, and because nothing about participants may get in by itself. `process.command_args` holds the paths the user
 //! typed: they are the user's words, so labels in them leave the machine with the telemetry.
 
+use super::config::without_password;
 use super::env::Environment;
 use super::names;
 use super::pseudonym::Pseudonyms;
@@ -45,7 +46,7 @@ pub fn build(env: &Environment, run_id: &str, pseudonyms: Option<&Pseudonyms>) -
 }
 
 fn own_attributes(run_id: &str, pseudonyms: Option<&Pseudonyms>) -> Vec<KeyValue> {
-    let arguments = std::env::args_os().take(256).map(|a| shortened(&a.to_string_lossy()));
+    let arguments = std::env::args_os().take(256).map(|a| shortened(&without_password(&a.to_string_lossy())));
     let arguments: Vec<StringValue> = match pseudonyms {
         Some(pseudonyms) => pseudonyms.arguments(arguments).into_iter().map(StringValue::from).collect(),
         None => arguments.map(StringValue::from).collect(),

@@ -1,6 +1,6 @@
 //! Where each signal goes: files, a collector, the console, or nowhere. All the precedence rules are here.
 
-use super::config::TelemetryConfig;
+use super::config::{TelemetryConfig, without_password};
 use super::env::Environment;
 use super::stats::Signal;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -17,6 +17,17 @@ pub enum Protocol {
     Grpc,
     /// Protobuf over HTTP, usually port 4318.
     Http,
+}
+
+impl Protocol {
+    /// As it is called.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "gRPC",
+            Self::Http => "HTTP",
+        }
+    }
 }
 
 /// A collector to send one signal to.
@@ -77,7 +88,7 @@ impl Routes {
         let mut local: Option<Option<&'static str>> = None;
         let mut look = || *local.get_or_insert_with(|| find_local(&listens));
         let mut route = |signal: Signal| {
-            let wanted = Wanted::read(signal, env, &mut warnings);
+            let wanted = Wanted::read(signal, env);
             let target = wanted.otlp.unwrap_or(!wanted.listed).then(|| {
                 let named = configured(signal, config, env, &mut warnings);
                 named
@@ -104,7 +115,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(signal: Signal, env: &Environment, warnings: &mut Vec<String>) -> Self {
+    fn read(signal: Signal, env: &Environment) -> Self {
         let variable = format!("OTEL_{}_EXPORTER", signal.variable());
         let Some(list) = env.get(&variable) else { return Self::default() };
         let mut wanted = Self { listed: true, ..Self::default() };
@@ -113,10 +124,7 @@ impl Wanted {
                 "otlp" => wanted.otlp = Some(true),
                 "none" => wanted.none = true,
                 "console" => wanted.console = true,
-                other => {
-                    warnings.push(format!("{variable}: {other:?} is not known here (otlp, console, none); ignored"));
-                    wanted.listed = false;
-                }
+                _ => {} // `variables::checked` has said so and taken it out
             }
         }
         wanted
@@ -144,7 +152,10 @@ fn configured(
     let uri: http::Uri = match endpoint.parse() {
         Ok(uri) => uri,
         Err(e) => {
-            warnings.push(format!("the OTLP endpoint {endpoint:?} is not a URL ({e}); nothing is sent"));
+            warnings.push(format!(
+                "the OTLP endpoint {:?} is not a URL ({e}); nothing is sent",
+                without_password(&endpoint)
+            ));
             return Some(None);
         }
     };
@@ -174,10 +185,7 @@ fn protocol(signal: Signal, env: &Environment, warnings: &mut Vec<String>) -> Op
             warnings.push("http/json is not spoken here; sending http/protobuf, which the same endpoint takes".into());
             Some(Protocol::Http)
         }
-        other => {
-            warnings.push(format!("OTLP protocol {other:?} is not known (grpc, http/protobuf); ignored"));
-            None
-        }
+        _ => None, // `variables::checked` has said so and taken it out
     }
 }
 

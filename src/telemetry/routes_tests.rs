@@ -60,8 +60,6 @@ fn the_protocol_variables_beat_the_port() {
     assert_eq!(r.traces.target, http("http://c:4317/v1/traces"));
     let env = [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"), ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc")];
     assert_eq!(decide(Some("http://c:4318"), env).logs.target, grpc("http://c:4318"));
-    let r = decide(Some("http://c:4317"), [("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon")]);
-    assert_eq!((r.traces.target, r.warnings.len()), (grpc("http://c:4317"), 1));
 }
 
 #[test]
@@ -71,8 +69,6 @@ fn signals_can_be_off_or_elsewhere() {
     assert_eq!(r.traces, Route { on: true, target: None, console: true });
     assert_eq!(r.metrics, Route { on: false, target: None, console: false });
     assert_eq!(r.logs.target, grpc("http://localhost:4317"), "asked for by name: the standard endpoint");
-    let r = decide(Some("http://c:4317"), [("OTEL_METRICS_EXPORTER", "prometheus")]);
-    assert_eq!((r.metrics.target, r.warnings.len()), (grpc("http://c:4317"), 1));
 }
 
 #[test]
@@ -85,8 +81,9 @@ fn off_is_off() {
 
 #[test]
 fn a_broken_endpoint_is_reported_and_nothing_is_guessed() {
-    let r = Routes::decide(&config(Some("http://[bad")), &Environment::default(), |_| true);
+    let r = Routes::decide(&config(Some("http://me:secret@[bad")), &Environment::default(), |_| true);
     assert_eq!((r.traces.target, r.warnings.len()), (None, 1));
+    assert!(!r.warnings[0].contains("secret"), "{:?}", r.warnings);
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub fn run_span(run_id: &str, command: &str, remote: &Context) -> Span {
 #[must_use]
 pub fn submit_span(run_id: &str, remote: &Context) -> Span {
     let span = tracing::info_span!(target: TARGET, parent: None, "submit",
-        otel.name = names::SUBMIT_JOBS, run.id = run_id);
+        otel.name = names::SUBMIT_JOBS, run.id = run_id, run.command = "slurm");
     adopt(&span, remote);
     span
 }

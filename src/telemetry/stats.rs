@@ -1,5 +1,6 @@
 //! What became of the telemetry itself: written to files, delivered to a collector, lost.
 
+use super::config::without_password;
 use super::text;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -36,6 +37,25 @@ impl Signal {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
             Self::Logs => "LOGS",
+        }
+    }
+
+    /// Its part of three, which are in the order of [`Signal::ALL`].
+    #[must_use]
+    pub const fn of<T>(self, [traces, metrics, logs]: &[T; 3]) -> &T {
+        match self {
+            Self::Traces => traces,
+            Self::Metrics => metrics,
+            Self::Logs => logs,
+        }
+    }
+
+    /// [`Signal::of`], to change it.
+    pub const fn of_mut<T>(self, [traces, metrics, logs]: &mut [T; 3]) -> &mut T {
+        match self {
+            Self::Traces => traces,
+            Self::Metrics => metrics,
+            Self::Logs => logs,
         }
     }
 }
@@ -78,12 +98,7 @@ impl Stats {
     /// The counts of one signal.
     #[must_use]
     pub fn of(&self, signal: Signal) -> &Counts {
-        let [traces, metrics, logs] = &self.counts;
-        match signal {
-            Signal::Traces => traces,
-            Signal::Metrics => metrics,
-            Signal::Logs => logs,
-        }
+        signal.of(&self.counts)
     }
 
     /// Says once on stderr that files cannot be written, and why.
@@ -96,6 +111,7 @@ impl Stats {
     /// Says once on stderr that a collector does not take telemetry, why, and what becomes of it.
     pub fn warn_network(&self, endpoint: &str, reason: &dyn fmt::Display, fate: &str) {
         if !self.warned_network.swap(true, Relaxed) {
+            let endpoint = without_password(endpoint);
             text::warn(&format!("telemetry cannot be delivered to {endpoint} ({reason}); {fate}"));
         }
     }
@@ -103,6 +119,7 @@ impl Stats {
     /// Says once on stderr that a collector refuses some telemetry for good, and why.
     pub fn warn_rejected(&self, endpoint: &str, reason: &dyn fmt::Display) {
         if !self.warned_rejected.swap(true, Relaxed) {
+            let endpoint = without_password(endpoint);
             text::warn(&format!("{endpoint} refuses some of the telemetry for good ({reason}); it stays in the files"));
         }
     }

@@ -4,6 +4,7 @@
 //! `docs/telemetry.md`. The SDK's own reading is not relied on: it knows fewer variables, and reports what it does not
 //! understand where nobody sees it.
 
+use super::config::without_password;
 use super::env::Environment;
 use super::stats::Signal;
 use opentelemetry_sdk::trace::{Sampler, SpanLimits};
@@ -188,15 +189,6 @@ fn split(list: &str) -> impl Iterator<Item = &str> {
 
 fn kept(good: Vec<&str>, any_bad: bool, problem: String) -> (Option<String>, Option<String>) {
     ((!good.is_empty()).then(|| good.join(",")), any_bad.then_some(problem))
-}
-
-/// A URL without user name and password.
-#[must_use]
-pub fn without_password(url: &str) -> String {
-    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?.1))) {
-        Some((scheme, rest)) => format!("{scheme}://…@{rest}"),
-        None => url.to_owned(),
-    }
 }
 
 /// The environment with only such values as can be used, and a warning for each that cannot.

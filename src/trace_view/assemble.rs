@@ -75,7 +75,7 @@ impl Assembly {
         if let Some(run) = self.runs.get_mut(run_id) {
             run.start_ns = run.start_ns.min(start_ns);
             run.end_ns = run.end_ns.max(end_ns);
-            if span.name == names::PREPROCESS_RUN {
+            if span.name == names::PREPROCESS_RUN || span.name == names::SUBMIT_JOBS {
                 run.command = lines::text(&span.attributes, names::RUN_COMMAND).map(str::to_owned);
                 run.finished = true;
                 return;

@@ -102,7 +102,7 @@ impl Courier {
     /// Whether there is a way for this signal.
     #[must_use]
     pub fn takes(&self, signal: Signal) -> bool {
-        self.lanes.get(index(signal)).is_some_and(|lane| lane.as_ref().is_some_and(|l| !l.stopped))
+        signal.of(&self.lanes).as_ref().is_some_and(|lane| !lane.stopped)
     }
 
     /// `host:port` of the collectors.
@@ -135,7 +135,7 @@ impl Courier {
     /// Sends the next lines of a file, if its way is open. `ended`: nobody writes to it any more.
     pub fn step(&mut self, parcel: &mut Parcel, ended: bool) -> Step {
         let signal = parcel.file.signal;
-        let Some(lane) = self.lanes.get_mut(index(signal)).and_then(Option::as_mut) else { return Step::Blocked };
+        let Some(lane) = signal.of_mut(&mut self.lanes).as_mut() else { return Step::Blocked };
         if lane.stopped || lane.opens.is_some_and(|time| time > Instant::now()) {
             return Step::Blocked;
         }
@@ -185,14 +185,6 @@ impl Courier {
             lane.stopped = true;
         }
         Step::Moved
-    }
-}
-
-const fn index(signal: Signal) -> usize {
-    match signal {
-        Signal::Traces => 0,
-        Signal::Metrics => 1,
-        Signal::Logs => 2,
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::request::{Request, partial_success};
 use super::settings::{Settings, SettingsError};
+use crate::telemetry::config::without_password;
 use crate::telemetry::env::Environment;
 use crate::telemetry::routes::{Protocol, Target};
 use crate::telemetry::stats::Signal;
@@ -97,7 +98,10 @@ impl Grpc {
     fn new(target: &Target, settings: Settings) -> Result<Self, SettingsError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(SettingsError::Runtime)?;
-        let bad = |e: tonic::transport::Error| SettingsError::Endpoint { url: target.url.clone(), reason: chain(&e) };
+        let bad = |e: tonic::transport::Error| SettingsError::Endpoint {
+            url: without_password(&target.url),
+            reason: chain(&e),
+        };
         let endpoint = Endpoint::from_shared(target.url.clone()).map_err(bad)?;
         let mut endpoint = endpoint
             .user_agent(AGENT)

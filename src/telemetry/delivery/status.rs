@@ -62,15 +62,7 @@ impl Status {
 
     fn add_folder(&mut self, folder: &Path) -> io::Result<()> {
         for (file, _) in files::list(folder)?.into_values().flatten() {
-            let [traces, metrics, logs] = &mut self.counts;
-            add_file(
-                &file,
-                match file.signal {
-                    Signal::Traces => traces,
-                    Signal::Metrics => metrics,
-                    Signal::Logs => logs,
-                },
-            )?;
+            add_file(&file, file.signal.of_mut(&mut self.counts))?;
         }
         Ok(())
     }
