@@ -1,0 +1,82 @@
+//! A real Loki with the configuration that is shipped.
+
+use super::common::install::{must, once, or_skip, root};
+use super::server::{Server, free_ports, get, wait_for};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Loki's program, built on first use, in the version the stack has.
+pub fn program() -> Option<PathBuf> {
+    or_skip("Loki", build())
+}
+
+fn build() -> Result<PathBuf, String> {
+    let read = |path: &str| std::fs::read_to_string(root(path)).map_err(|e| e.to_string());
+    let versions = read("configs/versions.env")?;
+    let version = versions.lines().find_map(|l| l.strip_prefix("LOKI_VERSION=")).ok_or("versions.env: no Loki")?;
+    let recipe = format!("{}{version}\n", read("tests/peers/install_loki.sh")?);
+    let folder = once("loki", &recipe, |folder| {
+        must(Command::new("sh").arg(root("tests/peers/install_loki.sh")).arg(folder).arg(version))
+    })?;
+    Ok(folder.join("loki"))
+}
+
+/// A Loki with a folder and ports of its own.
+pub struct Loki {
+    _server: Server,
+    port: u16,
+}
+
+impl Loki {
+    /// Starts one.
+    pub fn start(folder: &Path) -> Option<Self> {
+        let [port, grpc] = free_ports();
+        std::fs::create_dir_all(folder).unwrap();
+        let mut command = Command::new(program()?);
+        command.env_clear().env("LOKI_PORT", port.to_string()).env("LOKI_GRPC_PORT", grpc.to_string());
+        command.env("LOKI_DATA", folder.join("loki"));
+        command.arg(format!("-config.file={}", root("configs/loki-config.yaml").display()));
+        command.arg("-config.expand-env=true");
+        let ready = || get(&format!("http://127.0.0.1:{port}/ready")).is_some();
+        let server = Server::start(&mut command, &folder.join("loki.log"), ready);
+        Some(Self { _server: server, port })
+    }
+
+    /// Where the Collector sends to, as `LOKI_ENDPOINT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}/otlp", self.port)
+    }
+
+    /// The answer of the API below `/loki/api/v1`, with a query in `LogQL` for the last 24 hours.
+    pub fn ask(&self, path: &str, query: &str) -> Value {
+        let encoded: String = query.bytes().map(|b| format!("%{b:02x}")).collect();
+        let url = format!("http://127.0.0.1:{}/loki/api/v1/{path}?since=24h&limit=5000&query={encoded}", self.port);
+        let text = get(&url).unwrap_or_else(|| panic!("no answer to {query}"));
+        serde_json::from_str::<Value>(&text).unwrap()["data"].take()
+    }
+
+    /// The log lines a query finds.
+    pub fn lines(&self, query: &str) -> Vec<String> {
+        let data = self.ask("query_range", query);
+        let streams = data["result"].as_array().unwrap().iter();
+        let values = streams.flat_map(|s| s["values"].as_array().unwrap());
+        values.map(|v| v[1].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How many log lines of the last 24 hours a selector and its filters match.
+    pub fn count(&self, selector: &str) -> f64 {
+        let data = self.ask("query", &format!("sum(count_over_time({selector} [24h]))"));
+        data["result"][0]["value"][1].as_str().map_or(0.0, |n| n.parse().unwrap())
+    }
+
+    /// Waits until a count is what is expected, and fails when it goes past it or never comes to it.
+    #[track_caller]
+    pub fn comes_to(&self, selector: &str, expected: f64) {
+        wait_for(&format!("{selector} to be {expected} lines"), || {
+            let now = self.count(selector);
+            assert!(now <= expected, "{selector} finds {now} lines, not {expected}");
+            now == expected
+        });
+    }
+}
