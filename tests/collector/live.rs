@@ -1,7 +1,6 @@
 //! With everything in place: what a run leaves in its files is at the Collector and in Prometheus.
 
-use crate::collector::{Collector, into_files, program, shipped};
-use crate::common::install::must;
+use crate::collector::{Collector, into_files, shipped};
 use crate::common::run_command;
 use crate::ledger::Ledger;
 use crate::otlp::{attribute, each, json_lines};
@@ -10,19 +9,7 @@ use crate::study::{Study, url};
 use neuro_preprocess::telemetry::names::METRICS;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-#[test]
-fn the_shipped_configuration_is_valid() {
-    let Some(program) = program() else { return };
-    let validate = |configs: &[PathBuf]| {
-        let configs = configs.iter().flat_map(|c| [Path::new("--config"), c]);
-        must(Command::new(&program).arg("validate").args(configs))
-    };
-    validate(&[shipped()]).unwrap();
-    validate(&[shipped(), into_files()]).unwrap();
-}
+use std::path::Path;
 
 #[test]
 fn what_a_run_leaves_in_its_files_is_at_the_collector_and_in_prometheus() {

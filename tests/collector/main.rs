@@ -5,6 +5,8 @@
 mod collector;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/loki.rs"]
+mod loki;
 #[path = "../common/otlp.rs"]
 mod otlp;
 #[path = "../common/prometheus.rs"]
@@ -14,9 +16,12 @@ mod receiver;
 #[path = "../common/server.rs"]
 mod server;
 
+mod concurrent;
+mod configs;
 mod deaths;
 mod faults;
 mod ledger;
 mod live;
 mod many;
+mod sampling;
 mod study;

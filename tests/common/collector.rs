@@ -78,6 +78,21 @@ impl Collector {
         self.server.kill();
     }
 
+    /// Ends it in order; [`Collector::restart`] starts it again.
+    pub fn stop(&mut self) {
+        self.server.stop();
+    }
+
+    /// The most memory it has had since its start, in kB.
+    pub fn peak_memory(&self) -> u64 {
+        self.server.peak_memory()
+    }
+
+    /// The folder whose spools it reads.
+    pub fn spool(&self) -> PathBuf {
+        self.folder.join("spool")
+    }
+
     /// Where the files are with what it took.
     pub fn files(&self) -> PathBuf {
         self.folder.join("files")

@@ -48,10 +48,10 @@ impl Loki {
         format!("http://127.0.0.1:{}/otlp", self.port)
     }
 
-    /// The answer of the API below `/loki/api/v1`, with a query in `LogQL` for the last 24 hours.
+    /// The answer of the API below `/loki/api/v1`, with a query in `LogQL` for the last six days.
     pub fn ask(&self, path: &str, query: &str) -> Value {
         let encoded: String = query.bytes().map(|b| format!("%{b:02x}")).collect();
-        let url = format!("http://127.0.0.1:{}/loki/api/v1/{path}?since=24h&limit=5000&query={encoded}", self.port);
+        let url = format!("http://127.0.0.1:{}/loki/api/v1/{path}?since=144h&limit=5000&query={encoded}", self.port);
         let text = get(&url).unwrap_or_else(|| panic!("no answer to {query}"));
         serde_json::from_str::<Value>(&text).unwrap()["data"].take()
     }
@@ -64,9 +64,9 @@ impl Loki {
         values.map(|v| v[1].as_str().unwrap().to_owned()).collect()
     }
 
-    /// How many log lines of the last 24 hours a selector and its filters match.
+    /// How many log lines of the last six days a selector and its filters match.
     pub fn count(&self, selector: &str) -> f64 {
-        let data = self.ask("query", &format!("sum(count_over_time({selector} [24h]))"));
+        let data = self.ask("query", &format!("sum(count_over_time({selector} [144h]))"));
         data["result"][0]["value"][1].as_str().map_or(0.0, |n| n.parse().unwrap())
     }
 

@@ -68,7 +68,8 @@ pub fn spans_of_all(logs: &Path) -> Vec<Span> {
     spans_in(&all_lines(logs, "traces"))
 }
 
-fn all_lines(logs: &Path, signal: &str) -> Vec<Value> {
+/// The whole lines of every process of a signal below `logs`.
+pub fn all_lines(logs: &Path, signal: &str) -> Vec<Value> {
     let texts = files(logs, signal).into_iter().map(|file| fs::read_to_string(file).unwrap());
     texts.flat_map(|t| t.lines().filter_map(|l| serde_json::from_str(l).ok()).collect::<Vec<Value>>()).collect()
 }

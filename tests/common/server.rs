@@ -34,6 +34,18 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Asks it to end, and waits until it has.
+    pub fn stop(&mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        self.wait();
+    }
+
+    /// The most memory it has had, in kB.
+    pub fn peak_memory(&self) -> u64 {
+        peak_memory(self.child.id()).unwrap()
+    }
+
     /// Waits until the process ends by itself.
     pub fn wait(&mut self) {
         wait_for("the server to end by itself", || self.child.try_wait().unwrap().is_some());
@@ -55,6 +67,13 @@ pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "waited {PATIENCE:?} for {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The most memory a process has had, in kB; nothing when it has ended.
+pub fn peak_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// Ports on this machine that nobody listens on.

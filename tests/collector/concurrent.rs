@@ -1,0 +1,141 @@
+//! The whole stack under many processes at once: shipped configurations, real Collector, Prometheus and Loki, and a second
+//! Collector in Tempo's place.
+
+use crate::collector::{Collector, into_files, shipped};
+use crate::common::run_command;
+use crate::ledger::Ledger;
+use crate::loki::Loki;
+use crate::otlp::{all_lines, each, json_lines};
+use crate::prometheus::Prometheus;
+use crate::server::{free_ports, peak_memory, wait_for};
+use crate::study::{Study, replay, url};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+const WHOLE: usize = 112;
+const BROKEN: usize = 8;
+const PROCESSES: usize = 4;
+const ALL_LINES: &str = "{service_name=\"neuro-preprocess\"}";
+
+#[test]
+fn a_hundred_and_twenty_scans_of_four_processes_are_all_there_though_the_collector_is_restarted() {
+    let study = Study::new(WHOLE, BROKEN);
+    let Some(tempo) = Collector::start(&study.path("tempo"), &[shipped(), into_files()], &[]) else { return };
+    let Some(loki) = Loki::start(&study.path("loki")) else { return };
+    let (to_tempo, to_loki) = (url(tempo.grpc), loki.endpoint());
+    let set = [("TEMPO_ENDPOINT", to_tempo.as_str()), ("LOKI_ENDPOINT", to_loki.as_str())];
+    let Some(mut collector) = Collector::start(&study.path("collector"), &[shipped()], &set) else { return };
+    let Some(prometheus) = Prometheus::start(&study.path("collector"), collector.prometheus) else { return };
+
+    let mut running: Vec<Child> = (0..PROCESSES).map(|n| start(&study, n, collector.grpc)).collect();
+    let mut memory = BTreeMap::<u32, u64>::new();
+    wait_for("a third of the participants in the totals", || {
+        watch(&running, &mut memory);
+        prometheus.number("sum(neuro_scans_processed_total)") >= Some(40.0)
+    });
+    let before = collector.peak_memory();
+    collector.stop();
+    assert!(running.iter_mut().any(|run| run.try_wait().unwrap().is_none()), "over before the Collector was stopped");
+    collector.restart();
+    wait_for("the runs to end", || {
+        watch(&running, &mut memory);
+        running.iter_mut().all(|run| run.try_wait().unwrap().is_some())
+    });
+    let out = study.path("out");
+    replay(&out, collector.grpc).exits(0);
+
+    let (spool, passed_on) = (Ledger::read(&out), || Ledger::read(&tempo.files()));
+    wait_for("every span at Tempo's place", || passed_on().spans.len() >= spool.spans.len());
+    spool.has_spans_of(&passed_on());
+    assert_eq!(traces_with_a_subject(&tempo.files()).len(), WHOLE + BROKEN);
+    prometheus.comes_to("sum(neuro_scans_processed_total)", 120.0);
+    prometheus.comes_to("sum(neuro_scans_processed_total{status='failed'})", 8.0);
+    prometheus.comes_to("sum(neuro_processing_duration_seconds_count)", 120.0);
+    let lines: usize = spool.logs.values().sum();
+    loki.comes_to(ALL_LINES, lines as f64);
+    for participant in [&study.participants[0], &study.participants[WHOLE]] {
+        lines_by_trace_id(&loki, &out, participant);
+    }
+    // What the totals were made of anew must not count as having happened again.
+    let increase = prometheus.number("sum(increase(neuro_scans_processed_total[1h]))").unwrap();
+    assert!(increase < 130.0, "the restart counts for {} scans", increase - 120.0);
+
+    let most = memory.values().max().unwrap() / 1000;
+    let collectors = (before / 1000, collector.peak_memory() / 1000);
+    println!("{} spans, {lines} lines; peak MB: a run {most}, the Collector {collectors:?}", spool.spans.len());
+}
+
+/// One of the processes, with its share of the participants and an output folder of its own.
+fn start(study: &Study, n: usize, port: u16) -> Child {
+    let share = study.participants.iter().skip(n).step_by(PROCESSES);
+    let mut run = study.run(&format!("out/{n}"));
+    run.args(["--otel-endpoint", &url(port), "--participant-label"]).args(share);
+    run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn watch(running: &[Child], memory: &mut BTreeMap<u32, u64>) {
+    for run in running {
+        if let Some(now) = peak_memory(run.id()) {
+            memory.insert(run.id(), now);
+        }
+    }
+}
+
+/// The traces that have the span of a participant.
+fn traces_with_a_subject(files: &Path) -> BTreeSet<String> {
+    let lines = json_lines(&files.join("traces.jsonl"));
+    let spans = each(&lines, ["resourceSpans", "scopeSpans", "spans"]);
+    spans.filter(|s| s["name"] == "preprocess_subject").map(|s| s["traceId"].to_string()).collect()
+}
+
+/// `LogQL` finds by a trace id what the participant's own log file has.
+fn lines_by_trace_id(loki: &Loki, out: &Path, participant: &str) {
+    let name = format!("sub-{participant}.jsonl");
+    let file = walkdir::WalkDir::new(out).into_iter().map(Result::unwrap).find(|f| f.file_name() == name.as_str());
+    let own = json_lines(file.unwrap().path());
+    let trace = own[0]["trace_id"].as_str().unwrap();
+    let query = format!("{ALL_LINES} | trace_id=\"{trace}\" | participant_id=\"{participant}\"");
+    let mut found = loki.lines(&query);
+    let message = |l: &Value| l["message"].as_str().unwrap().to_owned();
+    let mut own: Vec<String> = own.iter().map(message).collect();
+    own.sort();
+    found.sort();
+    assert_eq!(found, own, "{query}");
+}
+
+#[test]
+fn loki_takes_the_lines_of_a_spool_that_are_older_than_what_it_has() {
+    let study = Study::new(2, 0);
+    let Some(loki) = Loki::start(&study.path("loki")) else { return };
+    let to_loki = loki.endpoint();
+    let set = [("LOKI_ENDPOINT", to_loki.as_str())];
+    let Some(collector) = Collector::start(&study.path("collector"), &[shipped()], &set) else { return };
+    let [nobody] = free_ports();
+    run_command(study.run("offline").args(["--otel-endpoint", &url(nobody)])).exits(0);
+    run_command(study.run("out").args(["--otel-endpoint", &url(collector.grpc)])).exits(0);
+    let count = |path: &Path| Ledger::read(path).logs.values().sum::<usize>() as f64;
+    let now = count(&study.path("out"));
+    loki.comes_to(ALL_LINES, now);
+
+    // The run without a Collector was 30 hours ago, and its spool is brought here.
+    let aged: String =
+        all_lines(&study.path("offline/logs"), "logs").into_iter().map(|l| format!("{}\n", aged(l))).collect();
+    std::fs::write(study.path("aged"), aged).unwrap();
+    std::fs::rename(study.path("aged"), collector.spool().join("logs-aged.jsonl")).unwrap();
+    loki.comes_to(ALL_LINES, now + count(&study.path("offline")));
+}
+
+/// A line of a spool of 30 hours before.
+fn aged(mut line: Value) -> Value {
+    const AGE: u64 = 30 * 3600 * 1_000_000_000;
+    let records = line.pointer_mut("/resourceLogs/0/scopeLogs/0/logRecords").unwrap();
+    for record in records.as_array_mut().unwrap() {
+        for key in ["timeUnixNano", "observedTimeUnixNano"] {
+            let time: u64 = record[key].as_str().unwrap().parse().unwrap();
+            record[key] = (time - AGE).to_string().into();
+        }
+    }
+    line
+}

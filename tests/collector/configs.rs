@@ -1,0 +1,59 @@
+//! The configurations of the stack are taken by the programs they are for, as far as those can be had, and agree with each
+//! other. Tempo, Grafana and Alloy cannot be installed here: of theirs, form, addresses, ports and references are checked.
+
+use crate::collector::{into_files, program, shipped};
+use crate::common::install::{must, root};
+use crate::common::peer;
+use crate::{loki, prometheus};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[test]
+fn the_collector_takes_every_configuration_for_it() {
+    let Some(program) = program() else { return };
+    let sampling = root("configs/otel-collector-tail-sampling.yaml");
+    let cloud = root("configs/cloud/otel-collector-grafana-cloud.yaml");
+    let validate = |configs: &[&PathBuf]| {
+        let configs = configs.iter().flat_map(|c| [Path::new("--config"), c]);
+        let mut command = Command::new(&program);
+        command.env_clear().env("CLOUD_OTLP_ENDPOINT", "https://cloud.example/otlp");
+        must(command.env("CLOUD_OTLP_AUTHORIZATION", "Basic YTpi").arg("validate").args(configs))
+    };
+    validate(&[&shipped()]).unwrap();
+    validate(&[&shipped(), &into_files()]).unwrap();
+    validate(&[&shipped(), &sampling]).unwrap();
+    validate(&[&shipped(), &cloud]).unwrap();
+    validate(&[&shipped(), &sampling, &cloud]).unwrap();
+    validate(&[&sampling]).unwrap_err();
+}
+
+#[test]
+fn prometheus_takes_its_configuration_and_the_rules_it_names() {
+    let Some(programs) = prometheus::programs() else { return };
+    must(Command::new(programs.join("promtool")).args(["check", "config"]).arg(root("configs/prometheus.yml")))
+        .unwrap();
+}
+
+#[test]
+fn loki_takes_its_configuration() {
+    let Some(program) = loki::program() else { return };
+    let verify = |config: &Path| {
+        let mut command = Command::new(&program);
+        must(command.arg("-verify-config").arg("-config.expand-env=true").arg("-config.file").arg(config))
+    };
+    let shipped = root("configs/loki-config.yaml");
+    verify(&shipped).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = folder.path().join("loki.yaml");
+    let text = std::fs::read_to_string(shipped).unwrap();
+    std::fs::write(&wrong, text.replace("time_sharding_enabled", "time_shards")).unwrap();
+    verify(&wrong).unwrap_err();
+}
+
+#[test]
+fn the_configurations_agree_with_each_other() {
+    let Some(ran) = peer("check_stack.py", &[&root("configs"), &root("tests/peers/collector/builder.yaml")]) else {
+        return;
+    };
+    ran.exits(0);
+}
