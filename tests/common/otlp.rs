@@ -43,6 +43,7 @@ fn lines(logs: &Path, signal: &str) -> Vec<Value> {
 fn files(logs: &Path, signal: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(logs).unwrap().map(|f| f.unwrap().path()).collect();
     files.retain(|p| p.file_name().unwrap().to_str().unwrap().starts_with(&format!("{signal}-")));
+    files.retain(|p| p.extension().is_some_and(|e| e == "jsonl"));
     files
 }
 
