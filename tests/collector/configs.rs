@@ -3,7 +3,7 @@
 
 use crate::collector::{into_files, program, shipped};
 use crate::common::install::{must, root};
-use crate::common::peer;
+use crate::common::{binary, peer, run_command};
 use crate::{loki, prometheus};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,6 +48,22 @@ fn loki_takes_its_configuration() {
     let text = std::fs::read_to_string(shipped).unwrap();
     std::fs::write(&wrong, text.replace("time_sharding_enabled", "time_shards")).unwrap();
     verify(&wrong).unwrap_err();
+}
+
+#[test]
+fn the_program_takes_the_example_environment_for_a_cloud() {
+    let example = std::fs::read_to_string(root("configs/cloud/.env.example")).unwrap();
+    let set = example.lines().filter(|l| l.starts_with("OTEL_")).map(|l| l.split_once('=').unwrap());
+    let mut command = binary();
+    let ran = run_command(command.args(["telemetry", "config"]).envs(set)).exits(0);
+    assert!(!ran.stderr.contains("WARN"), "{}", ran.stderr);
+    let in_force = |setting: &str, value: &str| {
+        let line = ran.stdout.lines().find(|l| l.starts_with(setting)).unwrap_or_else(|| panic!("no {setting}"));
+        assert!(line.contains(value) && line.contains("environment"), "{line}");
+    };
+    in_force("traces ", "OTLP HTTP to https://otlp-gateway-prod-eu-west-2.grafana.net/otlp/v1/traces");
+    in_force("OTEL_EXPORTER_OTLP_HEADERS (logs)", "Authorization");
+    in_force("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative");
 }
 
 #[test]

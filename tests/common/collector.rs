@@ -1,4 +1,5 @@
 //! The real OpenTelemetry Collector, made by its own builder, with the configuration that is shipped.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use super::common::install::{must, once, or_skip, root};
 use super::server::{Server, free_ports, get};

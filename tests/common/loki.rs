@@ -1,4 +1,5 @@
 //! A real Loki with the configuration that is shipped.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use super::common::install::{must, once, or_skip, root};
 use super::server::{Server, free_ports, get, wait_for};

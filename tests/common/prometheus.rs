@@ -1,4 +1,5 @@
 //! A real Prometheus 3 that scrapes one Collector.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use super::common::install::{must, once, or_skip, root};
 use super::server::{Server, free_ports, get, wait_for};

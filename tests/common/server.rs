@@ -1,4 +1,5 @@
 //! A real server of a test: a child process on ports of its own that ends with the test.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs::File;
 use std::net::TcpListener;
