@@ -82,8 +82,9 @@ ask() { curl --silent --fail --noproxy '*' --max-time 10 "$@"; }
 
 healthy() { ask "$(health_of "$1")" >/dev/null; }
 
-# The 22nd field of a process's stat: with the number of the process, it tells it from a later one of the same number.
-start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+# When a process started, in ticks since boot: with its number, that tells it from a later one of the same number. Nothing
+# when there is no such process, or it has ended and nobody asked for its exit status yet.
+start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }'; }
 
 # Reads what was started of a service into runtime, host, pid, started and instance; fails when nothing was.
 recorded() {
@@ -117,4 +118,24 @@ end_service() {
         "$program" instance stop "$instance" >/dev/null 2>&1
     fi
     rm -f "$data/run/$service"
+}
+
+# Sets preprocess to the command that runs the program: on PATH, built here, or in an image, which is given the folder $1.
+find_preprocess() {
+    local image apptainer
+    if command -v neuro-preprocess >/dev/null; then
+        preprocess=(neuro-preprocess)
+    elif [[ -x $checkout/target/release/neuro-preprocess ]]; then
+        preprocess=("$checkout/target/release/neuro-preprocess")
+    else
+        for image in "$checkout"/target/containers/neuro-preprocess*.sif; do [[ ! -r $image ]] || break; done
+        apptainer=$(apptainer_program) && [[ -r $image ]] ||
+            fail "no neuro-preprocess on PATH, in target/release or as an image in target/containers; see docs/01-setup.md" 66
+        preprocess=("$apptainer" exec --bind "$1" "$image" neuro-preprocess)
+    fi
+    # What the caller's environment says about telemetry is not what these scripts are about.
+    local name
+    for name in "${!OTEL_@}" "${!NEURO_PREPROCESS_@}" TRACEPARENT TRACESTATE BAGGAGE; do
+        [[ $name == NEURO_PREPROCESS_NPROCS || $name == NEURO_PREPROCESS_STACK ]] || unset "$name"
+    done
 }
