@@ -92,10 +92,9 @@ launch_apptainer() {
     instance="np-$service-$(printf %s "$data" | cksum | cut -d' ' -f1)"
     program=$(apptainer_program)
     (
-        cd "$data/$service" || exit
+        cd / || exit
         while read -r pair; do export "APPTAINERENV_$pair"; done < <(settings)
-        # A starting instance says nothing of use unless it fails.
-        "$program" instance start --cleanenv --no-home --pwd /data --bind "$data/configs:/configs:ro" \
+        "$program" instance start --cleanenv --no-home --bind "$data/configs:/configs:ro" \
             --bind "$data/$service:/data" "$images/$service.sif" "$instance" </dev/null >"$log" 2>&1
     ) || return
     # The instance's own process starts the service and outlives it; what counts is the service.
