@@ -42,6 +42,6 @@ if [[ -z $yes ]]; then
     [[ $answer =~ ^[yY] ]] || fail "nothing was removed"
 fi
 # Only what start_stack.sh makes: the folder may hold something else.
-rm -rf "${data:?}/run" "$data/configs" "$data/ports.env" "${services[@]/#/$data/}"
+rm -rf "${data:?}/run" "$data/configs" "$data/ports.env" "$data/demo" "${services[@]/#/$data/}"
 rmdir "$data" 2>/dev/null || fail "there is more in $data than the stack made; that stays"
 echo "removed $data"
