@@ -51,6 +51,16 @@ shown() {
         awk -v name="$counter" 'index($1, name "{") == 1 { sum += $NF } END { print sum + 0 }'
 }
 more_is_shown() { (($(shown) > before)); }
+# Sets settled to that number when it has stood still for two seconds: a Collector that has just started reads its journal
+# first, and what others sent a moment ago is still on its way. Where runs go on all the time, it is the number now.
+settle() {
+    local i
+    for ((i = 0; i < 5; i++)); do
+        settled=$(shown)
+        sleep 2
+        [[ $(shown) != "$settled" ]] || break
+    done
+}
 
 # The number in the answer to a query of Prometheus or Loki at the address $1; nothing when there is none.
 number() { ask "${@:3}" --get --data-urlencode "query=$2" "$1" | sed -n 's/.*"value":\[[0-9.]*,"\([0-9]*\)"\].*/\1/p'; }
@@ -83,7 +93,8 @@ trap 'rm -rf "$work"' EXIT
 find_preprocess "$work"
 "${preprocess[@]}" synth "$work/bids" --participants 1 --modalities T1w --voxel-size 6 >"$work/log" 2>&1 ||
     fail "the job's scan could not be made: $(tail -n 1 "$work/log")"
-before=$(shown)
+settle
+before=$settled
 job=("${preprocess[@]}" process "$work/bids/sub-01/anat/sub-01_T1w.nii.gz" -o "$work/out")
 job+=(--otel-endpoint "$(url_of otel-collector)" --flush-timeout 30)
 if alive otel-collector && grep -q tail-sampling "/proc/$pid/cmdline"; then
@@ -105,7 +116,8 @@ echo "job:         trace $trace, $spans spans, $lines log lines"
 waiting=$("${preprocess[@]}" telemetry status "$work/out" --format json | grep -c '"waiting": [1-9]')
 ((waiting == 0)) || broken "tool -> collector: the job could not deliver to $(url_of otel-collector): $(grep WARN "$work/log" | tail -n 1)"
 within more_is_shown || broken "tool -> collector: $counter did not rise at http://127.0.0.1:$COLLECTOR_PROMETHEUS_PORT/metrics; last words in $(log_of otel-collector)"
-after=$(shown)
+settle
+after=$settled
 echo "collector:   took all of it; $counter rose from $before to $after"
 
 # How much of it a store has.

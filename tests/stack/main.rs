@@ -20,6 +20,7 @@ mod prometheus;
 mod server;
 
 mod definitions;
+mod digests;
 mod images;
 mod programs;
 mod site;
