@@ -23,7 +23,8 @@ fn digests_are_those_of_the_registry_and_stay() {
     let mut registry = Command::new(folder.join("root/usr/bin/docker-registry"));
     registry.arg("serve").arg(site.path("registry.yml"));
     let address = format!("http://127.0.0.1:{port}");
-    let _registry = Server::start(&mut registry, &site.path("registry.log"), || get(&format!("{address}/v2/")).is_some());
+    let _registry =
+        Server::start(&mut registry, &site.path("registry.log"), || get(&format!("{address}/v2/")).is_some());
 
     let definitions = || -> String {
         let paths = fs::read_dir(site.path("containers")).unwrap().map(|f| f.unwrap().path());

@@ -5,18 +5,14 @@
 #[path = "../common/apptainer.rs"]
 mod apptainer;
 #[path = "../common/collector.rs"]
-#[allow(dead_code, reason = "only the program is used here")]
 mod collector;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/loki.rs"]
-#[allow(dead_code, reason = "only the program is used here")]
 mod loki;
 #[path = "../common/prometheus.rs"]
-#[allow(dead_code, reason = "only the program is used here")]
 mod prometheus;
 #[path = "../common/server.rs"]
-#[allow(dead_code, reason = "only the ports are used here")]
 mod server;
 
 mod definitions;
