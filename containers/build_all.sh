@@ -34,11 +34,14 @@ mkdir -p target/containers
 failed=()
 # zstd is unpacked several times faster than gzip, which every start of the program waits for.
 for definition in "${definitions[@]}"; do
+    # Only ours say which commit they are of, and Apptainer refuses arguments that nobody uses.
+    arguments=()
+    if grep -q '{{' "$definition"; then arguments=(--build-arg "version=$version" --build-arg "commit=$commit"); fi
     name=$(basename "$definition" .def)
     image="target/containers/$name.sif"
     echo "building $image"
     "${as_root[@]}" "${APPTAINER:-apptainer}" build --force --mksquashfs-args "-comp zstd" \
-        --build-arg "version=$version" --build-arg "commit=$commit" "$image.part" "$definition" &&
+        "${arguments[@]}" "$image.part" "$definition" &&
         mv "$image.part" "$image" || failed+=("$name")
 done
 if ((${#failed[@]})); then

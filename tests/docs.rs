@@ -11,8 +11,8 @@ use std::process::Command;
 
 /// Commands of the README that are run as they are by other means: the first is `tests/demo.rs`, the second runs this test.
 const RUN_ELSEWHERE: [&str; 2] = ["cargo run --release -- demo normal -o demo", "bash tests/run.sh"];
-/// Tried with the programs it is about, by `tests/nipoppy.rs` and `tests/nipoppy_inside.rs`.
-const TRIED_ELSEWHERE: [&str; 1] = ["04-nipoppy-integration.md"];
+/// Tried with the programs they are about, by `tests/stack/`, `tests/nipoppy.rs` and `tests/nipoppy_inside.rs`.
+const TRIED_ELSEWHERE: [&str; 3] = ["01-setup.md", "02-running.md", "04-nipoppy-integration.md"];
 /// Programs that take minutes or change this checkout; their documents say what they need.
 const LONG: [&str; 4] = ["cargo bench", "benches/peers/run.sh", "benches/telemetry.sh", "valgrind "];
 
