@@ -3,7 +3,7 @@
 //! Pictures are drawn as one sees a person from below and from the front mirrored (neurological): what is right on the
 //! picture is the participant's right, front and top are up; sagittal slices look to the right.
 
-use ndarray::{Array2, ArrayView3};
+use ndarray::{Array2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 /// What is shown around the mask, mm.
@@ -160,19 +160,28 @@ fn mix(a: f32, b: f32, part: f32) -> f32 {
 
 /// First and last voxel of the mask along each axis; of the volume when the mask is empty.
 fn bounds(mask: ArrayView3<u8>) -> [[f64; 2]; 3] {
-    let mut found = [[usize::MAX, 0]; 3];
-    for (k, plane) in mask.outer_iter().enumerate() {
-        for (j, row) in plane.outer_iter().enumerate() {
-            let first = row.iter().position(|m| *m != 0);
-            let Some((first, last)) = first.zip(row.iter().rposition(|m| *m != 0)) else { continue };
-            for (axis, [low, high]) in [(0, [k, k]), (1, [j, j]), (2, [first, last])] {
-                found[axis] = [found[axis][0].min(low), found[axis][1].max(high)];
+    let (nz, ny, nx) = mask.dim();
+    let of_plane = |k: usize| {
+        let mut found = NOTHING;
+        for (j, row) in mask.index_axis(Axis(0), k).outer_iter().enumerate() {
+            // Most rows are empty, which is soonest seen without looking where they are not.
+            if row.iter().fold(0, |any, m| any | m) != 0 {
+                let at = |place: Option<usize>| place.unwrap_or_default();
+                let (first, last) = (at(row.iter().position(|m| *m != 0)), at(row.iter().rposition(|m| *m != 0)));
+                found = both(found, [[k, k], [j, j], [first, last]]);
             }
         }
-    }
-    let (nz, ny, nx) = mask.dim();
+        found
+    };
+    let found = (0..nz).into_par_iter().map(of_plane).reduce(|| NOTHING, both);
     let whole = [nz, ny, nx].map(|n| [0.0, n.saturating_sub(1) as f64]);
-    if found[0][0] == usize::MAX { whole } else { found.map(|[low, high]| [low as f64, high as f64]) }
+    if found == NOTHING { whole } else { found.map(|[low, high]| [low as f64, high as f64]) }
+}
+
+const NOTHING: [[usize; 2]; 3] = [[usize::MAX, 0]; 3];
+
+fn both(a: [[usize; 2]; 3], b: [[usize; 2]; 3]) -> [[usize; 2]; 3] {
+    std::array::from_fn(|axis| [a[axis][0].min(b[axis][0]), a[axis][1].max(b[axis][1])])
 }
 
 #[cfg(test)]

@@ -245,9 +245,14 @@ fn labels(frame: &Frame, volume: &Volume<'_>) -> Vec<Label> {
 }
 
 fn histogram(volume: &Volume<'_>, tissues: Vec<TissuePeak>) -> Histogram {
-    let step = (volume.image.len() / 8 / COUNTED).max(1) | 1;
-    let voxels = volume.image.iter().zip(volume.mask).zip(volume.field).step_by(step);
-    let brain: Vec<(f32, f32)> = voxels.filter(|((_, m), _)| **m != 0).map(|((v, _), f)| (*v, v * f)).collect();
+    let (_, ny, nx) = volume.image.dim();
+    // A brain fills about an eighth of an image; an odd step meets every column.
+    let step = (volume.image.len() / 8 / COUNTED) | 1;
+    let voxels = (0..volume.image.len()).step_by(step).map(|at| [at / (ny * nx), at / nx % ny, at % nx]);
+    let brain: Vec<(f32, f32)> = voxels
+        .filter(|&at| volume.mask[at] != 0)
+        .map(|at| (volume.image[at], volume.image[at] * volume.field[at]))
+        .collect();
     let [_, bright] = paint::window(brain.iter().map(|(v, _)| v), 0.0, 0.998);
     let high = f64::from(bright) * 1.15;
     let count = |values: &mut dyn Iterator<Item = f32>| {
