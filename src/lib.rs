@@ -3,10 +3,12 @@
 //! ```text
 //! command line ─ cli ─┐
 //!                     ├─ plan ─ run ─ stages ─ imaging        one scan's way; arrays in, arrays out
-//! bids, nipoppy, synth┘         │       └─ derivatives        files that appear whole or not at all
-//!                               └─ RunEvent ─ telemetry, report
+//! bids, nipoppy, synth┘         │       ├─ figures            arrays in, pictures out
+//!                               │       └─ derivatives        files that appear whole or not at all
+//!                               └─ RunEvent ─ telemetry, report ─ pages
 //! ```
-//! [`slurm`] makes batch jobs of a plan; [`trace_view`] reads back the telemetry that runs left; [`score`] compares what a
+//! [`slurm`] makes batch jobs of a plan; [`trace_view`] reads back the telemetry that runs left; [`pages`] makes HTML of it
+//! and of the derivatives; [`score`] compares what a
 //! run wrote with the truth of a synthetic dataset. [`app`] wires these together and is the place to start reading; no
 //! module knows one to the right of it
 //! (`tests/architecture.rs` holds that).
@@ -16,9 +18,11 @@ pub mod bids;
 pub mod cli;
 pub mod derivatives;
 pub mod error;
+pub mod figures;
 pub mod imaging;
 pub mod nifti;
 pub mod nipoppy;
+pub mod pages;
 pub mod plan;
 pub mod report;
 pub mod run;

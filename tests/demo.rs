@@ -118,6 +118,7 @@ fn each_participant_has_one_trace_with_the_tree_of_the_contract() {
             "process_scan/bias_correction",
             "process_scan/normalization",
             "process_scan/quality_check",
+            "process_scan/make_figures",
             "preprocess_scan/save_scan",
         ]
         .into_iter()
@@ -129,7 +130,7 @@ fn each_participant_has_one_trace_with_the_tree_of_the_contract() {
     for summary in summaries(&normal().output) {
         let of_trace = spans.iter().filter(|s| summary["trace_id"] == s.trace.as_str());
         assert_eq!(tree(of_trace.clone()), scan("bold"), "both modalities together have every span");
-        assert_eq!(of_trace.clone().count(), 1 + 9 + 10, "one subject, 9 spans of the T1w and 10 of the bold");
+        assert_eq!(of_trace.clone().count(), 1 + 10 + 11, "one subject, 10 spans of the T1w and 11 of the bold");
         let root = of_trace.clone().find(|s| s.parent.is_empty()).unwrap();
         assert_eq!(
             root.attribute("participant_id").map(|p| format!("sub-{p}")).as_deref(),

@@ -1,7 +1,8 @@
 //! The table of outputs: what is written for a scan and what each file is called. Adding an output is adding a row.
 
 use crate::bids::{Datatype, Entities, Modality, NameError, derivative_name, participant_dir};
-use std::path::PathBuf;
+use crate::figures::PictureKind;
+use std::path::{Path, PathBuf};
 
 /// The files a scan leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,10 @@ pub enum OutputKind {
     LabelTable,
     /// The probability of one tissue at each voxel.
     Probability(Tissue),
+    /// A picture for the reports.
+    Picture(PictureKind),
+    /// What goes with the pictures: histogram, layout, decisions.
+    FigureData,
 }
 
 /// The tissues that are told apart, with the numbers of BIDS' common image-derived labels.
@@ -83,11 +88,16 @@ pub struct OutputRow {
     extension: &'static str,
 }
 
-/// Every output of every modality. Each file also has a JSON sidecar, but for the table of labels, which explains itself.
+/// Every output of every modality. Each file also has a JSON sidecar, but for the table of labels, which explains itself, and
+/// the figures of the reports, which have one for all.
+///
 /// Segmentation, table and probabilities are written when tissue maps are asked for.
 pub const OUTPUTS: &[OutputRow] = {
     use Modality::{Bold, T1w};
-    use OutputKind::{BiasField, BoldRef, BrainMask, Confounds, LabelTable, Preproc, Probability, Segmentation};
+    use OutputKind::{
+        BiasField, BoldRef, BrainMask, Confounds, FigureData, LabelTable, Picture, Preproc, Probability, Segmentation,
+    };
+    use PictureKind::{Carpet, Corrected, Input, Thumbnail, Tsnr};
     use Tissue::{Csf, Gm, Wm};
     const fn row(
         kind: OutputKind,
@@ -112,6 +122,18 @@ pub const OUTPUTS: &[OutputRow] = {
         row(BrainMask, Bold, &[("desc", "brain")], "mask", ".nii.gz"),
         row(BiasField, Bold, &[("desc", "biasfield")], "boldref", ".nii.gz"),
         row(Confounds, Bold, &[("desc", "confounds")], "timeseries", ".tsv"),
+        row(FigureData, T1w, &[("desc", "figures")], "T1w", ".json"),
+        row(Picture(Input), T1w, &[("desc", "input")], "T1w", ".jpg"),
+        row(Picture(Corrected), T1w, &[("desc", "mosaic")], "T1w", ".jpg"),
+        row(Picture(PictureKind::BiasField), T1w, &[("desc", "biasfield")], "T1w", ".jpg"),
+        row(Picture(Thumbnail), T1w, &[("desc", "thumbnail")], "T1w", ".jpg"),
+        row(FigureData, Bold, &[("desc", "figures")], "bold", ".json"),
+        row(Picture(Input), Bold, &[("desc", "input")], "bold", ".jpg"),
+        row(Picture(Corrected), Bold, &[("desc", "mean")], "bold", ".jpg"),
+        row(Picture(PictureKind::BiasField), Bold, &[("desc", "biasfield")], "bold", ".jpg"),
+        row(Picture(Tsnr), Bold, &[("desc", "tsnr")], "bold", ".jpg"),
+        row(Picture(Carpet), Bold, &[("desc", "carpet")], "bold", ".jpg"),
+        row(Picture(Thumbnail), Bold, &[("desc", "thumbnail")], "bold", ".jpg"),
     ]
 };
 
@@ -139,6 +161,16 @@ impl OutputKind {
     pub const fn is_of_tissues(self) -> bool {
         matches!(self, Self::Segmentation | Self::LabelTable | Self::Probability(_))
     }
+
+    /// Whether it is there for the reports.
+    #[must_use]
+    pub const fn is_figure(self) -> bool {
+        matches!(self, Self::Picture(_) | Self::FigureData)
+    }
+
+    const fn has_sidecar(self) -> bool {
+        !matches!(self, Self::LabelTable) && !self.is_figure()
+    }
 }
 
 /// The files a scan of this modality and these entities will leave, with or without maps of its tissues.
@@ -151,12 +183,14 @@ pub fn outputs_of(modality: Modality, entities: &Entities, tissues: bool) -> Res
         Modality::Bold => Datatype::Func,
     };
     let folder = participant_dir(entities, datatype)?;
+    let figures = folder.parent().unwrap_or(Path::new("")).join("figures");
     OUTPUTS
         .iter()
         .filter(|row| row.modality == modality && (tissues || !row.kind.is_of_tissues()))
         .map(|row| {
             let name = |extension| derivative_name(entities, row.set, row.suffix, extension);
-            let sidecar = if row.kind == OutputKind::LabelTable { None } else { Some(folder.join(name(".json")?)) };
+            let sidecar = if row.kind.has_sidecar() { Some(folder.join(name(".json")?)) } else { None };
+            let folder = if row.kind.is_figure() { &figures } else { &folder };
             Ok(Output { kind: row.kind, path: folder.join(name(row.extension)?), sidecar })
         })
         .collect()

@@ -1,6 +1,7 @@
 //! What the stages have made of a scan so far, and what the files are written from.
 
 use super::DerivativeError;
+use crate::figures::{Figures, TissuePeak};
 use crate::imaging::bias::BiasField;
 use crate::imaging::brain::Brain;
 use crate::imaging::motion::MotionEstimate;
@@ -63,6 +64,11 @@ pub struct Products {
     pub intensity: Option<Reference>,
     /// From the quality stage: the tissues of a T1w image, where they can be told apart.
     pub tissues: Option<Tissues>,
+    /// From the quality stage: where the tissues of a T1w image are among its intensities; empty where they cannot be told
+    /// apart.
+    pub peaks: Vec<TissuePeak>,
+    /// Pictures for the reports.
+    pub figures: Option<Figures>,
     /// From the quality stage.
     pub quality: Option<Quality>,
 }

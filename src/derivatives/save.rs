@@ -94,6 +94,15 @@ fn stage_output(path: PathBuf, kind: OutputKind, products: &Products) -> Result<
             let map = products.tissues()?.probability(products.reference(), tissue.class());
             stage_nifti(path, header, Voxels::Smooth(map.view().insert_axis(Axis(0))))
         }
+        OutputKind::Picture(picture) => {
+            let figures = products.figures.as_ref().ok_or(missing("a figure"))?;
+            let jpeg = figures.picture(picture).ok_or(missing("a figure"))?;
+            Staged::write(path, |w| Ok(w.write_all(jpeg)?))
+        }
+        OutputKind::FigureData => {
+            let figures = products.figures.as_ref().ok_or(missing("a figure"))?;
+            Staged::write(path, |w| Ok(serde_json::to_writer(w, &figures.data)?))
+        }
         OutputKind::Confounds => Staged::write(path, |w| Ok(write_table(w, &products.confounds)?)),
     }
 }

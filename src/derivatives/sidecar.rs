@@ -44,7 +44,7 @@ pub fn sidecar(kind: OutputKind, cx: &SidecarContext<'_>, products: &Products) -
         OutputKind::Confounds => confounds(products),
         OutputKind::Segmentation => segmentation(products)?,
         OutputKind::Probability(tissue) => probability(tissue),
-        OutputKind::LabelTable => Map::new(),
+        OutputKind::LabelTable | OutputKind::Picture(_) | OutputKind::FigureData => Map::new(),
     };
     if kind != OutputKind::Confounds {
         fields.insert("Sources".into(), json!([format!("bids:raw:{}", cx.source)]));

@@ -37,9 +37,16 @@ const MEASURES: &[(&str, &str, Option<&str>)] = &[
 ];
 
 /// The meaning and unit of a measure; derivatives of another version may have others.
-pub(super) fn describe(measure: &str) -> (&'static str, Option<&'static str>) {
+#[must_use]
+pub fn describe(measure: &str) -> (&'static str, Option<&'static str>) {
     let found = MEASURES.iter().find(|(name, ..)| *name == measure);
     found.map_or(("A measure of quality.", None), |(_, meaning, unit)| (meaning, *unit))
+}
+
+/// The place of a measure when they are listed: related ones stand together, unknown ones last.
+#[must_use]
+pub fn order(measure: &str) -> usize {
+    MEASURES.iter().position(|(name, ..)| *name == measure).unwrap_or(MEASURES.len())
 }
 
 #[cfg(test)]

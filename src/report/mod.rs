@@ -2,6 +2,6 @@
 
 pub mod group;
 pub mod idps;
-mod measures;
+pub mod measures;
 pub mod progress;
 pub mod tally;

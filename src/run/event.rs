@@ -22,13 +22,15 @@ pub enum StageName {
     Normalization,
     /// Measuring the quality.
     Quality,
+    /// Drawing the pictures of the reports.
+    Figures,
     /// Writing the derivatives (phase).
     Save,
 }
 
 impl StageName {
     /// Every stage in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Load,
         Self::Validate,
         Self::Process,
@@ -37,6 +39,7 @@ impl StageName {
         Self::BiasCorrection,
         Self::Normalization,
         Self::Quality,
+        Self::Figures,
         Self::Save,
     ];
 
@@ -52,6 +55,7 @@ impl StageName {
             Self::BiasCorrection => "bias_correction",
             Self::Normalization => "normalization",
             Self::Quality => "quality",
+            Self::Figures => "figures",
             Self::Save => "save",
         }
     }

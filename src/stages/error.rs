@@ -2,6 +2,7 @@
 
 use crate::derivatives::DerivativeError;
 use crate::error::{Coded, ErrorCode};
+use crate::figures::FigureError;
 use crate::imaging::bias::BiasError;
 use crate::imaging::brain::BrainError;
 use crate::imaging::motion::MotionError;
@@ -39,6 +40,9 @@ pub enum StageError {
     /// No reference intensity was found.
     #[error(transparent)]
     Normalize(#[from] NormalizeError),
+    /// A picture could not be made.
+    #[error(transparent)]
+    Figure(#[from] FigureError),
     /// An output could not be written.
     #[error(transparent)]
     Derivative(#[from] DerivativeError),
@@ -72,6 +76,7 @@ impl Coded for StageError {
             Self::Motion(e) => e.code(),
             Self::Tissue(e) => e.code(),
             Self::Normalize(e) => e.code(),
+            Self::Figure(e) => e.code(),
             Self::Derivative(e) => e.code(),
             Self::Injected => ErrorCode::InjectedFailure,
             Self::Interrupted => ErrorCode::Interrupted,

@@ -48,6 +48,8 @@ impl Stage for Load {
             bias: None,
             intensity: None,
             tissues: None,
+            peaks: Vec::new(),
+            figures: None,
             quality: None,
         });
         Ok(())

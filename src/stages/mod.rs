@@ -6,6 +6,7 @@
 mod bias_correction;
 mod error;
 mod facts;
+mod figures;
 mod load;
 mod motion_correct;
 mod normalization;
@@ -46,6 +47,7 @@ pub static STAGES: &[&dyn Stage] = &[
     &bias_correction::BiasCorrection,
     &normalization::Normalization,
     &quality::QualityCheck,
+    &figures::MakeFigures,
     &save::Save,
 ];
 

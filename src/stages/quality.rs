@@ -2,13 +2,15 @@
 
 use super::{Facts, Stage, StageError, Work, brain};
 use crate::bids::Modality;
+use crate::derivatives::outputs::Tissue;
 use crate::derivatives::products::{Confound, Measure, Products, Quality};
+use crate::figures::TissuePeak;
 use crate::imaging::confounds::{Confounds, confounds};
 use crate::imaging::motion::MotionEstimate;
 use crate::imaging::quality::Verdict;
 use crate::imaging::quality_bold::{bold_quality, bold_verdict};
 use crate::imaging::quality_t1w::{t1w_quality, t1w_verdict};
-use crate::imaging::tissue::{check_voxel_size, classify_tissues};
+use crate::imaging::tissue::{Tissues, check_voxel_size, classify_tissues};
 use crate::run::event::StageName;
 use crate::telemetry::names;
 
@@ -69,8 +71,19 @@ fn t1w(products: &mut Products, maps_asked: bool) -> Result<Measured, StageError
     };
     let labels = tissues.as_ref().map(|t| t.labels.view());
     let quality = t1w_quality(image, mask, labels, products.header.grid().voxel_mm);
+    products.peaks = tissues.as_ref().map(peaks).unwrap_or_default();
     products.tissues = tissues.filter(|_| maps_asked);
     Ok((quality.named(), t1w_verdict(&quality), note))
+}
+
+/// Where the tissues are among the intensities, from the darkest on.
+fn peaks(tissues: &Tissues) -> Vec<TissuePeak> {
+    let of = |tissue: Tissue| {
+        let class = usize::from(tissue.class()) - 1;
+        let (mean, sd, voxels) = (tissues.means[class], tissues.sds[class], tissues.voxels[class]);
+        TissuePeak { name: tissue.abbreviation().into(), mean, sd, voxels }
+    };
+    [Tissue::Csf, Tissue::Gm, Tissue::Wm].map(of).into()
 }
 
 fn bold(products: &mut Products) -> Result<Measured, StageError> {

@@ -30,6 +30,7 @@ pub const fn stage_span_name(stage: StageName) -> &'static str {
         StageName::BiasCorrection => "bias_correction",
         StageName::Normalization => "normalization",
         StageName::Quality => "quality_check",
+        StageName::Figures => "make_figures",
         StageName::Save => "save_scan",
     }
 }
@@ -48,6 +49,7 @@ pub const SPANS: &[&str] = &[
     stage_span_name(StageName::BiasCorrection),
     stage_span_name(StageName::Normalization),
     stage_span_name(StageName::Quality),
+    stage_span_name(StageName::Figures),
     stage_span_name(StageName::Save),
 ];
 

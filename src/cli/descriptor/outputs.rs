@@ -48,7 +48,9 @@ fn images(modality: Modality, session: bool, suffix: &str) -> Vec<Value> {
         return Vec::new();
     };
     let entities = parsed.as_str().to_owned();
-    let outputs = outputs_of(modality, &parsed, true).unwrap_or_default();
+    let mut outputs = outputs_of(modality, &parsed, true).unwrap_or_default();
+    // Parts of the reports, not results.
+    outputs.retain(|output| !output.kind.is_figure());
     let rests: Vec<String> = outputs.iter().map(|output| rest(&output.path, &entities)).collect();
     // With its wildcard `_boldref.nii.gz` would also find `_desc-biasfield_boldref.nii.gz`, so it cannot be told.
     let alone = |rest: &str| rests.iter().filter(|other| other.ends_with(rest)).count() == 1;

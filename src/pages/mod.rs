@@ -1,0 +1,45 @@
+//! The pages a person opens: HTML that is whole in one file each, made from what runs left on disk and nothing else.
+//!
+//! All pages share a frame (`templates/base.html`) and a style (`assets/style.css`). Whatever is put into a template is
+//! escaped there, by the name of the template ending in `.html`.
+
+mod places;
+pub mod subject;
+mod templates;
+
+pub use places::Places;
+pub use subject::subject_page;
+
+use crate::error::{Coded, ErrorCode};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// A page that could not be made.
+#[derive(Debug, Error)]
+pub enum PageError {
+    /// A template does not fit its data.
+    #[error("the page {page} could not be made: {message}; this is a defect, please report it")]
+    Template {
+        /// The template.
+        page: &'static str,
+        /// What the template engine said.
+        message: String,
+    },
+    /// A file that the page is made from is there but cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Coded for PageError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Template { .. } => ErrorCode::Panicked,
+            Self::Read { .. } => ErrorCode::ReadFailed,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The text of methods for a paper, of what truly ran: from the sidecars and figures of the scans, not from defaults.
+
+use crate::figures::FigureData;
+use serde_json::{Map, Value};
+
+/// Key in the text, and the reference in full.
+const REFERENCES: &[(&str, &str)] = &[
+    (
+        "Baker and Matthews 2004",
+        "Baker S, Matthews I (2004). Lucas-Kanade 20 years on: a unifying framework. Int J Comput Vis 56, 221–255. doi:10.1023/B:VISI.0000011205.11775.fd",
+    ),
+    (
+        "Eilers and Marx 1996",
+        "Eilers PHC, Marx BD (1996). Flexible smoothing with B-splines and penalties. Statist Sci 11, 89–121. doi:10.1214/ss/1038425655",
+    ),
+    (
+        "Esteban et al. 2017",
+        "Esteban O, Birman D, Schaer M, Koyejo OO, Poldrack RA, Gorgolewski KJ (2017). MRIQC: advancing the automatic prediction of image quality in MRI from unseen sites. PLoS ONE 12, e0184661. doi:10.1371/journal.pone.0184661",
+    ),
+    (
+        "Friston et al. 1996",
+        "Friston KJ, Williams S, Howard R, Frackowiak RSJ, Turner R (1996). Movement-related effects in fMRI time-series. Magn Reson Med 35, 346–355. doi:10.1002/mrm.1910350312",
+    ),
+    ("Nichols 2013", "Nichols TE (2013). Notes on creating a standardized version of DVARS. arXiv:1704.01469"),
+    (
+        "Power et al. 2012",
+        "Power JD, Barnes KA, Snyder AZ, Schlaggar BL, Petersen SE (2012). Spurious but systematic correlations in functional connectivity MRI networks arise from subject motion. NeuroImage 59, 2142–2154. doi:10.1016/j.neuroimage.2011.10.018",
+    ),
+    (
+        "Shattuck et al. 2001",
+        "Shattuck DW, Sandor-Leahy SR, Schaper KA, Rottenberg DA, Leahy RM (2001). Magnetic resonance image tissue classification using a partial volume model. NeuroImage 13, 856–876. doi:10.1006/nimg.2000.0730",
+    ),
+    (
+        "Shinohara et al. 2014",
+        "Shinohara RT, Sweeney EM, Goldsmith J, et al. (2014). Statistical normalization techniques for magnetic resonance imaging. NeuroImage Clin 6, 9–19. doi:10.1016/j.nicl.2014.08.008",
+    ),
+    (
+        "Smith 2002",
+        "Smith SM (2002). Fast robust automated brain extraction. Hum Brain Mapp 17, 143–155. doi:10.1002/hbm.10062",
+    ),
+    (
+        "Tustison et al. 2010",
+        "Tustison NJ, Avants BB, Cook PA, et al. (2010). N4ITK: improved N3 bias correction. IEEE Trans Med Imaging 29, 1310–1320. doi:10.1109/TMI.2010.2046908",
+    ),
+    (
+        "Unser et al. 1993",
+        "Unser M, Aldroubi A, Eden M (1993). B-spline signal processing: part I, theory. IEEE Trans Signal Process 41, 821–833. doi:10.1109/78.193220",
+    ),
+    (
+        "Wells et al. 1996",
+        "Wells WM, Grimson WEL, Kikinis R, Jolesz FA (1996). Adaptive segmentation of MRI data. IEEE Trans Med Imaging 15, 429–442. doi:10.1109/42.511747",
+    ),
+];
+
+/// What is known of how one scan was processed.
+pub(super) struct Ran<'a> {
+    /// `T1w` or `bold`.
+    pub modality: &'a str,
+    /// Sidecars of the image, the mask and the bias field.
+    pub preproc: &'a Map<String, Value>,
+    pub mask: &'a Map<String, Value>,
+    pub bias: &'a Map<String, Value>,
+    pub figures: &'a FigureData,
+}
+
+/// What was done to one scan, as sentences.
+pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
+    let mut text = if ran.modality == "bold" {
+        format!("BOLD runs were processed with neuro-preprocess {version}. {}", motion(ran.figures))
+    } else {
+        format!("T1w images were processed with neuro-preprocess {version}. ")
+    };
+    let of = if ran.modality == "bold" { "mean volume" } else { "image" };
+    text.push_str(&match ran.mask.get("Method").and_then(Value::as_str) {
+        Some("surface and tissue") => format!(
+            "A brain mask was found on the {of} by a deformable surface (Smith 2002) whose edge was then moved to that of \
+             the tissue at full resolution (after Shattuck et al. 2001). "
+        ),
+        Some(method) => format!("The {of} had been stripped of its skull; the brain mask is that of its {method}. "),
+        None => String::new(),
+    });
+    text.push_str(&bias(ran));
+    text.push_str(&intensity(ran));
+    text.push_str("Nothing was registered to a template");
+    text.push_str(if ran.modality == "bold" {
+        "; slice timing and susceptibility distortion were not corrected. Framewise displacement and DVARS follow Power et al. \
+         2012, standardised DVARS Nichols 2013, other quality measures MRIQC (Esteban et al. 2017)."
+    } else {
+        ". Quality measures follow MRIQC (Esteban et al. 2017)."
+    });
+    text
+}
+
+fn motion(figures: &FigureData) -> String {
+    let Some(series) = &figures.series else { return String::new() };
+    let tr = series
+        .repetition_time
+        .map(|tr| format!(", repetition time {} s", (tr * 1e6).round() / 1e6))
+        .unwrap_or_default();
+    let steady = match series.non_steady {
+        0 => "all of which were in the steady state".to_owned(),
+        1 => "of which the first, before the steady state, was not used for the mean".to_owned(),
+        n => format!("of which the first {n}, before the steady state, were not used for the mean"),
+    };
+    format!(
+        "Each of the {} volumes{tr}, {steady}, was aligned with the mean of the steadiest ones by Gauss–Newton least squares in \
+         the inverse compositional form (Baker and Matthews 2004), allowing for smooth changes of brightness (Friston et al. \
+         1996), and resampled once with cubic B-splines (Unser et al. 1993). ",
+        series.volumes
+    )
+}
+
+fn bias(ran: &Ran<'_>) -> String {
+    let iterations: Vec<u64> =
+        ran.bias.get("Iterations").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect();
+    let [sharpening, tissues] = iterations[..] else { return String::new() };
+    let then = if tissues > 0 {
+        format!(" and then {tissues} iterations with the expectation of three tissue classes (Wells et al. 1996)")
+    } else {
+        String::new()
+    };
+    format!(
+        "Intensity non-uniformity was estimated in the mask as a penalised cubic B-spline (Eilers and Marx 1996), with \
+         {sharpening} iterations of the histogram sharpening of N4 (Tustison et al. 2010){then}, and divided out. "
+    )
+}
+
+fn intensity(ran: &Ran<'_>) -> String {
+    let target = ran.preproc.get("IntensityTarget").and_then(Value::as_f64);
+    let Some(target) = target else { return String::new() };
+    match ran.preproc.get("IntensityMethod").and_then(Value::as_str) {
+        Some("white-matter-peak") => format!(
+            "Intensities were scaled so that white matter, the brightest peak of the histogram in the mask (after Shinohara et \
+             al. 2014), is {target}. "
+        ),
+        Some("white-matter-quantile") => format!(
+            "Intensities were scaled so that the 75 % quantile of the brain, which stands for white matter, is {target}. "
+        ),
+        Some("grand-mean") => format!("Each run was scaled by one factor so that the mean of its brain is {target}. "),
+        _ => String::new(),
+    }
+}
+
+/// The references that the text names, in full.
+pub(super) fn references(text: &str) -> Vec<&'static str> {
+    REFERENCES.iter().filter(|(key, _)| text.contains(key)).map(|(_, full)| *full).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn the_text_says_what_ran_and_names_its_sources() {
+        let preproc = object(json!({ "IntensityTarget": 1000.0, "IntensityMethod": "white-matter-peak" }));
+        let mask = object(json!({ "Method": "surface and tissue" }));
+        let bias = object(json!({ "Iterations": [8, 12] }));
+        let ran = Ran { modality: "T1w", preproc: &preproc, mask: &mask, bias: &bias, figures: &FigureData::default() };
+        let text = paragraph(&ran, "9.9.9");
+        for part in ["9.9.9", "8 iterations", "12 iterations", "is 1000.", "Smith 2002"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(references(&text).len(), 7, "{text}");
+        assert!(!text.contains("Unser") && !text.contains("quantile"));
+
+        let none = object(json!({ "Iterations": [40, 0] }));
+        let quantile = object(json!({ "IntensityTarget": 1000.0, "IntensityMethod": "white-matter-quantile" }));
+        let text = paragraph(&Ran { preproc: &quantile, bias: &none, ..ran }, "1");
+        assert!(text.contains("75 % quantile") && !text.contains("tissue classes"), "{text}");
+    }
+
+    #[test]
+    fn every_source_that_a_text_can_name_is_in_the_list() {
+        let series =
+            crate::figures::Series { volumes: 9, repetition_time: Some(2.0), non_steady: 2, ..Default::default() };
+        let figures = FigureData { series: Some(series), ..FigureData::default() };
+        let (empty, mask) = (Map::new(), object(json!({ "Method": "surface and tissue" })));
+        let ran = |modality| Ran { modality, preproc: &empty, mask: &mask, bias: &empty, figures: &figures };
+        for modality in ["T1w", "bold"] {
+            let text = paragraph(&ran(modality), "1");
+            let years = text.split(|c: char| !c.is_ascii_digit()).filter(|w| w.len() == 4).count();
+            assert_eq!(references(&text).len(), years, "{text}");
+        }
+        assert!(paragraph(&ran("bold"), "1").contains("repetition time 2 s, of which the first 2,"));
+    }
+}

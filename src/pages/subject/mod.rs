@@ -1,0 +1,230 @@
+//! The page of one participant: every session and scan, from the summaries, figures, sidecars and traces on disk.
+
+mod charts;
+mod files;
+mod methods;
+mod quality;
+mod waterfall;
+
+use super::{PageError, Places, templates};
+use crate::derivatives::summary::{Failure, ScanSummary, UnitSummary};
+use crate::error::ErrorCode;
+use crate::figures::{FigureData, SCALE};
+use crate::trace_view;
+use charts::{Chart, histogram, over_time};
+use files::{Columns, ScanFiles};
+use methods::{Ran, paragraph, references};
+use quality::number;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Most bytes of pictures in a page; those of further scans stay in their folder. As text they take a third more.
+const ROOM: usize = 2_000_000;
+/// Limits above which fMRIPrep marks a volume as an outlier of motion: framewise displacement in mm, standardised DVARS.
+const FD_LIMIT_MM: f64 = 0.5;
+const DVARS_LIMIT: f64 = 1.5;
+
+/// What the page of a participant is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct SubjectFiles<'a> {
+    /// The folder of the derivatives.
+    pub output: &'a Path,
+    /// The summaries of this participant, a session each, in their order.
+    pub units: &'a [UnitSummary],
+}
+
+/// The page of a participant, to be written to `OUTPUT/sub-XX.html`.
+///
+/// `places` are those of all participants. `traces` are whatever subjects the telemetry files hold: those of the
+/// participant are found by the trace ids of its summaries.
+///
+/// # Errors
+/// [`PageError`] when a file is there but cannot be read.
+pub fn subject_page(
+    files: &SubjectFiles<'_>,
+    places: &Places,
+    traces: &[&trace_view::Subject],
+) -> Result<String, PageError> {
+    let mut room = ROOM;
+    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut sessions = Vec::new();
+    for unit in files.units {
+        let trace = unit.trace_id.as_ref().and_then(|id| traces.iter().find(|trace| trace.trace_id == *id));
+        let mut scans = Vec::new();
+        for (place, scan) in unit.scans.iter().enumerate() {
+            let files = ScanFiles { output: files.output, scan };
+            let bars = trace.map(|trace| waterfall::bars(trace, &scan.scan_id, place)).unwrap_or_default();
+            let (mut shown, text) = of_scan(&files, places, &unit.version, &mut room)?;
+            shown["bars"] = json!(bars);
+            if let Some(text) = text {
+                texts.entry(text).or_default().push(scan.scan_id.clone());
+            }
+            scans.push(shown);
+        }
+        sessions.push(of_unit(unit, scans));
+    }
+    let participant = files.units.first().map_or("", |u| u.participant_id.as_str());
+    let all: String = texts.keys().map(String::as_str).collect();
+    let page = json!({
+        "participant": participant,
+        "sessions": sessions,
+        "failures": failures(files.units),
+        "methods": texts.iter().map(|(text, scans)| json!({ "text": text, "scans": scans })).collect::<Vec<_>>(),
+        "references": references(&all),
+        "dataset": dataset(files.output),
+        "scale": SCALE.map(|[r, g, b]| format!("rgb({r} {g} {b})")).join(", "),
+    });
+    templates::render("subject.html", &page)
+}
+
+fn of_unit(unit: &UnitSummary, scans: Vec<Value>) -> Value {
+    json!({
+        "session": unit.session_id,
+        "status": unit.status,
+        "run_id": unit.run_id,
+        "trace_id": unit.trace_id,
+        "version": unit.version,
+        "started": unit.started,
+        "seconds": format!("{:.2}", unit.seconds),
+        "memory_mb": format!("{:.0}", unit.peak_memory_mb),
+        "scans": scans,
+    })
+}
+
+/// Failed scans, with what the table of errors knows about their code.
+fn failures(units: &[UnitSummary]) -> Vec<Value> {
+    let of = |scan: &ScanSummary, error: &Failure| {
+        let known = ErrorCode::ALL.iter().find(|code| code.as_str() == error.code);
+        json!({
+            "scan_id": scan.scan_id,
+            "stage": error.stage,
+            "code": error.code,
+            "message": error.message,
+            "meaning": known.map(|code| code.meaning()),
+            "advice": error.advice,
+        })
+    };
+    units.iter().flat_map(|u| &u.scans).filter_map(|scan| Some(of(scan, scan.error.as_ref()?))).collect()
+}
+
+/// What one scan shows, and what its methods text is.
+fn of_scan(
+    files: &ScanFiles<'_>,
+    places: &Places,
+    version: &str,
+    room: &mut usize,
+) -> Result<(Value, Option<String>), PageError> {
+    let scan = files.scan;
+    let preproc = files.sidecar("_desc-preproc_")?;
+    let mask = files.sidecar("_desc-brain_mask")?;
+    let bias = files.sidecar("_desc-biasfield_")?;
+    let figures = files.figures()?;
+    let text = figures.as_ref().map(|figures| {
+        let ran = Ran { modality: &scan.modality, preproc: &preproc, mask: &mask, bias: &bias, figures };
+        paragraph(&ran, version)
+    });
+    let confounds = files.confounds()?;
+    let mut shown = json!({
+        "id": scan.scan_id,
+        "modality": scan.modality,
+        "status": scan.status,
+        "seconds": format!("{:.2}", scan.seconds),
+        "score": scan.quality_score.map(|v| format!("{v:.0}")),
+        "motion_detected": scan.motion_detected,
+        "brain_volume_ml": scan.brain_volume_ml.map(number),
+        "notes": scan.notes,
+        "quality": quality::rows(scan, places),
+        "stages": scan.stages.iter().map(|(name, s)| json!([name, format!("{s:.3}")])).collect::<Vec<_>>(),
+        "outputs": scan.outputs,
+        "sources": preproc.get("Sources"),
+        "parameters": [parameters("Image", &preproc), parameters("Brain mask", &mask), parameters("Bias field", &bias)],
+        "motion": motion(&confounds),
+        "carpet": files.picture("carpet", room)?,
+    });
+    if let Some(figures) = figures {
+        shown["viewer"] = viewer(files, &figures, room)?;
+        shown["histogram"] = json!(histogram(&figures.histogram, 180.0));
+        shown["bias_cv"] = json!([number(100.0 * figures.bias.cv_before), number(100.0 * figures.bias.cv_after)]);
+        shown["bias_window"] = json!(figures.bias.window.map(|v| number(f64::from(v))));
+        shown["tsnr_window"] = json!(figures.tsnr_window.map(|w| w.map(|v| number(f64::from(v)))));
+        shown["decisions"] = json!(figures.decisions);
+    }
+    Ok((shown, text))
+}
+
+/// The pictures made of slices, which are shown one at a time in the same place.
+fn viewer(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> Result<Value, PageError> {
+    let (before, corrected, desc) = match files.scan.modality.as_str() {
+        "bold" => ("Mean before bias correction", "Mean, corrected", "mean"),
+        _ => ("Input", "Corrected", "mosaic"),
+    };
+    let mut pictures = Vec::new();
+    for (name, desc) in [(corrected, desc), (before, "input"), ("Bias field", "biasfield"), ("Temporal SNR", "tsnr")] {
+        if let Some(source) = files.picture(desc, room)? {
+            pictures.push(json!({ "name": name, "key": desc, "source": source }));
+        }
+    }
+    Ok(json!({ "pictures": pictures, "mosaic": figures.mosaic }))
+}
+
+/// The charts of a bold run, and its outlying volumes in words; nothing without confounds.
+fn motion(confounds: &Columns) -> Value {
+    let column = |name: &str| confounds.get(name).map_or(&[][..], Vec::as_slice);
+    let degrees = |name: &str| -> Vec<Option<f64>> { column(name).iter().map(|v| v.map(f64::to_degrees)).collect() };
+    let rotations = ["rot_x", "rot_y", "rot_z"].map(degrees);
+    let (fd, dvars) = (column("framewise_displacement"), column("std_dvars"));
+    let above = |values: &[Option<f64>], limit: f64| -> Vec<usize> {
+        values.iter().enumerate().filter(|(_, v)| v.is_some_and(|v| v > limit)).map(|(t, _)| t).collect()
+    };
+    let (moved, jumped) = (above(fd, FD_LIMIT_MM), above(dvars, DVARS_LIMIT));
+    let translations = [("right", column("trans_x")), ("front", column("trans_y")), ("up", column("trans_z"))];
+    let turns = [("nod", &rotations[0][..]), ("tilt", &rotations[1][..]), ("turn", &rotations[2][..])];
+    let charts: Vec<Chart> = [
+        over_time("Framewise displacement, mm", 120.0, &[("FD", fd)], Some(FD_LIMIT_MM), &moved),
+        over_time("DVARS, standardised", 120.0, &[("DVARS", dvars)], Some(DVARS_LIMIT), &jumped),
+        over_time("Translation of the head, mm", 130.0, &translations, None, &[]),
+        over_time("Rotation of the head, degrees", 130.0, &turns, None, &[]),
+        over_time("Global signal", 100.0, &[("mean of the brain", &centred(column("global_signal")))], None, &[]),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let counted =
+        |volumes: &[usize]| json!({ "n": volumes.len(), "volumes": volumes.iter().take(60).collect::<Vec<_>>() });
+    if charts.is_empty() {
+        return Value::Null;
+    }
+    json!({ "charts": charts, "volumes": fd.len(), "moved": counted(&moved), "jumped": counted(&jumped) })
+}
+
+/// Percent of the mean, around it.
+fn centred(values: &[Option<f64>]) -> Vec<Option<f64>> {
+    let known: Vec<f64> = values.iter().flatten().copied().collect();
+    #[expect(clippy::cast_precision_loss, reason = "a count of volumes")]
+    let mean = known.iter().sum::<f64>() / known.len() as f64;
+    values.iter().map(|v| v.map(|v| 100.0 * (v / mean - 1.0)).filter(|v| v.is_finite())).collect()
+}
+
+/// The entries of a sidecar that are plain values, as text.
+fn parameters(title: &str, sidecar: &Map<String, Value>) -> Value {
+    let plain = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let entries: Vec<(&String, String)> =
+        sidecar.iter().filter(|(k, _)| *k != "Sources").map(|(k, v)| (k, plain(v))).collect();
+    json!({ "title": title, "entries": entries })
+}
+
+/// Who made the dataset, in which container; nothing when its description cannot be read.
+fn dataset(output: &Path) -> Value {
+    let text = std::fs::read(output.join("dataset_description.json")).unwrap_or_default();
+    let found: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let by = &found["GeneratedBy"][0];
+    json!({ "name": found["Name"], "version": by["Version"], "commit": by["Description"], "container": by["Container"],
+            "source": found["SourceDatasets"][0]["URL"] })
+}
+
+#[cfg(test)]
+mod tests;

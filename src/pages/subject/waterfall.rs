@@ -1,0 +1,70 @@
+//! The trace of a scan as bars: a row per span, indented by its depth.
+
+use crate::trace_view::{Scan, Span, Subject, seconds};
+use serde::Serialize;
+
+/// One bar; left end and width in percent of the scan.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Bar {
+    pub name: String,
+    pub depth: usize,
+    pub left: f64,
+    pub width: f64,
+    pub seconds: String,
+    pub failed: bool,
+}
+
+/// The bars of the scan `id`, which is number `place` of its participant-session: pseudonyms hide its name in a trace.
+pub(super) fn bars(subject: &Subject, id: &str, place: usize) -> Vec<Bar> {
+    let named = subject.scans.iter().find(|scan| scan.id.as_deref() == Some(id));
+    let Some(scan) = named.or_else(|| subject.scans.get(place)) else { return Vec::new() };
+    let mut bars = Vec::new();
+    scan.spans.iter().for_each(|span| add(scan, span, 0, &mut bars));
+    bars
+}
+
+fn add(scan: &Scan, span: &Span, depth: usize, bars: &mut Vec<Bar>) {
+    let whole = seconds(scan.start_ns, scan.end_ns).max(1e-9);
+    let percent = |s: f64| (1000.0 * (100.0 * s / whole).clamp(0.0, 100.0)).round() / 1000.0;
+    let took = seconds(span.start_ns, span.end_ns);
+    bars.push(Bar {
+        name: span.name.to_string(),
+        depth,
+        left: percent(seconds(scan.start_ns, span.start_ns)),
+        width: percent(took),
+        seconds: format!("{took:.3}"),
+        failed: span.failed,
+    });
+    span.children.iter().for_each(|child| add(scan, child, depth + 1, bars));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_lie_where_the_spans_are() {
+        let span = |name: &str, start_ns, end_ns, children| Span {
+            name: name.into(),
+            stage: None,
+            start_ns,
+            end_ns,
+            failed: false,
+            children,
+        };
+        let inner = span("skull_strip", 1_500_000_000, 2_000_000_000, vec![]);
+        let scan = Scan {
+            id: Some("a".into()),
+            start_ns: 1_000_000_000,
+            end_ns: 3_000_000_000,
+            spans: vec![span("process_scan", 1_500_000_000, 3_000_000_000, vec![inner])],
+            ..Scan::default()
+        };
+        let subject = Subject { scans: vec![Scan::default(), scan], ..Subject::default() };
+        let found = bars(&subject, "a", 0);
+        let told: Vec<_> = found.iter().map(|b| (b.name.as_str(), b.depth, b.left, b.width)).collect();
+        assert_eq!(told, [("process_scan", 0, 25.0, 75.0), ("skull_strip", 1, 25.0, 25.0)]);
+        assert_eq!(found[1].seconds, "0.500");
+        assert_eq!(bars(&subject, "hidden", 1), found);
+    }
+}
