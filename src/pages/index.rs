@@ -7,7 +7,7 @@ use super::{PageError, templates};
 use crate::bids::Modality;
 use crate::derivatives::summary::{ScanSummary, UnitSummary};
 use crate::error::ErrorCode;
-use crate::report::measures::describe;
+use crate::report::measures::{describe, order};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -264,13 +264,17 @@ fn scan_data<'a>((unit, scan): &Row<'a>) -> ScanData<'a> {
     }
 }
 
-/// Every measure that a successful scan has, score and duration first.
+/// Every measure that a successful scan has, score and duration first, related ones together.
 fn measures<'a>(rows: &[Row<'a>]) -> Vec<MeasureData<'a>> {
-    let mut found: BTreeMap<(&str, bool, &str), Vec<(usize, f64)>> = BTreeMap::new();
+    let mut found: BTreeMap<(&str, usize, &str), Vec<(usize, f64)>> = BTreeMap::new();
     for (place, (_, scan)) in rows.iter().enumerate().filter(|(_, (_, scan))| scan.status == "success") {
         for (name, value) in measured(scan) {
-            let other = ![QUALITY_SCORE, SECONDS].contains(&name);
-            found.entry((&scan.modality, other, name)).or_default().push((place, short(value)));
+            let order = match name {
+                QUALITY_SCORE => 0,
+                SECONDS => 1,
+                other => 2 + order(other),
+            };
+            found.entry((&scan.modality, order, name)).or_default().push((place, short(value)));
         }
     }
     let data = |((kind, _, name), values)| {

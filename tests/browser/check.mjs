@@ -142,7 +142,7 @@ async function subject() {
       const control = controls.nth(n);
       const kind = await control.evaluate((e) => e.type ?? e.localName);
       if (kind === "select-one" || (await control.evaluate((e) => e.disabled))) continue;
-      const figure = control.locator("xpath=ancestor-or-self::*[self::figure or self::section or self::details][1]");
+      const figure = control.locator("xpath=ancestor-or-self::*[self::details or @class='viewer'][1]");
       const before = await figure.screenshot();
       await control.focus();
       const keys = { range: ["ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft"], radio: ["ArrowRight"] };
