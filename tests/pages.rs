@@ -208,7 +208,12 @@ fn one_scan_alone_has_its_page() {
     run(["process", text(&bids.join("sub-01/anat/sub-01_T1w.nii.gz")), "-o", text(&out)]).exits(0);
     assert_eq!(reports(&out), ["sub-01.html"]);
     let mut command = common::binary();
-    command.env("NEURO_PREPROCESS_NO_REPORT", "yes").args(["batch", text(&bids.join("sub-01/anat")), "-o", text(&dir.path().join("none"))]);
+    command.env("NEURO_PREPROCESS_NO_REPORT", "yes").args([
+        "batch",
+        text(&bids.join("sub-01/anat")),
+        "-o",
+        text(&dir.path().join("none")),
+    ]);
     run_command(&mut command).exits(0);
     assert_eq!(reports(&dir.path().join("none")), Vec::<String>::new());
 }

@@ -126,9 +126,8 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
     // The summary comes before telemetry is flushed: whatever the network does, the person knows.
     if outcome.is_ok() {
         // Whoever asked to stop does not wait for reports.
-        if !cancel.requested() {
-            say(&report::after_run(config, plan, &telemetry));
-        }
+        let report = if cancel.requested() { String::new() } else { report::after_run(config, plan, &telemetry) };
+        say(&report);
         say(&counts.text(plan.scans_to_do(), done, start.elapsed().as_secs_f64(), &plan.output));
     }
     describe_delivery(&config.telemetry, &telemetry.finish());

@@ -1,4 +1,4 @@
-// picture.mjs page|dark|terminal SOURCE PICTURE: the top of a page, or a capture of a terminal with its colours, as a
+// picture.mjs page|terminal SOURCE PICTURE: the top of a page, or a capture of a terminal with its colours, as a
 // picture for the documentation.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -21,13 +21,13 @@ async function terminal() {
   await shown.locator("pre").screenshot({ path: picture });
 }
 
-async function page(colorScheme) {
-  const shown = await visit(browser, resolve(source), problems, { viewport: { width: 1100, height: 860 }, colorScheme });
+async function page() {
+  const shown = await visit(browser, resolve(source), problems, { viewport: { width: 1100, height: 860 } });
   await shown.waitForLoadState("networkidle");
   await shown.screenshot({ path: picture, type: "jpeg", quality: 80 });
 }
 
-await (kind === "terminal" ? terminal() : page(kind === "dark" ? "dark" : "light"));
+await (kind === "terminal" ? terminal() : page());
 await browser.close();
 for (const problem of problems) console.error(problem);
 process.exit(problems.length > 0 ? 1 : 0);
