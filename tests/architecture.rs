@@ -59,6 +59,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bids",
             "telemetry",
             "trace_view",
+            "pages",
             "error",
         ],
     ),

@@ -3,7 +3,9 @@
 
 use neuro_preprocess::bids::Modality;
 use neuro_preprocess::cli::exit::ExitStatus;
-use neuro_preprocess::cli::{CliError, DemoConfig, Format, Input, Level, Request, RunConfig, Scenario, parse};
+use neuro_preprocess::cli::{
+    CliError, DemoConfig, Format, Input, Level, ReportConfig, Request, RunConfig, Scenario, parse,
+};
 use neuro_preprocess::run::event::StageName;
 use neuro_preprocess::telemetry::config::{LogFormat, Verbosity};
 use std::ffi::OsString;
@@ -407,4 +409,19 @@ fn a_path_need_not_be_text() {
     let args = ["neuro-preprocess".into(), "process".into(), scan.clone().into_os_string(), "-o".into(), output];
     let Ok(Request::Run(config)) = parse(args, &|_| None) else { panic!("refused") };
     assert_eq!(config.input, Input::File { path: scan });
+}
+
+#[test]
+fn reports_are_made_unless_somebody_says_no_and_again_of_a_folder() {
+    let place = Place::new();
+    assert!(place.run("@/bids @/out participant").report);
+    assert!(!place.run("@/bids @/out participant --no-report").report);
+    let env = [("NEURO_PREPROCESS_NO_REPORT", "true"), ("NEURO_PREPROCESS_NPROCS", "3")];
+    assert!(!place.run_with("@/bids @/out participant", &env).report);
+    let derivatives = place.path("bids");
+    let report = |threads| Request::Report(ReportConfig { derivatives: derivatives.clone(), threads });
+    assert_eq!(place.parse("report @/bids --nprocs 2", &env).unwrap(), report(2));
+    assert_eq!(place.parse("report @/bids", &env).unwrap(), report(3));
+    place.refuses("report @/none", 66, "none");
+    place.refuses("report", 64, "OUTPUT_DIR");
 }

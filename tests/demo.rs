@@ -52,6 +52,10 @@ fn ten_scans_are_counted_in_the_last_line() {
 #[test]
 fn the_bids_validator_finds_no_error() {
     let demo = normal();
+    assert!(
+        ["index.html", "sub-01.html"].iter().all(|page| demo.output.join(page).exists()),
+        "no reports to pass over"
+    );
     let Some(checked) = peer("check_validator.py", &[&demo.bids, &demo.output]) else { return };
     checked.exits(0);
 }

@@ -90,3 +90,17 @@ fn links_between_documents_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn the_index_names_every_document_and_nothing_else() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let index = fs::read_to_string(docs.join("README.md")).unwrap();
+    let links: Vec<&str> = index.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()).collect();
+    for link in &links {
+        assert!(docs.join(link).exists(), "docs/README.md leads to {link}, which is not there");
+    }
+    for document in documents() {
+        let name = document.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(name == "README.md" || links.contains(&name.as_str()), "docs/README.md does not name {name}");
+    }
+}

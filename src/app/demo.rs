@@ -55,6 +55,7 @@ fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig 
         format: Format::Text,
         // A demo shows the work, also when it was done before.
         force: true,
+        report: true,
         faults: faults(config.scenario),
         synthetic: false,
         telemetry: config.telemetry.clone(),

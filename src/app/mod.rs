@@ -4,6 +4,7 @@ mod demo;
 mod extract;
 mod last_words;
 mod preprocess;
+mod report;
 mod slurm;
 mod telemetry;
 mod telemetry_view;
@@ -27,6 +28,7 @@ pub fn run(request: Request) -> ExitStatus {
         Request::Demo(config) => demo::run(&config),
         Request::Score(config) => scored(&config),
         Request::Extract(config) => extract::run(&config).unwrap_or_else(|e| refuse(&e)),
+        Request::Report(config) => report::run(&config).unwrap_or_else(|e| refuse(&e)),
         Request::Descriptor => {
             say(&format!("{:#}\n", descriptor::dataset()));
             ExitStatus::Success

@@ -1,5 +1,6 @@
 //! A run: plan, prepare the output, switch telemetry on, work through the units, say how it went.
 
+use super::report::{self, ReportError};
 use super::say;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Input, Level, RunConfig};
@@ -7,7 +8,6 @@ use crate::derivatives::DerivativeError;
 use crate::derivatives::dataset::{Container, Origin, prepare};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, PlanError, PlanOptions, Source, Unit};
-use crate::report::group::write_tables;
 use crate::report::progress::Progress;
 use crate::report::tally::Tally;
 use crate::run::cancel::Cancel;
@@ -43,6 +43,9 @@ pub enum RunError {
     /// The threads cannot be started.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// There is no report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
 }
 
 impl Coded for RunError {
@@ -51,6 +54,7 @@ impl Coded for RunError {
             Self::Plan(e) => e.code(),
             Self::Output { .. } => ErrorCode::OutputUnusable,
             Self::Pool(_) => ErrorCode::OutOfMemory,
+            Self::Report(e) => e.code(),
         }
     }
 }
@@ -121,6 +125,9 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
     let done = plan.units.iter().filter(|u| u.done).map(|u| u.scans.len()).sum();
     // The summary comes before telemetry is flushed: whatever the network does, the person knows.
     if outcome.is_ok() {
+        // Whoever asked to stop does not wait for reports.
+        let report = if cancel.requested() { String::new() } else { report::after_run(config, plan, &telemetry) };
+        say(&report);
         say(&counts.text(plan.scans_to_do(), done, start.elapsed().as_secs_f64(), &plan.output));
     }
     describe_delivery(&config.telemetry, &telemetry.finish());
@@ -241,21 +248,14 @@ fn memory_budget(config: &RunConfig) -> u64 {
     })
 }
 
-/// The group level: tables of everything below the output folder.
+/// The group level: tables and reports of everything below the output folder.
 fn group(config: &RunConfig) -> Result<ExitStatus, RunError> {
     let output = match (&config.output, &config.input) {
         (Some(output), _) => output.clone(),
         (None, Input::Bids { dir }) => study_output(dir)?,
         (None, _) => return Err(PlanError::NoOutput.into()),
     };
-    let tables = write_tables(&output).map_err(|e| RunError::Output { path: output.clone(), source: Box::new(e) })?;
-    if tables.is_empty() {
-        return Err(PlanError::NoScans { root: output, why: "no summary of a run is there".into() }.into());
-    }
-    for table in tables {
-        say(&format!("{}: {} scans, {} failed\n", table.path.display(), table.scans, table.failed));
-    }
-    Ok(ExitStatus::Success)
+    Ok(report::remake(&output, config.threads, config.report)?)
 }
 
 fn study_output(folder: &Path) -> Result<PathBuf, PlanError> {

@@ -175,6 +175,7 @@ fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     let telemetry = &run.telemetry;
     let flags = [
         ("--tissues", run.tissues),
+        ("--no-report", !run.report),
         ("--skip-bids-validation", run.skip_validation),
         ("--synthetic", run.synthetic),
         ("--no-telemetry", !telemetry.enabled),

@@ -100,6 +100,9 @@ pub(super) enum Verb {
     /// Write one table of what a run measured and used, a row per participant and session
     #[command(after_long_help = help::EXTRACT)]
     Extract(ExtractArgs),
+    /// Make the report pages and group tables of derivatives again, from what is there
+    #[command(after_long_help = help::REPORT)]
+    Report(ReportArgs),
     /// Print the Boutiques descriptor of the forms for datasets
     Descriptor,
     /// Show, deliver or inspect the telemetry that runs left in their output folders
@@ -182,6 +185,9 @@ pub(super) struct RunArgs {
     /// Also write a segmentation and probability maps of CSF, grey and white matter for T1w scans
     #[arg(long, help_heading = SCANS)]
     pub tissues: bool,
+    /// Write no report pages (index.html, sub-XX.html); the verb report makes them later
+    #[arg(long, help_heading = RUN)]
+    pub no_report: bool,
     /// Say what would be done, and write nothing
     #[arg(long, help_heading = RUN)]
     pub dry_run: bool,
@@ -333,6 +339,17 @@ pub(super) struct ExtractArgs {
     /// The table to write, .tsv; its data dictionary is written beside it, .json
     #[arg(value_name = "TABLE")]
     pub table: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// The derivatives of this program, of any number of runs
+    #[arg(value_name = "OUTPUT_DIR")]
+    pub derivatives: PathBuf,
+    /// Threads to use [default: SLURM_CPUS_PER_TASK, else all this process may use]
+    #[arg(long, visible_aliases = ["n-cpus", "nthreads", "parallel"], value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=settings::MOST_THREADS))]
+    pub nprocs: Option<u16>,
 }
 
 fn fail_rate(text: &str) -> Result<f64, String> {

@@ -12,6 +12,7 @@ neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
        neuro-preprocess score DERIVATIVES [OPTIONS]
        neuro-preprocess telemetry replay|status DIR [OPTIONS]
        neuro-preprocess extract DERIVATIVES TABLE
+       neuro-preprocess report OUTPUT_DIR [OPTIONS]
        neuro-preprocess descriptor
        neuro-preprocess --invocation FILE
        neuro-preprocess telemetry replay|status|show DIR [OPTIONS]
@@ -46,7 +47,7 @@ Options may be written with _ for -.
 
 Settings are taken from the option, else the environment, else the configuration file.
 The variables begin with NEURO_PREPROCESS: _NPROCS, _MEM, _WORK_DIR, _MODALITIES, _TISSUES,
-_SKIP_BIDS_VALIDATION, _NO_TELEMETRY, _OTEL_ENDPOINT, _FLUSH_TIMEOUT, _NO_SUBJECT_METRICS,
+_NO_REPORT, _SKIP_BIDS_VALIDATION, _NO_TELEMETRY, _OTEL_ENDPOINT, _FLUSH_TIMEOUT, _NO_SUBJECT_METRICS,
 _PSEUDONYMIZE, _PSEUDONYMIZE_KEY, _TRACE, _LOG_FORMAT, _VERBOSITY.
 The standard OTEL_* variables are honoured too. A configuration file looks like this:
     [run]
@@ -113,6 +114,15 @@ Examples:
   neuro-preprocess extract study/derivatives/neuro-preprocess/VERSION/output idps.tsv
 
 Values of several scans of one kind are averaged. Times are summed.";
+
+/// Ends `report --help`.
+pub(super) const REPORT: &str = "\
+Examples:
+  neuro-preprocess report out
+  neuro-preprocess report study/derivatives/neuro-preprocess/VERSION/output --nprocs 4
+
+Writes index.html, a page for each participant, group_T1w.tsv and group_bold.tsv. Nothing else
+is read than what runs have left there; the raw data need not be at hand.";
 
 /// Ends `telemetry --help`.
 pub(super) const TELEMETRY: &str = "\

@@ -45,6 +45,8 @@ pub enum Request {
     Score(ScoreConfig),
     /// Write one table of what runs measured and used.
     Extract(ExtractConfig),
+    /// Make the reports of what runs left again.
+    Report(ReportConfig),
     /// Print the Boutiques descriptor.
     Descriptor,
     /// Show, deliver or inspect telemetry that runs left behind.
@@ -130,6 +132,8 @@ pub struct RunConfig {
     pub format: Format,
     /// Process again what is already done.
     pub force: bool,
+    /// Write report pages at the end.
+    pub report: bool,
     /// Failures and delays asked for.
     pub faults: Faults,
     /// Process made-up scans in place of the content of the files.
@@ -200,6 +204,15 @@ pub struct ExtractConfig {
     pub derivatives: PathBuf,
     /// The table to write, a name that ends in `.tsv`.
     pub table: PathBuf,
+}
+
+/// Reports to make from derivatives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportConfig {
+    /// The derivatives; exists.
+    pub derivatives: PathBuf,
+    /// Threads to use, at least 1.
+    pub threads: usize,
 }
 
 /// What to do with the telemetry in output folders.

@@ -1,12 +1,17 @@
 //! Options, environment, configuration file and defaults → one request. Every check is made here or called from here.
 
-use super::args::{Cli, DatasetArgs, DemoArgs, ExtractArgs, RunArgs, ScoreArgs, SynthArgs, Verb};
+use super::args::{
+    Cli, DatasetArgs, DemoArgs, ExtractArgs, ObserveArgs, ReportArgs, ResourceArgs, RunArgs, ScoreArgs, SynthArgs, Verb,
+};
 use super::error::Refusal;
 use super::layers::Layers;
 use super::memory::Memory;
 use super::resolve_telemetry::telemetry;
 use super::settings::{self, Settings};
-use super::{DemoConfig, ExtractConfig, Input, Level, Request, RunConfig, ScoreConfig, paths, slurm_args, subcohort};
+use super::{
+    DemoConfig, ExtractConfig, Input, Level, ReportConfig, Request, RunConfig, ScoreConfig, paths, slurm_args,
+    subcohort,
+};
 use crate::bids::{Label, Modality, Selection};
 use crate::run::faults::Faults;
 use crate::synth::SynthConfig;
@@ -17,7 +22,8 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Said where the output is missing and a study would have needed none.
 const STUDY: &str = " (only a Nipoppy study, a folder with .nipoppy inside, needs none)";
-const VERBS: [&str; 9] = ["process", "batch", "slurm", "synth", "demo", "score", "extract", "descriptor", "telemetry"];
+const VERBS: [&str; 10] =
+    ["process", "batch", "slurm", "synth", "demo", "score", "extract", "report", "descriptor", "telemetry"];
 
 /// Turns what was typed into a request.
 pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
@@ -30,6 +36,7 @@ pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
         Some(Verb::Score(args)) => score(args),
         Some(Verb::Telemetry(verb)) => super::resolve_telemetry::resolve(verb, env),
         Some(Verb::Extract(args)) => extract(args),
+        Some(Verb::Report(args)) => report(args, env),
         Some(Verb::Descriptor) => Ok(Request::Descriptor),
         None if cli.boutiques.bids_exec_spec => Ok(Request::Descriptor),
         None => without_verb(cli.dataset, cli.run, env).map(Request::Run),
@@ -236,6 +243,7 @@ fn finish(
         dry_run: run.dry_run,
         format: run.format.unwrap_or_default(),
         force: run.force,
+        report: !settings.no_report.unwrap_or(false),
         faults: Faults { fail_rate: trial.fail_rate.unwrap_or(0.0), slow: trial.slow_stage, seed: trial.seed },
         synthetic: trial.synthetic,
         telemetry: telemetry(&settings, &run.observe, env, &mut notes)?,
@@ -304,10 +312,19 @@ fn extract(args: ExtractArgs) -> Result<Request, Refusal> {
     Ok(Request::Extract(ExtractConfig { derivatives, table }))
 }
 
+fn report(args: ReportArgs, env: Env) -> Result<Request, Refusal> {
+    let derivatives = args.derivatives;
+    paths::input_folder(&derivatives, "name the folder of the derivatives", paths::bound_hint(&derivatives))?;
+    let resources = ResourceArgs { nprocs: args.nprocs, mem: None };
+    let Layers { threads, .. } = Layers::gather(&resources, &ObserveArgs::default(), Settings::default(), env)?;
+    Ok(Request::Report(ReportConfig { derivatives, threads }))
+}
+
 fn flags_of_run(run: &RunArgs) -> Settings {
     Settings {
         work_dir: run.work_dir.clone(),
         tissues: run.tissues.then_some(true),
+        no_report: run.no_report.then_some(true),
         modalities: (!run.modalities.is_empty()).then(|| run.modalities.clone()),
         ..Settings::default()
     }

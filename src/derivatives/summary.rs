@@ -115,17 +115,38 @@ pub fn unit_file(unit: &UnitId, session: Option<&str>, kind: &str) -> PathBuf {
 /// # Errors
 /// [`DerivativeError::Access`] when the folder cannot be listed.
 pub fn read_all(output: &Path) -> Result<Vec<UnitSummary>, DerivativeError> {
-    let access = |path: &Path, source| DerivativeError::Access { path: path.to_owned(), source };
-    let mut paths = Vec::new();
-    for participant in std::fs::read_dir(output).map_err(|e| access(output, e))?.flatten() {
-        if participant.file_name().to_string_lossy().starts_with("sub-") && participant.path().is_dir() {
-            let folder = participant.path();
-            let files = std::fs::read_dir(&folder).map_err(|e| access(&folder, e))?;
-            paths.extend(files.flatten().map(|f| f.path()).filter(|p| p.to_string_lossy().ends_with("_summary.json")));
-        }
+    let entries = std::fs::read_dir(output).map_err(|e| access(output, e))?.flatten();
+    let is_participant = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sub-")) && path.is_dir()
+    };
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_participant).collect();
+    folders.sort();
+    let mut units = Vec::new();
+    for folder in folders {
+        units.extend(read_folder(&folder)?);
     }
+    Ok(units)
+}
+
+/// The summaries of one participant, given with `sub-`, in the order of their paths; none when there is no such folder.
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read_participant(output: &Path, participant: &str) -> Result<Vec<UnitSummary>, DerivativeError> {
+    let folder = output.join(participant);
+    if folder.is_dir() { read_folder(&folder) } else { Ok(Vec::new()) }
+}
+
+fn read_folder(folder: &Path) -> Result<Vec<UnitSummary>, DerivativeError> {
+    let entries = std::fs::read_dir(folder).map_err(|e| access(folder, e))?.flatten();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|f| f.path()).filter(|p| p.to_string_lossy().ends_with("_summary.json")).collect();
     paths.sort();
     Ok(paths.iter().filter_map(|p| serde_json::from_slice(&std::fs::read(p).ok()?).ok()).collect())
+}
+
+fn access(path: &Path, source: std::io::Error) -> DerivativeError {
+    DerivativeError::Access { path: path.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -3,13 +3,19 @@
 //! All pages share a frame (`templates/base.html`) and a style (`assets/style.css`). Whatever is put into a template is
 //! escaped there, by the name of the template ending in `.html`.
 
+mod gather;
+mod history;
+mod index;
 mod places;
 pub mod subject;
 mod templates;
+mod write;
 
 pub use places::Places;
 pub use subject::subject_page;
+pub use write::{Written, write_dataset, write_participants, write_tables_only};
 
+use crate::derivatives::DerivativeError;
 use crate::error::{Coded, ErrorCode};
 use std::path::PathBuf;
 use thiserror::Error;
@@ -25,6 +31,12 @@ pub enum PageError {
         /// What the template engine said.
         message: String,
     },
+    /// The derivatives cannot be read or a page not be written.
+    #[error(transparent)]
+    Files(#[from] DerivativeError),
+    /// The threads cannot be started.
+    #[error("cannot start the threads that make the pages: {0}")]
+    Threads(String),
     /// A file that the page is made from is there but cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
@@ -39,6 +51,8 @@ impl Coded for PageError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Template { .. } => ErrorCode::Panicked,
+            Self::Files(e) => e.code(),
+            Self::Threads(_) => ErrorCode::OutOfMemory,
             Self::Read { .. } => ErrorCode::ReadFailed,
         }
     }

@@ -6,8 +6,11 @@ use serde::Serialize;
 use std::sync::LazyLock;
 
 /// Name and text; the ending `.html` turns escaping on.
-const TEMPLATES: &[(&str, &str)] =
-    &[("base.html", include_str!("templates/base.html")), ("subject.html", include_str!("templates/subject.html"))];
+const TEMPLATES: &[(&str, &str)] = &[
+    ("base.html", include_str!("templates/base.html")),
+    ("subject.html", include_str!("templates/subject.html")),
+    ("index.html", include_str!("templates/index.html")),
+];
 
 const STYLE: &str = include_str!("assets/style.css");
 

@@ -2,7 +2,7 @@
 //! gathered after the fact.
 
 use crate::bids::Modality;
-use crate::derivatives::summary::{ScanSummary, UnitSummary, read_all};
+use crate::derivatives::summary::{ScanSummary, UnitSummary};
 use crate::derivatives::{DerivativeError, atomic::Staged};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,11 @@ pub struct GroupTable {
     pub failed: usize,
 }
 
-/// Writes `group_T1w.tsv` and `group_bold.tsv` for the modalities that have scans.
+/// Writes `group_T1w.tsv` and `group_bold.tsv` of `units` for the modalities that have scans.
 ///
 /// # Errors
-/// [`DerivativeError`] when the folder cannot be read or written.
-pub fn write_tables(output: &Path) -> Result<Vec<GroupTable>, DerivativeError> {
-    let units = read_all(output)?;
+/// [`DerivativeError`] when the folder cannot be written to.
+pub fn write_tables(output: &Path, units: &[UnitSummary]) -> Result<Vec<GroupTable>, DerivativeError> {
     let mut tables = Vec::new();
     for modality in Modality::ALL {
         let rows: Vec<(&UnitSummary, &ScanSummary)> = units

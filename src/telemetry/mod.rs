@@ -58,6 +58,8 @@ pub struct Telemetry {
     remote: Context,
     routes: Routes,
     files: Option<PathBuf>,
+    /// What the names of the files of this process have in common.
+    process: Option<String>,
     sender: Option<Sender>,
     flush_timeout: Duration,
     stats: Arc<Stats>,
@@ -111,11 +113,24 @@ pub fn build(
     let logger = (providers.logger(), outgoing);
     let logs = logs::LogLayer::new(config, env, logs_dir, run_id, logger, &stats);
     let dispatch = providers.dispatch(logs);
+    let process = spools.as_ref().and_then(|s| s.files.first()).map(|file| file.stem.clone());
     let files = logs_dir.filter(|_| spools.is_some()).map(Path::to_path_buf);
     let sender = spools.zip(files.clone()).map(|(s, dir)| Sender::start(courier, dir, s.files, s.claim, &stats));
     let flush_timeout = config.flush_timeout.unwrap_or(DEFAULT_FLUSH_TIMEOUT);
     (
-        Telemetry { providers, metrics, remote, routes, files, sender, flush_timeout, stats, pseudonyms, warnings },
+        Telemetry {
+            providers,
+            metrics,
+            remote,
+            routes,
+            files,
+            process,
+            sender,
+            flush_timeout,
+            stats,
+            pseudonyms,
+            warnings,
+        },
         dispatch,
     )
 }
@@ -139,6 +154,12 @@ impl Telemetry {
     #[must_use]
     pub fn remote_parent(&self) -> Context {
         self.remote.clone()
+    }
+
+    /// The part of the names of this process's files that tells them from those of others; `None` without files.
+    #[must_use]
+    pub fn process(&self) -> Option<&str> {
+        self.process.as_deref()
     }
 
     /// Where telemetry goes, for the head of a run.

@@ -64,7 +64,9 @@ impl Assembly {
         let id = of(names::RESOURCE_RUN_ID);
         if !self.runs.contains_key(&id) {
             let (version, host) = (of(names::SERVICE_VERSION), of(names::HOST_NAME));
-            let run = Run { id: id.clone(), version, host, start_ns: u64::MAX, ..Run::default() };
+            let [job, array] =
+                [names::SLURM_JOB_ID, names::SLURM_ARRAY_JOB_ID].map(|key| Some(of(key)).filter(|s| !s.is_empty()));
+            let run = Run { id: id.clone(), version, host, job, array, start_ns: u64::MAX, ..Run::default() };
             self.runs.insert(id.clone(), run);
         }
         id

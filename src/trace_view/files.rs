@@ -38,9 +38,21 @@ impl Coded for ViewError {
 /// # Errors
 /// [`ViewError`] when there are no traces, or a file cannot be read.
 pub fn read(folders: &[PathBuf]) -> Result<Archive, ViewError> {
+    read_named(folders, "")
+}
+
+/// Reads only the files that one process wrote into `folder`; `stem` is the part of their names that tells it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_process(folder: &Path, stem: &str) -> Result<Archive, ViewError> {
+    read_named(&[folder.to_owned()], stem)
+}
+
+fn read_named(folders: &[PathBuf], part: &str) -> Result<Archive, ViewError> {
     let mut found = Files::default();
     for folder in folders {
-        found.add(folder)?;
+        found.add(folder, part)?;
     }
     if found.traces.is_empty() {
         return Err(ViewError::NoTraces(folders.to_owned()));
@@ -82,11 +94,14 @@ struct Files {
 }
 
 impl Files {
-    fn add(&mut self, folder: &Path) -> Result<(), ViewError> {
+    fn add(&mut self, folder: &Path, part: &str) -> Result<(), ViewError> {
         let failed = |source| ViewError::Read { path: folder.to_owned(), source };
         for entry in std::fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !name.contains(part) {
+                continue;
+            }
             match name.split_once('-') {
                 Some(("traces", rest)) if rest.ends_with(".jsonl") => self.traces.push(path),
                 Some(("logs", rest)) if rest.ends_with(".jsonl") => self.logs.push(path),

@@ -9,7 +9,7 @@ mod lines;
 mod stages;
 mod text;
 
-pub use files::{ViewError, read};
+pub use files::{ViewError, read, read_process};
 pub use stages::{StageRow, stage_rows};
 pub use text::{chosen, to_text};
 
@@ -36,6 +36,10 @@ pub struct Run {
     pub version: String,
     /// The machine.
     pub host: String,
+    /// Slurm's number of the job.
+    pub job: Option<String>,
+    /// Slurm's number of the array the job is a task of.
+    pub array: Option<String>,
     /// First start, ns since 1970.
     pub start_ns: u64,
     /// Last end, ns since 1970.

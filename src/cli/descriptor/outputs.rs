@@ -27,6 +27,8 @@ pub(super) fn of_datasets() -> Vec<Value> {
         }
         outputs.extend(Modality::ALL.iter().flat_map(|m| images(*m, session, suffix)));
     }
+    outputs.push(file("report", "Report of the whole dataset (runs over all of it, and group level)", "index.html"));
+    outputs.push(file("report_participant", "Report of the participant", &format!("sub-{PARTICIPANT}.html")));
     for modality in Modality::ALL {
         let name = format!("group_{}", modality.as_str());
         outputs.push(file(&name, "Measures of every scan (group level)", &format!("{name}.tsv")));

@@ -1,0 +1,116 @@
+//! Reports: of what a run has done at its end, and all of them again by the verb `report` and the group level.
+
+use super::say;
+use crate::cli::exit::ExitStatus;
+use crate::cli::{Input, ReportConfig, RunConfig};
+use crate::derivatives::DerivativeError;
+use crate::error::{Coded, ErrorCode};
+use crate::pages::{self, PageError, Written};
+use crate::plan::Plan;
+use crate::telemetry::Telemetry;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Nothing was processed there.
+    #[error("{}: no summary of a run is there; name the folder with dataset_description.json and sub-*", path.display())]
+    Nothing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The output folder cannot be read.
+    #[error("cannot use {} as the output folder: {source}", path.display())]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: DerivativeError,
+    },
+    /// A page cannot be made or written.
+    #[error(transparent)]
+    Page(#[from] PageError),
+}
+
+impl Coded for ReportError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Nothing { .. } => ErrorCode::NothingMatches,
+            Self::Unusable { .. } => ErrorCode::OutputUnusable,
+            Self::Page(e) => e.code(),
+        }
+    }
+}
+
+/// The verb `report`.
+///
+/// # Errors
+/// [`ReportError`].
+pub fn run(config: &ReportConfig) -> Result<ExitStatus, ReportError> {
+    remake(&config.derivatives, config.threads, true)
+}
+
+/// Makes the tables again, and with `report` the pages, of everything in `output`, and says so.
+///
+/// # Errors
+/// [`ReportError`].
+pub fn remake(output: &Path, threads: usize, report: bool) -> Result<ExitStatus, ReportError> {
+    let path = || output.to_owned();
+    let made = if report { pages::write_dataset(output, None, threads) } else { pages::write_tables_only(output) };
+    let written = made.map_err(|e| match e {
+        PageError::Files(source @ DerivativeError::Access { .. }) => ReportError::Unusable { path: path(), source },
+        e => e.into(),
+    })?;
+    if written.tables.is_empty() {
+        return Err(ReportError::Nothing { path: path() });
+    }
+    for table in &written.tables {
+        say(&format!("{}: {} scans, {} failed\n", table.path.display(), table.scans, table.failed));
+    }
+    say(&line(&written));
+    Ok(ExitStatus::Success)
+}
+
+/// Writes the reports of a run that is over, and returns the line that says where they are. What cannot be written is a
+/// warning: the scans are done.
+#[must_use]
+pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> String {
+    if !config.report {
+        return String::new();
+    }
+    let participants: BTreeSet<String> =
+        plan.units.iter().filter(|unit| !unit.done).map(|unit| format!("sub-{}", unit.id.participant)).collect();
+    let written = if is_whole(config) {
+        pages::write_dataset(&plan.output, Some(&participants), config.threads)
+    } else {
+        pages::write_participants(&plan.output, &participants, telemetry.process(), config.threads)
+    };
+    match written {
+        Ok(written) => line(&written),
+        Err(e) => {
+            let code = e.code();
+            tracing::warn!(error_code = code.as_str(), "no report: {e}");
+            format!("report: not written: {e} [{code}]\n")
+        }
+    }
+}
+
+/// Whether nobody of the dataset was left out on purpose.
+fn is_whole(config: &RunConfig) -> bool {
+    let selection = &config.selection;
+    !matches!(config.input, Input::File { .. })
+        && selection.participants.is_empty()
+        && selection.sessions.is_empty()
+        && selection.subcohort.is_empty()
+        && selection.filter_file.is_none()
+}
+
+fn line(written: &Written) -> String {
+    let Some(first) = &written.first else { return String::new() };
+    let more = match written.pages {
+        pages if first.ends_with("index.html") || pages < 2 => String::new(),
+        pages => format!(" and {} more", pages - 1),
+    };
+    format!("report: {}{more}\n", first.display())
+}

@@ -1,0 +1,89 @@
+//! Which reports are written when. A run over a whole dataset makes all of it; a task of many makes the pages of its own
+//! participants and leaves the rest to the group level, because an index remade by each of 10,000 tasks would be read and
+//! written 10,000 times.
+
+use super::PageError;
+use super::gather::Gathered;
+use super::index::index_page;
+use super::subject::{SubjectFiles, subject_page};
+use crate::derivatives::atomic::write_text;
+use crate::derivatives::summary::{UnitSummary, read_all};
+use crate::report::group::{GroupTable, write_tables};
+use rayon::ThreadPoolBuilder;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The page to open first; `None` when there was nothing to report.
+    pub first: Option<PathBuf>,
+    /// Pages of participants.
+    pub pages: usize,
+    /// The tables of the group level.
+    pub tables: Vec<GroupTable>,
+}
+
+/// Remakes tables, `index.html` and pages of participants from what is in `output`, with `threads` threads; of the pages
+/// only those of `participants`, by their ids with `sub-`, where some are named. Without a summary nothing is written.
+///
+/// # Errors
+/// The first [`PageError`]; what could be written is there.
+pub fn write_dataset(
+    output: &Path,
+    participants: Option<&BTreeSet<String>>,
+    threads: usize,
+) -> Result<Written, PageError> {
+    let gathered = Gathered::read(output)?;
+    if gathered.units.is_empty() {
+        return Ok(Written::default());
+    }
+    let tables = write_tables(output, &gathered.units)?;
+    let index = output.join("index.html");
+    write_text(index.clone(), &index_page(&gathered)?)?;
+    let pages = write_subjects(&gathered, participants, threads)?;
+    Ok(Written { first: Some(index), pages, tables })
+}
+
+/// Makes the pages of `participants` only; `process` tells which files of telemetry this process wrote.
+///
+/// # Errors
+/// As [`write_dataset`].
+pub fn write_participants(
+    output: &Path,
+    participants: &BTreeSet<String>,
+    process: Option<&str>,
+    threads: usize,
+) -> Result<Written, PageError> {
+    let gathered = Gathered::read_some(output, participants, process)?;
+    let pages = write_subjects(&gathered, None, threads)?;
+    let first = gathered.units.first().map(|unit| output.join(format!("{}.html", unit.participant_id)));
+    Ok(Written { first, pages, tables: Vec::new() })
+}
+
+/// Writes the tables of the group level and no page.
+///
+/// # Errors
+/// As [`write_dataset`].
+pub fn write_tables_only(output: &Path) -> Result<Written, PageError> {
+    Ok(Written { tables: write_tables(output, &read_all(output)?)?, ..Written::default() })
+}
+
+fn write_subjects(gathered: &Gathered, ids: Option<&BTreeSet<String>>, threads: usize) -> Result<usize, PageError> {
+    let wanted = |units: &&[UnitSummary]| ids.is_none_or(|ids| ids.contains(&units[0].participant_id));
+    let chosen: Vec<&[UnitSummary]> = gathered.participants().filter(wanted).collect();
+    let traces = gathered.subjects();
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|e| PageError::Threads(e.to_string()))?;
+    let write = |units: &&[UnitSummary]| -> Result<(), PageError> {
+        let of = |unit: &UnitSummary| traces.get(unit.trace_id.as_deref()?).copied();
+        let files = SubjectFiles { output: &gathered.output, units };
+        let page = subject_page(&files, &gathered.places, &units.iter().filter_map(of).collect::<Vec<_>>())?;
+        write_text(gathered.output.join(format!("{}.html", units[0].participant_id)), &page)?;
+        Ok(())
+    };
+    // Each page is tried, also after one could not be written.
+    let results: Vec<Result<(), PageError>> = pool.install(|| chosen.par_iter().map(write).collect());
+    results.into_iter().collect::<Result<Vec<()>, PageError>>().map(|written| written.len())
+}
