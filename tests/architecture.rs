@@ -25,9 +25,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("run", &["plan", "stages", "derivatives", "telemetry::spans", "telemetry::names", "bids", "error"]),
     ("telemetry::config", &[]),
     ("telemetry::names", &["run::event"]),
-    ("telemetry", &["run::event", "bids", "error"]),
+    ("terminal", &[]),
+    ("telemetry", &["run::event", "bids", "terminal", "error"]),
     ("trace_view", &["telemetry::names", "error"]),
-    ("report", &["run::event", "derivatives", "bids", "error"]),
+    ("report", &["run::event", "derivatives", "bids", "terminal", "error"]),
     ("score", &["imaging", "nifti", "bids", "derivatives::outputs", "error"]),
     ("slurm", &["plan", "error"]),
     (
@@ -45,6 +46,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bids",
             "telemetry",
             "trace_view",
+            "terminal",
             "error",
         ],
     ),
@@ -55,6 +57,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crate → the modules that may name it. Crates that are not listed may be used anywhere but in `imaging`.
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("console", &["terminal"]),
     ("jsonschema", &["cli::invocation"]),
     ("toml", &["cli"]),
     ("opentelemetry", &["telemetry"]),
