@@ -95,8 +95,9 @@ mod tests {
     use super::*;
     use crate::error::ErrorCode;
 
-    const CLOSING: Closing<'_> =
-        Closing { planned: 6, already_done: 2, seconds: 1.25, output: Path::new("out"), report: None, columns: None };
+    fn closing() -> Closing<'static> {
+        Closing { planned: 6, already_done: 2, seconds: 1.25, output: Path::new("out"), report: None, columns: None }
+    }
 
     fn counts() -> Counts {
         let failed = [(1, ErrorCode::Truncated, "x.nii.gz ends early"), (2, ErrorCode::Interrupted, "stopped")];
@@ -107,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_last_line_counts_and_says_where_to_look() {
-        let text = CLOSING.text(&counts());
+        let text = closing().text(&counts());
         assert!(text.starts_with("FAILED sub-01_T1w: x.nii.gz ends early [NP-TRUNCATED]\n"));
         let last = "8 scans: 3 ok, 2 failed, 1 not reached, 2 already done in 1.2 s; outputs in out\n";
         assert!(text.ends_with(last), "{text}");
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_table_says_how_it_went_and_what_to_look_at() {
-        let text = CLOSING.text(&counts());
+        let text = closing().text(&counts());
         for line in [
             "  ok           3\n",
             "  failed       1\n",
@@ -130,7 +131,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
-        let report = Closing { report: Some(Path::new("out/index.html")), columns: Some(30), ..CLOSING };
+        let report = Closing { report: Some(Path::new("out/index.html")), columns: Some(30), ..closing() };
         let text = report.text(&Counts { succeeded: 6, ..Counts::default() });
         assert!(
             text.contains("  report       out/index.html\n")
