@@ -8,10 +8,9 @@
 //!                               └─ RunEvent ─ telemetry, report ─ pages
 //! ```
 //! [`slurm`] makes batch jobs of a plan; [`trace_view`] reads back the telemetry that runs left; [`pages`] makes HTML of it
-//! and of the derivatives; [`score`] compares what a
-//! run wrote with the truth of a synthetic dataset. [`app`] wires these together and is the place to start reading; no
-//! module knows one to the right of it
-//! (`tests/architecture.rs` holds that).
+//! and of the derivatives; [`score`] compares what a run wrote with the truth of a synthetic dataset; [`terminal`] is the
+//! way to the screen. [`app`] wires these together and is the place to start reading; no module knows one to the right of
+//! it (`tests/architecture.rs` holds that).
 
 pub mod app;
 pub mod bids;
@@ -31,6 +30,7 @@ pub mod slurm;
 pub mod stages;
 pub mod synth;
 pub mod telemetry;
+pub mod terminal;
 pub mod trace_view;
 
 use std::ffi::OsString;

@@ -30,17 +30,23 @@ fn errors() {
         "Every refusal and failure has one of these codes: in the message, the log, the trace (`error.code`), the\n\
          report and the sidecar of a failed scan. A code is never renamed or reused. The class is the `error.type` of\n\
          spans and the `error_type` label of `neuro_errors_total`; the exit status is that of a run the failure ends\n\
-         (a run that goes on past failed scans ends with 1, see [exit-codes.md](exit-codes.md)).\n",
+         (a run that goes on past failed scans ends with 1, see [exit-codes.md](exit-codes.md)). On the command line\n\
+         `neuro-preprocess explain CODE` says the same.\n",
     );
     for class in ErrorClass::ALL {
         let codes: Vec<_> = ErrorCode::ALL.iter().filter(|c| c.class() == class).collect();
         if codes.is_empty() {
             continue;
         }
-        write!(text, "\n## {class}\n\n| Code | What happened | What to do | Exit |\n|---|---|---|---|\n").unwrap();
+        write!(
+            text,
+            "\n## {class}\n\n| Code | What happened | Usual causes | What to do | Exit |\n|---|---|---|---|---|\n"
+        )
+        .unwrap();
         for code in codes {
             let exit = ExitStatus::from(*code).number();
-            writeln!(text, "| `{code}` | {} | {} | {exit} |", code.meaning(), code.advice()).unwrap();
+            let (meaning, causes, advice) = (code.meaning(), code.causes(), code.advice());
+            writeln!(text, "| `{code}` | {meaning} | {causes} | {advice} | {exit} |").unwrap();
         }
     }
     assert!(ErrorCode::ALL.iter().all(|c| text.contains(&format!("| `{c}` |"))), "a class is missing from ALL");

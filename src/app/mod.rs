@@ -1,10 +1,13 @@
 //! The application: one request, from the resolved command line to the exit code.
 
 mod demo;
+mod explain;
 mod extract;
 mod last_words;
+mod list;
 mod preprocess;
 mod report;
+mod shown;
 mod slurm;
 mod telemetry;
 mod telemetry_view;
@@ -12,11 +15,13 @@ mod telemetry_view;
 pub use last_words::let_readers_finish;
 
 use crate::cli::exit::ExitStatus;
-use crate::cli::{Format, Request, RunConfig, ScoreConfig, descriptor};
+use crate::cli::{Format, Request, RunConfig, ScoreConfig, comfort, descriptor};
+use crate::derivatives::DerivativeError;
 use crate::error::Coded;
 use crate::score::score;
 use crate::synth::{SynthConfig, write_dataset};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 /// Does what was asked.
 #[must_use]
@@ -34,6 +39,16 @@ pub fn run(request: Request) -> ExitStatus {
             ExitStatus::Success
         }
         Request::Telemetry(request) => telemetry::run(&request),
+        Request::List(config) => list::run(&config).unwrap_or_else(|e| refuse(&e)),
+        Request::Explain(topic) => {
+            say(&explain::text(topic));
+            ExitStatus::Success
+        }
+        Request::Completions(shell) => {
+            say(&comfort::completions(shell));
+            ExitStatus::Success
+        }
+        Request::Manual(dir) => manual(&dir),
     }
 }
 
@@ -71,6 +86,16 @@ fn scored(config: &ScoreConfig) -> ExitStatus {
             });
             if scores.complete() { ExitStatus::Success } else { ExitStatus::ScanFailed }
         }
+    }
+}
+
+fn manual(dir: &Path) -> ExitStatus {
+    match comfort::write_manual(dir) {
+        Ok(pages) => {
+            say(&format!("{pages} pages in {}\n", dir.display()));
+            ExitStatus::Success
+        }
+        Err(e) => refuse(&DerivativeError::Write { path: dir.to_owned(), source: e.into() }),
     }
 }
 

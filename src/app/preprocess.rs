@@ -2,22 +2,22 @@
 
 use super::report::{self, ReportError};
 use super::say;
+use super::shown::{self, Shown};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Input, Level, RunConfig};
 use crate::derivatives::DerivativeError;
 use crate::derivatives::dataset::{Container, Origin, prepare};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, PlanError, PlanOptions, Source, Unit};
-use crate::report::progress::Progress;
+use crate::report::screen::View;
 use crate::report::tally::Tally;
 use crate::run::cancel::Cancel;
 use crate::run::event::{EventSink, RunEvent};
 use crate::run::pool::{self, PoolError, PoolSettings};
 use crate::run::{RunContext, process};
-use crate::telemetry::config::{LogFormat, TelemetryConfig, Verbosity};
+use crate::telemetry::config::{TelemetryConfig, Verbosity};
 use crate::telemetry::pseudonym::Personal;
 use crate::telemetry::{Delivery, Telemetry, names, spans};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -112,23 +112,27 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
     let telemetry = crate::telemetry::init(&config.telemetry, Some(&plan.output.join("logs")), &run_id);
     telemetry.protect(personal(plan));
     let cancel = Cancel::on_signals().unwrap_or_default();
-    let tally = Tally::default();
-    let progress = Progress::new(plan.scans_to_do());
-    let mut sinks: Vec<&dyn EventSink> = vec![&tally, telemetry.events()];
-    // Whoever asked for JSON lines reads them by program; the log has a line for each scan anyway.
-    if config.telemetry.verbosity >= Verbosity::Normal && config.telemetry.log_format == LogFormat::Text {
-        sinks.push(&progress);
+    let (tally, shown) = (Tally::default(), Shown::new(plan, &run_id));
+    let sinks: [&dyn EventSink; 4] = [&tally, &shown.live, &shown.lines, telemetry.events()];
+    let memory = memory_budget(config);
+    let view = shown::view(&config.telemetry);
+    if view != View::Nothing {
+        shown::header(plan, &run_id, (config.threads, memory), &telemetry.describe());
     }
     let start = Instant::now();
-    let outcome = work_through(config, plan, &run_id, &telemetry, &cancel, (&sinks, &tally));
+    let outcome = shown.watch(view, &|| cancel.requested()).during(|| {
+        let settings = PoolSettings { threads: config.threads, memory };
+        work_through(config, plan, settings, &run_id, &telemetry, &cancel, (&sinks, &tally))
+    });
     let counts = tally.counts();
-    let done = plan.units.iter().filter(|u| u.done).map(|u| u.scans.len()).sum();
-    // The summary comes before telemetry is flushed: whatever the network does, the person knows.
+    // The summary comes before telemetry is flushed: whatever the network does, the person knows. Quiet runs end quietly.
+    let tell = config.telemetry.verbosity > Verbosity::Quiet || counts.any_failed() || cancel.requested();
     if outcome.is_ok() {
         // Whoever asked to stop does not wait for reports.
-        let report = if cancel.requested() { String::new() } else { report::after_run(config, plan, &telemetry) };
-        say(&report);
-        say(&counts.text(plan.scans_to_do(), done, start.elapsed().as_secs_f64(), &plan.output));
+        let report = if cancel.requested() { None } else { report::after_run(config, plan, &telemetry) };
+        if tell {
+            say(&shown::closing(plan, start.elapsed().as_secs_f64(), &counts, report.as_deref()));
+        }
     }
     describe_delivery(&config.telemetry, &telemetry.finish());
     outcome?;
@@ -144,13 +148,14 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
 /// What became of the telemetry, for those who asked for more (`-v`).
 pub(super) fn describe_delivery(config: &TelemetryConfig, delivery: &Delivery) {
     if config.verbosity >= Verbosity::Verbose {
-        let _ = writeln!(std::io::stderr(), "telemetry: {delivery}");
+        crate::terminal::print(format!("telemetry: {delivery}\n").as_bytes());
     }
 }
 
 fn work_through(
     config: &RunConfig,
     plan: &Plan,
+    settings: PoolSettings,
     run_id: &str,
     telemetry: &Telemetry,
     cancel: &Cancel,
@@ -182,7 +187,6 @@ fn work_through(
     }
     tracing::info!(units = units_n, scans, threads = config.threads, "run started");
     cx.publish(&RunEvent::RunStarted { run_id: run_id.into(), units: units_n, scans, threads: config.threads });
-    let settings = PoolSettings { threads: config.threads, memory: memory_budget(config) };
     let result = pool::for_each(&units, settings, cancel, |u| u.memory(), |u| cx.run_unit(u));
     let seconds = start.elapsed().as_secs_f64();
     cx.publish(&RunEvent::RunFinished { seconds });

@@ -68,16 +68,18 @@ pub fn remake(output: &Path, threads: usize, report: bool) -> Result<ExitStatus,
     for table in &written.tables {
         say(&format!("{}: {} scans, {} failed\n", table.path.display(), table.scans, table.failed));
     }
-    say(&line(&written));
+    if let Some(place) = place(&written) {
+        say(&format!("report: {place}\n"));
+    }
     Ok(ExitStatus::Success)
 }
 
-/// Writes the reports of a run that is over, and returns the line that says where they are. What cannot be written is a
+/// Writes the reports of a run that is over, and returns where they are, or why they are not. What cannot be written is a
 /// warning: the scans are done.
 #[must_use]
-pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> String {
+pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Option<String> {
     if !config.report {
-        return String::new();
+        return None;
     }
     let participants: BTreeSet<String> =
         plan.units.iter().filter(|unit| !unit.done).map(|unit| format!("sub-{}", unit.id.participant)).collect();
@@ -87,11 +89,11 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Stri
         pages::write_participants(&plan.output, &participants, telemetry.process(), config.threads)
     };
     match written {
-        Ok(written) => line(&written),
+        Ok(written) => place(&written),
         Err(e) => {
             let code = e.code();
             tracing::warn!(error_code = code.as_str(), "no report: {e}");
-            format!("report: not written: {e} [{code}]\n")
+            Some(format!("not written: {e} [{code}]"))
         }
     }
 }
@@ -106,11 +108,11 @@ fn is_whole(config: &RunConfig) -> bool {
         && selection.filter_file.is_none()
 }
 
-fn line(written: &Written) -> String {
-    let Some(first) = &written.first else { return String::new() };
+fn place(written: &Written) -> Option<String> {
+    let first = written.first.as_ref()?;
     let more = match written.pages {
         pages if first.ends_with("index.html") || pages < 2 => String::new(),
         pages => format!(" and {} more", pages - 1),
     };
-    format!("report: {}{more}\n", first.display())
+    Some(format!("{}{more}", first.display()))
 }

@@ -136,6 +136,10 @@ fn describe(kind: LabelKind, unknown: &[UnknownLabel], more: usize) -> String {
     };
     let one = |u: &UnknownLabel| match u.nearest.as_slice() {
         [] => format!("{kind} {} is {place}, which has no {kind}s", u.label),
+        // What people get wrong most: leading zeros and case.
+        [meant, ..] if super::nearest::alike(&u.label, meant) => {
+            format!("{kind} {} is {place}, but {meant} is", u.label)
+        }
         nearest => format!("{kind} {} is {place} (nearest: {})", u.label, nearest.join(", ")),
     };
     let mut text = unknown.iter().map(one).collect::<Vec<_>>().join("; ");

@@ -2,6 +2,7 @@
 //!
 //! Help texts, value names, limits and choices live in these definitions only, so that the manual is made from them.
 
+use super::comfort::{CompletionsArgs, ExplainArgs, ListArgs, ManArgs};
 use super::memory::Memory;
 use super::settings::{self, MODALITIES};
 use super::slurm_args::SlurmArgs;
@@ -104,10 +105,23 @@ pub(super) enum Verb {
     #[command(after_long_help = help::REPORT)]
     Report(ReportArgs),
     /// Print the Boutiques descriptor of the forms for datasets
+    #[command(after_long_help = help::DESCRIPTOR)]
     Descriptor,
     /// Show, deliver or inspect the telemetry that runs left in their output folders
     #[command(subcommand, after_long_help = help::TELEMETRY)]
     Telemetry(TelemetryVerb),
+    /// Say what of a dataset would be processed, and what is left out and why
+    #[command(after_long_help = help::LIST)]
+    List(ListArgs),
+    /// Explain an error code or an exit status: what happened, usual causes, what to do
+    #[command(after_long_help = help::EXPLAIN)]
+    Explain(ExplainArgs),
+    /// Print the script that completes this program's arguments in a shell
+    #[command(after_long_help = help::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a folder
+    #[command(after_long_help = help::MAN)]
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]

@@ -10,13 +10,16 @@ neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
        neuro-preprocess synth DIR [OPTIONS]
        neuro-preprocess demo [normal|failures|slow|concurrent] [OPTIONS]
        neuro-preprocess score DERIVATIVES [OPTIONS]
-       neuro-preprocess telemetry replay|status DIR [OPTIONS]
        neuro-preprocess extract DERIVATIVES TABLE
        neuro-preprocess report OUTPUT_DIR [OPTIONS]
        neuro-preprocess descriptor
        neuro-preprocess --invocation FILE
        neuro-preprocess telemetry replay|status|show DIR [OPTIONS]
-       neuro-preprocess telemetry config [OPTIONS]";
+       neuro-preprocess telemetry config [OPTIONS]
+       neuro-preprocess list BIDS_DIR [OPTIONS]
+       neuro-preprocess explain [CODE]
+       neuro-preprocess completions SHELL
+       neuro-preprocess man DIR";
 
 /// Ends `-h`.
 pub(super) const SHORT: &str = "\
@@ -28,7 +31,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   See it work, without any data of your own:
     neuro-preprocess demo
-  What would be done with a dataset:
+  What is in a dataset, what of it would be left out, and what would be done:
+    neuro-preprocess list /data/bids
     neuro-preprocess /data/bids /data/out participant --dry-run
   All of it, with eight threads, within 16 GB:
     neuro-preprocess /data/bids /data/out participant --nprocs 8 --mem 16GB
@@ -39,6 +43,8 @@ Examples:
   One file, and a folder of files, without BIDS:
     neuro-preprocess process head.nii.gz -o out
     neuro-preprocess batch /data/scans -o out
+  What an error code means:
+    neuro-preprocess explain NP-TRUNCATED
   Send traces, metrics and logs to a collector:
     neuro-preprocess /data/bids /data/out participant --otel-endpoint http://localhost:4317
 
@@ -162,10 +168,65 @@ Examples:
   Where the time of one participant went:
     neuro-preprocess telemetry show out --participant 01";
 
+/// Ends `telemetry config --help`.
+pub(super) const TELEMETRY_CONFIG: &str = "\
+Examples:
+  neuro-preprocess telemetry config
+  neuro-preprocess telemetry config --otel-endpoint http://localhost:4317 --format json";
+
+/// Ends `descriptor --help`.
+pub(super) const DESCRIPTOR: &str = "\
+Examples:
+  neuro-preprocess descriptor > neuro-preprocess.json
+  bosh validate neuro-preprocess.json";
+
+/// Ends `list --help`.
+pub(super) const LIST: &str = "\
+Examples:
+  neuro-preprocess list /data/bids
+  neuro-preprocess list /data/bids --participant-label 01 02 --modalities T1w
+  neuro-preprocess list /data/bids --format json
+
+Nothing is written, and no output folder is needed. Settings are taken as for a run.";
+
+/// Ends `explain --help`.
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  neuro-preprocess explain NP-TRUNCATED
+  neuro-preprocess explain truncated
+  neuro-preprocess explain 65
+  neuro-preprocess explain";
+
+/// Ends `completions --help`.
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  Bash, for one's own account:
+    neuro-preprocess completions bash > ~/.local/share/bash-completion/completions/neuro-preprocess
+  Zsh, in a folder of $fpath:
+    neuro-preprocess completions zsh > ~/.zfunc/_neuro-preprocess
+  Fish:
+    neuro-preprocess completions fish > ~/.config/fish/completions/neuro-preprocess.fish";
+
+/// Ends `man --help`.
+pub(super) const MAN: &str = "\
+Examples:
+  neuro-preprocess man ~/.local/share/man/man1
+  man neuro-preprocess";
+
 #[cfg(test)]
 mod tests {
     use super::super::{exit::ExitStatus, settings::SETTINGS};
     use super::*;
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &mut clap::Command) {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Examples:"), "{}", command.get_name());
+            command.get_subcommands_mut().filter(|verb| verb.get_name() != "help").for_each(check);
+        }
+        check(&mut super::super::command());
+    }
 
     #[test]
     fn every_exit_status_and_variable_is_mentioned() {

@@ -1,6 +1,7 @@
 //! The command line: raw arguments → one immutable [`Request`], with every check that can be made before work begins.
 
 mod args;
+pub mod comfort;
 mod config_file;
 pub mod descriptor;
 mod error;
@@ -51,6 +52,14 @@ pub enum Request {
     Descriptor,
     /// Show, deliver or inspect telemetry that runs left behind.
     Telemetry(TelemetryRequest),
+    /// Say what of a dataset would be processed.
+    List(ListConfig),
+    /// Explain a code, or list all.
+    Explain(Option<comfort::Topic>),
+    /// Print the completions for a shell.
+    Completions(clap_complete::Shell),
+    /// Write the manual into a folder.
+    Manual(PathBuf),
 }
 
 /// Where the scans come from.
@@ -142,6 +151,19 @@ pub struct RunConfig {
     pub telemetry: TelemetryConfig,
     /// Remarks for the start of the run: what was understood, what was left out.
     pub notes: Vec<String>,
+}
+
+/// A dataset to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListConfig {
+    /// A BIDS dataset or Nipoppy study; exists.
+    pub dir: PathBuf,
+    /// Which scans; `modalities` is never empty.
+    pub selection: Selection,
+    /// Go on without a valid `dataset_description.json`.
+    pub skip_validation: bool,
+    /// Form of the list.
+    pub format: Format,
 }
 
 /// A run to be spread over a Slurm cluster.

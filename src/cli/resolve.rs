@@ -1,7 +1,8 @@
 //! Options, environment, configuration file and defaults → one request. Every check is made here or called from here.
 
 use super::args::{
-    Cli, DatasetArgs, DemoArgs, ExtractArgs, ObserveArgs, ReportArgs, ResourceArgs, RunArgs, ScoreArgs, SynthArgs, Verb,
+    Cli, DatasetArgs, DemoArgs, ExtractArgs, ObserveArgs, ReportArgs, ResourceArgs, RunArgs, ScoreArgs, SelectArgs, SynthArgs,
+    Verb,
 };
 use super::error::Refusal;
 use super::layers::Layers;
@@ -22,8 +23,6 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Said where the output is missing and a study would have needed none.
 const STUDY: &str = " (only a Nipoppy study, a folder with .nipoppy inside, needs none)";
-const VERBS: [&str; 10] =
-    ["process", "batch", "slurm", "synth", "demo", "score", "extract", "report", "descriptor", "telemetry"];
 
 /// Turns what was typed into a request.
 pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
@@ -38,6 +37,10 @@ pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
         Some(Verb::Extract(args)) => extract(args),
         Some(Verb::Report(args)) => report(args, env),
         Some(Verb::Descriptor) => Ok(Request::Descriptor),
+        Some(Verb::List(args)) => super::comfort::list(args, env),
+        Some(Verb::Explain(args)) => Ok(Request::Explain(args.code)),
+        Some(Verb::Completions(args)) => Ok(Request::Completions(args.shell)),
+        Some(Verb::Man(args)) => manual(args.dir),
         None if cli.boutiques.bids_exec_spec => Ok(Request::Descriptor),
         None => without_verb(cli.dataset, cli.run, env).map(Request::Run),
     }
@@ -135,24 +138,29 @@ pub(super) fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: En
         paths::output_folder("output", output, Some(&root))?;
         paths::not_the_same("output", output, &dir)?;
     }
-    let select = args.select;
-    for (file, role) in [(&select.bids_filter_file, "the filter file"), (&select.subcohort, "the subcohort file")] {
-        file.as_deref().map_or(Ok(()), |file| paths::side_file(file, role))?;
-    }
-    let selection = Selection {
-        participants: labels("--participant-label", "sub-", &select.participant_label)?,
-        sessions: labels("--session-label", "ses-", &select.session_label)?,
-        subcohort: select.subcohort.as_deref().map(subcohort::read).transpose()?.unwrap_or_default(),
-        modalities: Vec::new(),
-        filter_file: select.bids_filter_file,
-    };
+    let skip = args.select.skip_bids_validation;
+    let selection = selection(args.select)?;
     let mut flags = flags_of_run(&run);
-    flags.skip_bids_validation = select.skip_bids_validation.then_some(true);
+    flags.skip_bids_validation = skip.then_some(true);
     let mut layers = Layers::gather(&run.resources, &run.observe, flags, env)?;
     if layers.settings.skip_bids_validation == Some(true) {
         layers.notes.push("the dataset's description is not validated, as was asked for".to_owned());
     }
     finish(Input::Bids { dir }, output, level, selection, run, layers, (Some(&root), env))
+}
+
+/// What was asked for of a dataset; the modalities come later.
+pub(super) fn selection(select: SelectArgs) -> Result<Selection, Refusal> {
+    for (file, role) in [(&select.bids_filter_file, "the filter file"), (&select.subcohort, "the subcohort file")] {
+        file.as_deref().map_or(Ok(()), |file| paths::side_file(file, role))?;
+    }
+    Ok(Selection {
+        participants: labels("--participant-label", "sub-", &select.participant_label)?,
+        sessions: labels("--session-label", "ses-", &select.session_label)?,
+        subcohort: select.subcohort.as_deref().map(subcohort::read).transpose()?.unwrap_or_default(),
+        modalities: Vec::new(),
+        filter_file: select.bids_filter_file,
+    })
 }
 
 /// The second and third argument. A study may leave out the output, so there a level may come second.
@@ -180,7 +188,8 @@ fn level_word(word: &Path) -> Option<Level> {
 
 /// A hint when the first argument was meant as a verb: misspelt, or with options before it.
 fn verb_meant(first: &Path) -> Option<String> {
-    let verb = settings::nearest(first.to_str()?, VERBS)?;
+    let command = super::command();
+    let verb = settings::nearest(first.to_str()?, command.get_subcommands().map(clap::Command::get_name))?;
     Some(if first == Path::new(verb) {
         format!(": the verb {verb} comes before all options")
     } else {
@@ -253,7 +262,7 @@ fn finish(
 }
 
 /// All modalities when none is named.
-fn each_once(named: Vec<Modality>) -> Vec<Modality> {
+pub(super) fn each_once(named: Vec<Modality>) -> Vec<Modality> {
     Modality::ALL.into_iter().filter(|m| named.is_empty() || named.contains(m)).collect()
 }
 
@@ -318,6 +327,9 @@ fn report(args: ReportArgs, env: Env) -> Result<Request, Refusal> {
     let resources = ResourceArgs { nprocs: args.nprocs, mem: None };
     let Layers { threads, .. } = Layers::gather(&resources, &ObserveArgs::default(), Settings::default(), env)?;
     Ok(Request::Report(ReportConfig { derivatives, threads }))
+fn manual(dir: PathBuf) -> Result<Request, Refusal> {
+    paths::output_folder("manual", &dir, None)?;
+    Ok(Request::Manual(dir))
 }
 
 fn flags_of_run(run: &RunArgs) -> Settings {

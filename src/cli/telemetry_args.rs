@@ -19,6 +19,7 @@ pub(super) enum TelemetryVerb {
     #[command(after_long_help = help::TELEMETRY_SHOW)]
     Show(ShowArgs),
     /// Say which settings of telemetry are in force, and where each comes from
+    #[command(after_long_help = help::TELEMETRY_CONFIG)]
     Config(ConfigArgs),
 }
 

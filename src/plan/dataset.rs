@@ -28,10 +28,35 @@ pub fn plan_dataset(
     selection: &Selection,
     options: PlanOptions,
 ) -> Result<Plan, PlanError> {
+    if output.is_none() && !nipoppy::is_study(folder) {
+        return Err(PlanError::NoOutput);
+    }
+    let mut plan = survey(folder, selection, options)?.plan;
+    if let Some(output) = output {
+        output.clone_into(&mut plan.output);
+    }
+    mark_done(&mut plan, options);
+    Ok(plan)
+}
+
+/// What a dataset holds, whether it would be processed or not.
+#[derive(Debug)]
+pub struct Survey {
+    /// What would be done, all of it; without an output folder unless a study has its own.
+    pub plan: Plan,
+    /// Participants without a scan that is processed, without `sub-`.
+    pub without_scans: Vec<String>,
+    /// Images of other suffixes and folders of other datatypes, with their number.
+    pub others: BTreeMap<String, usize>,
+}
+
+/// Looks at a dataset as [`plan_dataset`] does, wherever its outputs may be.
+///
+/// # Errors
+/// As [`plan_dataset`].
+pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Result<Survey, PlanError> {
     let study = if nipoppy::is_study(folder) { Some(nipoppy::read(folder, env!("CARGO_PKG_VERSION"))?) } else { None };
     let root = study.as_ref().map_or(folder, |s| s.bids_dir.as_path());
-    let own = study.as_ref().map(|s| s.output_dir.clone());
-    let output = output.map(Path::to_owned).or(own).ok_or(PlanError::NoOutput)?;
     let check = if options.skip_validation { Check::Tolerate } else { Check::Validate };
     let index = bids::index(root, check)?;
     let mut warnings = index.warnings.clone();
@@ -47,17 +72,22 @@ pub fn plan_dataset(
     let sessions =
         selection.sessions.iter().chain(selection.subcohort.iter().filter_map(|(_, session)| session.as_ref()));
     let unnamed = study.is_some() || sessions.into_iter().any(|s| s == UNNAMED);
-    let mut plan = Plan {
+    let plan = Plan {
         root: root.to_owned(),
-        output,
+        output: study.as_ref().map(|s| s.output_dir.clone()).unwrap_or_default(),
         name: dataset_name(&index, root),
         units: units(&index, &chosen, unnamed, options),
         index: indexed(&index, &chosen),
         skipped: index.skipped.iter().map(|s| (s.path.clone(), s.reason.to_string())).collect(),
         warnings,
     };
-    mark_done(&mut plan, options);
-    Ok(plan)
+    Ok(Survey { plan, without_scans: without_scans(&index), others: index.others })
+}
+
+fn without_scans(index: &Index) -> Vec<String> {
+    let processed = index.scans.iter().filter(|s| s.modality().is_some());
+    let with: BTreeSet<&str> = processed.map(ScanFile::participant).collect();
+    index.participants.iter().map(|p| &p.label).filter(|label| !with.contains(label.as_str())).cloned().collect()
 }
 
 /// Of a study, only the participant-sessions it lists.

@@ -2,12 +2,14 @@
 //! sidecars, nothing is written.
 
 mod dataset;
+mod list;
 mod loose;
 mod memory;
 mod show;
 mod units;
 
-pub use dataset::plan_dataset;
+pub use dataset::{Survey, plan_dataset, survey};
+pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
 pub use show::{to_json, to_text};
 pub use units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};

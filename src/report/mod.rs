@@ -2,6 +2,8 @@
 
 pub mod group;
 pub mod idps;
+pub mod live;
 pub mod measures;
-pub mod progress;
+pub mod screen;
+pub mod status;
 pub mod tally;

@@ -2,12 +2,10 @@
 
 use crate::error::{ErrorClass, ErrorCode};
 use crate::run::event::{EventSink, RunEvent, Status};
-use std::fmt::Write;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Failures shown one by one; the rest is counted.
-const SHOWN: usize = 10;
+/// How many of the slowest scans are kept.
+const SLOWEST: usize = 3;
 
 /// Takes note of every scan that ends.
 #[derive(Debug, Default)]
@@ -22,6 +20,8 @@ pub struct Counts {
     pub failed: Vec<(String, ErrorCode, String)>,
     /// Units whose outputs are there but whose marker or summary could not be written.
     pub unmarked: Vec<(String, ErrorCode)>,
+    /// The scans that took longest, in seconds, the slowest first.
+    pub slowest: Vec<(f64, String)>,
 }
 
 impl Tally {
@@ -36,13 +36,16 @@ impl EventSink for Tally {
     fn on_event(&self, event: &RunEvent) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            RunEvent::ScanFinished { scan_id, status, message, .. } => match status {
-                Status::Success => counts.succeeded += 1,
-                Status::Failed(code) => {
-                    counts.failed.push((scan_id.clone(), *code, message.clone().unwrap_or_default()))
+            RunEvent::ScanFinished { scan_id, status, message, seconds, .. } => {
+                match status {
+                    Status::Success => counts.succeeded += 1,
+                    Status::Failed(code) => {
+                        counts.failed.push((scan_id.clone(), *code, message.clone().unwrap_or_default()));
+                    }
+                    Status::Skipped => {}
                 }
-                Status::Skipped => {}
-            },
+                counts.took(*seconds, scan_id);
+            }
             // The unit's own failure, not one of its scans'.
             RunEvent::UnitFinished { unit, status: Status::Failed(code @ ErrorCode::WriteFailed), .. } => {
                 let name = format!("sub-{}", unit.participant);
@@ -62,59 +65,44 @@ impl Counts {
         !self.failed.is_empty() || !self.unmarked.is_empty()
     }
 
-    /// Whether the run was stopped before it was through.
+    /// Scans among the failed that were only stopped on request.
     #[must_use]
-    pub fn interrupted(&self) -> bool {
-        self.failed.iter().any(|(_, code, _)| code.class() == ErrorClass::Cancelled)
+    pub fn stopped(&self) -> usize {
+        self.failed.iter().filter(|(_, code, _)| code.class() == ErrorClass::Cancelled).count()
     }
 
-    /// The last lines of a run. The very last one counts the scans and says where to look.
-    #[must_use]
-    pub fn text(&self, planned: usize, already_done: usize, seconds: f64, output: &Path) -> String {
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        for (scan, code, message) in self.failed.iter().take(SHOWN) {
-            let _ = writeln!(text, "FAILED {scan}: {message} [{code}]\n       {}", code.advice());
+    fn took(&mut self, seconds: f64, scan_id: &str) {
+        let place = self.slowest.partition_point(|(other, _)| *other >= seconds);
+        if place < SLOWEST {
+            self.slowest.insert(place, (seconds, scan_id.to_owned()));
+            self.slowest.truncate(SLOWEST);
         }
-        if self.failed.len() > SHOWN {
-            let _ = writeln!(text, "FAILED {} more", self.failed.len() - SHOWN);
-        }
-        for (unit, code) in &self.unmarked {
-            let _ = writeln!(
-                text,
-                "FAILED {unit}: its marker or summary could not be written [{code}]\n       {}",
-                code.advice()
-            );
-        }
-        let not_reached = planned.saturating_sub(self.succeeded + self.failed.len());
-        let mut parts = vec![format!("{} ok", self.succeeded), format!("{} failed", self.failed.len())];
-        if not_reached > 0 {
-            parts.push(format!("{not_reached} not reached"));
-        }
-        if already_done > 0 {
-            parts.push(format!("{already_done} already done"));
-        }
-        let total = planned + already_done;
-        let _ =
-            writeln!(text, "{total} scans: {} in {seconds:.1} s; outputs in {}", parts.join(", "), output.display());
-        text
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::live::tests::ended;
     use super::*;
 
     #[test]
-    fn the_last_line_counts_and_says_where_to_look() {
-        let failed = vec![("sub-01_T1w".into(), ErrorCode::Truncated, "x.nii.gz ends early".into())];
-        let counts = Counts { succeeded: 3, failed, unmarked: vec![] };
-        let text = counts.text(5, 2, 1.25, Path::new("out"));
-        assert!(text.starts_with("FAILED sub-01_T1w: x.nii.gz ends early [NP-TRUNCATED]\n"));
-        assert!(
-            text.ends_with("7 scans: 3 ok, 1 failed, 1 not reached, 2 already done in 1.2 s; outputs in out\n"),
-            "{text}"
-        );
-        assert!(counts.any_failed() && !counts.interrupted());
+    fn the_slowest_are_kept_in_order() {
+        let mut counts = Counts::default();
+        for (seconds, scan) in [(1.0, "a"), (5.0, "b"), (2.0, "c"), (4.0, "d"), (0.5, "e")] {
+            counts.took(seconds, scan);
+        }
+        let kept: Vec<&str> = counts.slowest.iter().map(|(_, scan)| scan.as_str()).collect();
+        assert_eq!(kept, ["b", "d", "c"]);
+    }
+
+    #[test]
+    fn scans_that_were_stopped_are_told_from_those_that_failed() {
+        let tally = Tally::default();
+        for status in [Status::Success, Status::Failed(ErrorCode::NoBrain), Status::Failed(ErrorCode::Interrupted)] {
+            tally.on_event(&ended(1, status));
+        }
+        let counts = tally.counts();
+        assert_eq!((counts.succeeded, counts.failed.len(), counts.stopped()), (1, 2, 1));
+        assert!(counts.any_failed());
     }
 }

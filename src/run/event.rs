@@ -141,6 +141,13 @@ pub enum RunEvent {
         /// Size of the file.
         size_mb: f64,
     },
+    /// A stage begins; a phase first, then the steps in it.
+    StageStarted {
+        /// The scan it works on.
+        scan_id: String,
+        /// Which stage.
+        stage: StageName,
+    },
     /// A stage ended, well or not.
     StageFinished {
         /// The scan it worked on.

@@ -142,6 +142,7 @@ impl Runner<'_> {
         let span = spans::stage_span(stage, parent);
         let _entered = span.enter();
         debug!(stage = stage.as_str(), "stage started");
+        self.cx.publish(&RunEvent::StageStarted { scan_id: work.scan.id.clone(), stage });
         let start = Instant::now();
         let outcome = if self.cx.cancel.requested() {
             Err(Failed { stage, error: StageError::Interrupted })

@@ -4,7 +4,6 @@
 //! the fields of the surrounding spans, which is where participant, session, scan and stage are.
 
 use super::config::{LogFormat, TelemetryConfig, Verbosity};
-use super::env::Environment;
 use super::log_line::{Fields, Line, Scope};
 use super::outgoing::Outgoing;
 use super::stats::Stats;
@@ -12,7 +11,7 @@ use opentelemetry::logs::Logger;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::logs::SdkLogger;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -71,7 +70,6 @@ impl LogLayer {
     #[must_use]
     pub fn new(
         config: &TelemetryConfig,
-        env: &Environment,
         dir: Option<&Path>,
         run_id: &str,
         (otlp, outgoing): (Option<SdkLogger>, Outgoing),
@@ -84,7 +82,7 @@ impl LogLayer {
         Self {
             stderr_level: level(config.verbosity),
             format: config.log_format,
-            color: io::stderr().is_terminal() && env.get("NO_COLOR").is_none(),
+            color: crate::terminal::colored(),
             dir: dir.map(Path::to_path_buf),
             run_file,
             otlp,
@@ -100,9 +98,9 @@ impl LogLayer {
         }
         let bytes = match self.format {
             LogFormat::Json => line.json(),
-            LogFormat::Text => line.human(self.color).into_bytes(),
+            LogFormat::Text => crate::terminal::wrapped(&line.human(self.color)).into_bytes(),
         };
-        let _ = io::stderr().write_all(&bytes); // a closed stderr is the reader's choice
+        crate::terminal::print(&bytes);
     }
 
     fn to_files(&self, line: &Line<'_>, subject: Option<&LineFile>) {

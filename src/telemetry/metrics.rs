@@ -191,6 +191,7 @@ impl EventSink for Metrics {
                     self.active.add(1, &[]);
                 }
             }
+            RunEvent::StageStarted { .. } => {}
             RunEvent::StageFinished { modality, stage, seconds, .. } => self.stage_duration.record(
                 *seconds,
                 &[label(names::LABEL_STAGE, stage.as_str()), label(names::LABEL_MODALITY, modality.as_str())],

@@ -31,6 +31,8 @@ mod text;
 mod tree;
 pub mod variables;
 
+pub use resource::host_name;
+
 use crate::run::event::{EventSink, RunEvent};
 use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig, without_password};
 use delivery::courier::Courier;
@@ -111,7 +113,7 @@ pub fn build(
     let metrics = meter.map(|meter| Metrics::new(&meter, &stats, per_subject));
     providers.flush_first_metrics();
     let logger = (providers.logger(), outgoing);
-    let logs = logs::LogLayer::new(config, env, logs_dir, run_id, logger, &stats);
+    let logs = logs::LogLayer::new(config, logs_dir, run_id, logger, &stats);
     let dispatch = providers.dispatch(logs);
     let process = spools.as_ref().and_then(|s| s.files.first()).map(|file| file.stem.clone());
     let files = logs_dir.filter(|_| spools.is_some()).map(Path::to_path_buf);

@@ -58,8 +58,7 @@ pub fn safe_all(attributes: Vec<KeyValue>) -> Vec<KeyValue> {
 ///
 /// Logging from inside an exporter would feed the exporter. A closed stderr is ignored.
 pub fn warn(message: &str) {
-    use std::io::Write;
-    let _ = std::io::stderr().write_all(format!("warning: {message}\n").as_bytes());
+    crate::terminal::print(crate::terminal::wrapped(&format!("warning: {message}\n")).as_bytes());
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use opentelemetry::trace::{SpanId, Status, TraceId};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use std::collections::HashMap;
-use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ impl SpanExporter for TreeExporter {
             spans.push(span);
             // With a remote parent several roots share one trace; each prints what ended with it.
             if is_root && let Some(spans) = pending.remove(&trace) {
-                let _ = std::io::stderr().write_all(render(spans).as_bytes());
+                crate::terminal::print(render(spans).as_bytes());
             }
         }
         Ok(())

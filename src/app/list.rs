@@ -1,0 +1,20 @@
+//! The verb `list`: what of a dataset would be processed.
+
+use super::say;
+use crate::cli::exit::ExitStatus;
+use crate::cli::{Format, ListConfig};
+use crate::plan::{PlanError, PlanOptions, list_json, list_text, survey};
+
+/// Prints the list. A dataset without scans is a list without lines, and its status says so.
+///
+/// # Errors
+/// [`PlanError`] when the folder is no dataset or a label does not exist.
+pub fn run(config: &ListConfig) -> Result<ExitStatus, PlanError> {
+    let options = PlanOptions { skip_validation: config.skip_validation, ..PlanOptions::default() };
+    let found = survey(&config.dir, &config.selection, options)?;
+    say(&match config.format {
+        Format::Json => format!("{:#}\n", list_json(&found)),
+        Format::Text => list_text(&found),
+    });
+    Ok(if found.plan.units.is_empty() { ExitStatus::NothingMatches } else { ExitStatus::Success })
+}

@@ -1,0 +1,154 @@
+//! The verbs that help without processing anything: `list`, `explain`, `completions`, `man`.
+
+use super::args::{ObserveArgs, ResourceArgs, SelectArgs};
+use super::error::Refusal;
+use super::exit::ExitStatus;
+use super::layers::Layers;
+use super::resolve::{Env, each_once, selection};
+use super::settings::{self, MODALITIES, Settings};
+use super::{Format, ListConfig, Request, paths};
+use crate::bids::Modality;
+use crate::error::ErrorCode;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap_complete::Shell;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A signal that ends a process shows as this and its number.
+const SIGNALS: u8 = 128;
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// A BIDS dataset, or a Nipoppy study (a folder with .nipoppy inside)
+    #[arg(value_name = "BIDS_DIR")]
+    pub bids_dir: PathBuf,
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Kinds of scan to list [default: T1w bold]
+    #[arg(long, value_name = "KIND", num_args = 1.., value_delimiter = ',', ignore_case = true,
+          value_parser = PossibleValuesParser::new(MODALITIES).try_map(|s| settings::modality(&s)))]
+    pub modalities: Vec<Modality>,
+    /// Form of the list
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// An error code, with or without NP-, or an exit status by number or name [default: all]
+    #[arg(value_name = "CODE", value_parser = topic)]
+    pub code: Option<Topic>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell to complete in
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Folder for the pages, such as /usr/local/share/man/man1; created when missing
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// What is to be explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// A failure.
+    Code(ErrorCode),
+    /// The way the program ended.
+    Exit(ExitStatus),
+    /// The program was ended from outside, by the signal of this number.
+    Signal(u8),
+}
+
+/// `NP-TRUNCATED`, `truncated`, `65`, `bad-data`, `137`.
+fn topic(text: &str) -> Result<Topic, String> {
+    let word = text.trim().to_ascii_lowercase().replace('_', "-");
+    let plain = word.strip_prefix("np-").unwrap_or(&word);
+    let short = |code: &ErrorCode| code.as_str().trim_start_matches("NP-").to_ascii_lowercase();
+    if let Some(code) = ErrorCode::ALL.iter().find(|code| short(code) == plain) {
+        return Ok(Topic::Code(*code));
+    }
+    let number = plain.parse::<u8>().ok();
+    if let Some(status) = ExitStatus::ALL.iter().find(|s| Some(s.number()) == number || s.as_str() == plain) {
+        return Ok(Topic::Exit(*status));
+    }
+    match number {
+        Some(n) if n > SIGNALS => Ok(Topic::Signal(n - SIGNALS)),
+        Some(n) => Err(format!("the program never ends with {n}; neuro-preprocess explain lists all codes")),
+        None => {
+            let names: Vec<String> = ErrorCode::ALL.iter().map(short).collect();
+            let meant = settings::nearest(plain, names.iter().map(String::as_str));
+            let meant = meant.map(|name| format!("did you mean NP-{}? ", name.to_ascii_uppercase()));
+            Err(format!("there is no such code; {}neuro-preprocess explain lists all", meant.unwrap_or_default()))
+        }
+    }
+}
+
+/// The verb `list` as a request.
+pub(super) fn list(args: ListArgs, env: Env) -> Result<Request, Refusal> {
+    let dir = args.bids_dir;
+    paths::input_folder(&dir, "name the folder of the dataset", paths::bound_hint(&dir))?;
+    let skip = args.select.skip_bids_validation;
+    let flags = Settings {
+        modalities: (!args.modalities.is_empty()).then_some(args.modalities),
+        skip_bids_validation: skip.then_some(true),
+        ..Settings::default()
+    };
+    let layers = Layers::gather(&ResourceArgs::default(), &ObserveArgs::default(), flags, env)?;
+    let mut selection = selection(args.select)?;
+    selection.modalities = each_once(layers.settings.modalities.unwrap_or_default());
+    let skip_validation = layers.settings.skip_bids_validation.unwrap_or(false);
+    Ok(Request::List(ListConfig { dir, selection, skip_validation, format: args.format }))
+}
+
+/// The script that completes this program's arguments in a shell.
+#[must_use]
+pub fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut super::command(), env!("CARGO_PKG_NAME"), &mut script);
+    // For bash, clap_complete 4.6 writes a name with a dash in two ways, so that nothing behind a verb is completed
+    // (clap-rs/clap#6421).
+    String::from_utf8_lossy(&script).replace("neuro__subcmd__preprocess", "neuro__preprocess")
+}
+
+/// Writes the manual, a page for the program and one for each verb, into a folder. Returns the number of pages.
+///
+/// # Errors
+/// When the folder cannot be made or a page not be written.
+pub fn write_manual(dir: &Path) -> io::Result<usize> {
+    std::fs::create_dir_all(dir)?;
+    clap_mangen::generate_to(super::command().disable_help_subcommand(true), dir)?;
+    let pages = std::fs::read_dir(dir)?.flatten().filter(|page| {
+        let name = page.file_name();
+        name.to_str().is_some_and(|name| name.starts_with(env!("CARGO_PKG_NAME")) && name.ends_with(".1"))
+    });
+    Ok(pages.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_understood_as_people_write_them() {
+        for text in ["NP-TRUNCATED", "truncated", "np-truncated", " Truncated "] {
+            assert_eq!(topic(text), Ok(Topic::Code(ErrorCode::Truncated)), "{text}");
+        }
+        assert_eq!(topic("no_brain"), Ok(Topic::Code(ErrorCode::NoBrain)));
+        for text in ["65", "bad-data"] {
+            assert_eq!(topic(text), Ok(Topic::Exit(ExitStatus::BadData)), "{text}");
+        }
+        // A word that is both is taken for the failure, of which the text tells the status, too.
+        assert_eq!(topic("interrupted"), Ok(Topic::Code(ErrorCode::Interrupted)));
+        assert_eq!(topic("137"), Ok(Topic::Signal(9)));
+        assert!(topic("2").unwrap_err().contains("never ends with 2"));
+        assert!(topic("trunkated").unwrap_err().contains("did you mean NP-TRUNCATED?"));
+        assert!(!topic("xyzzy").unwrap_err().contains("did you mean"));
+    }
+}

@@ -1,0 +1,101 @@
+//! What a dataset holds, for people and for programs (`list`): a line per participant-session, then what is left out.
+
+use super::dataset::Survey;
+use super::units::{ScanPlan, Unit};
+use crate::bids::Modality;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The list as one JSON object.
+#[must_use]
+pub fn list_json(found: &Survey) -> Value {
+    let plan = &found.plan;
+    let scan = |s: &ScanPlan| {
+        json!({
+            "scan_id": s.id,
+            "path": s.relative,
+            "modality": s.modality.as_str(),
+            "size_mb": s.size_mb(),
+            "problem": s.problem.as_ref().map(|p| json!({ "code": p.code.as_str(), "message": p.message })),
+        })
+    };
+    let unit = |u: &Unit| {
+        json!({
+            "participant": u.id.participant,
+            "session": u.id.session,
+            "memory_mb": u.memory().div_ceil(1_000_000),
+            "scans": u.scans.iter().map(scan).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "dataset": { "name": plan.name, "path": plan.root },
+        "units": plan.units.iter().map(unit).collect::<Vec<_>>(),
+        "not_selected": not_selected(found),
+        "without_scans": found.without_scans,
+        "skipped": plan.skipped.iter().map(|(p, why)| json!({ "path": p.to_string_lossy(), "reason": why })).collect::<Vec<_>>(),
+        "other_images": found.others,
+        "warnings": plan.warnings,
+    })
+}
+
+/// The list as lines to read.
+#[must_use]
+pub fn list_text(found: &Survey) -> String {
+    let (plan, mut text) = (&found.plan, String::new());
+    let scans: usize = plan.units.iter().map(|u| u.scans.len()).sum();
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{} ({})", plan.name, plan.root.display());
+    let _ = writeln!(text, "{scans} scans in {} participant-sessions", plan.units.len());
+    for warning in &plan.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    let width = plan.units.iter().map(|u| name(u).chars().count()).max().unwrap_or(0);
+    for unit in &plan.units {
+        let size: f64 = unit.scans.iter().map(ScanPlan::size_mb).sum();
+        let _ = writeln!(text, "  {:<width$}  {:<16}  {size:>8.1} MB", name(unit), kinds(unit));
+        for (scan, problem) in unit.scans.iter().filter_map(|s| Some((s, s.problem.as_ref()?))) {
+            let _ = writeln!(text, "    {} will fail: {} [{}]", scan.relative.display(), problem.message, problem.code);
+        }
+    }
+    left_out(&mut text, found);
+    text
+}
+
+/// What is in the dataset and not in the list, with the reason.
+fn left_out(text: &mut String, found: &Survey) {
+    let mut lines: Vec<String> =
+        found.plan.skipped.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+    lines.extend(found.without_scans.iter().map(|label| format!("sub-{label}: no T1w or bold scan that can be read")));
+    let not_selected = not_selected(found);
+    if not_selected > 0 {
+        lines.push(format!("{not_selected} scans that were not asked for"));
+    }
+    lines.extend(found.others.iter().map(|(what, n)| format!("{what}: {n}, of a kind that is not processed")));
+    if !lines.is_empty() {
+        let _ = writeln!(text, "left out");
+    }
+    for line in lines {
+        let _ = writeln!(text, "  {line}");
+    }
+}
+
+/// Scans of a kind that is processed which the selection leaves out.
+fn not_selected(found: &Survey) -> usize {
+    let processed = |suffix: &str| Modality::ALL.iter().any(|m| m.as_str() == suffix);
+    found.plan.index.iter().filter(|image| processed(&image.suffix) && !image.selected).count()
+}
+
+fn name(unit: &Unit) -> String {
+    let session = unit.id.session.as_ref().map(|s| format!(" ses-{s}")).unwrap_or_default();
+    format!("sub-{}{session}", unit.id.participant)
+}
+
+/// `1 T1w, 2 bold`.
+fn kinds(unit: &Unit) -> String {
+    let mut counts: BTreeMap<Modality, usize> = BTreeMap::new();
+    for scan in &unit.scans {
+        *counts.entry(scan.modality).or_default() += 1;
+    }
+    counts.iter().map(|(modality, n)| format!("{n} {}", modality.as_str())).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,139 @@
+//! Standard error, the one way there: a block of lines at the bottom that changes all the time, everything else above it.
+//!
+//! Whoever writes to standard error during a run goes through [`print`](fn@print), so that a warning never lands in the
+//! middle of the block. Without a block it is a plain write.
+
+use console::{Term, measure_text_width, truncate_str};
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+/// The lines of the block as they stand on the screen. A process has one standard error, hence one of these.
+static BLOCK: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Rows and columns of the terminal that standard error is; `None` when it is none, or one that cannot move its cursor
+/// (`TERM=dumb`).
+#[must_use]
+pub fn size() -> Option<(usize, usize)> {
+    let capable = std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
+    let (rows, columns) = Term::stderr().size_checked().filter(|_| capable && std::io::stderr().is_terminal())?;
+    Some((usize::from(rows).max(1), usize::from(columns).max(1)))
+}
+
+/// Whether lines on standard error may be coloured: it is a terminal, and neither `NO_COLOR`, `CLICOLOR=0` nor
+/// `TERM=dumb` speaks against it; or `CLICOLOR_FORCE` asks for it.
+#[must_use]
+pub fn colored() -> bool {
+    console::colors_enabled_stderr()
+}
+
+/// Writes `text` (whole lines) to standard error, above the block. Whoever read it may be gone, which is no reason to
+/// fail.
+pub fn print(text: &[u8]) {
+    paint(text, None);
+}
+
+/// Puts `lines` in place of the block. Each must fit into the columns that [`size`] told.
+pub fn show(lines: Vec<String>) {
+    paint(&[], Some(lines));
+}
+
+/// `line`, cut with an ellipsis so that it takes `columns` at most.
+#[must_use]
+pub fn fit(line: &str, columns: usize) -> String {
+    truncate_str(line, columns, "…").into_owned()
+}
+
+/// `text` with each line broken at blanks so that it fits the terminal that standard error is; as it is where that is none.
+#[must_use]
+pub fn wrapped(text: &str) -> String {
+    size().map_or_else(|| text.to_owned(), |(_, columns)| wrap(text, columns))
+}
+
+/// `text` with each line broken at blanks so that none takes more than `columns`; what continues a line is indented by two
+/// more. Words that are longer than a line are left whole, so that a path can be copied.
+#[must_use]
+pub fn wrap(text: &str, columns: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches(' ').len() + 2;
+        let (mut used, mut fresh) = (0, true);
+        for word in line.split_inclusive(' ') {
+            let width = measure_text_width(word.trim_end());
+            if !fresh && width > 0 && used + width > columns {
+                out.truncate(out.trim_end_matches(' ').len());
+                out.push('\n');
+                out.push_str(&" ".repeat(indent));
+                used = indent;
+            }
+            out.push_str(word);
+            used += measure_text_width(word.trim_end_matches('\n'));
+            fresh = fresh && word.trim().is_empty();
+        }
+    }
+    out
+}
+
+/// `line` with blanks up to `columns`, or cut to them.
+#[must_use]
+pub fn pad(line: &str, columns: usize) -> String {
+    let cut = fit(line, columns);
+    let missing = columns.saturating_sub(measure_text_width(&cut));
+    cut + &" ".repeat(missing)
+}
+
+fn paint(above: &[u8], new: Option<Vec<String>>) {
+    let mut block = BLOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let lines = new.unwrap_or_else(|| block.clone());
+    let columns = if block.is_empty() { 1 } else { size().map_or(1, |(_, columns)| columns) };
+    // One write: what another process says in between cannot tear it.
+    let _ = std::io::stderr().write_all(&repainted(&block, columns, above, &lines));
+    *block = lines;
+}
+
+/// The bytes that take `old` off a screen of `columns`, write `above` there, and `new` below it.
+fn repainted(old: &[String], columns: usize, above: &[u8], new: &[String]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A terminal that became narrower has wrapped the old lines.
+    let rows: usize = old.iter().map(|line| measure_text_width(line).div_ceil(columns).max(1)).sum();
+    if rows > 0 {
+        bytes.extend(format!("\x1b[{rows}A\r\x1b[J").bytes());
+    }
+    bytes.extend(above);
+    for line in new {
+        bytes.extend(line.bytes());
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_taken_off_by_its_rows_and_put_below_what_is_said() {
+        let (old, new) = (["a".repeat(50), "b".into()], ["c".to_owned()]);
+        let text = String::from_utf8(repainted(&old, 80, b"warning\n", &new)).unwrap();
+        assert_eq!(text, "\x1b[2A\r\x1b[Jwarning\nc\n");
+        let narrower = String::from_utf8(repainted(&old, 40, b"", &[])).unwrap();
+        assert_eq!(narrower, "\x1b[3A\r\x1b[J");
+        assert_eq!(repainted(&[], 80, b"warning\n", &[]), b"warning\n");
+    }
+
+    #[test]
+    fn lines_are_broken_at_blanks() {
+        let text = "WARN  sub-01 process: slowed down\n  next one of a list\n";
+        assert_eq!(wrap(text, 20), "WARN  sub-01\n  process: slowed\n  down\n  next one of a list\n");
+        assert_eq!(wrap("/a/path/without/a/blank\n", 10), "/a/path/without/a/blank\n");
+        assert_eq!(wrap("  table   cell and more", 16), "  table   cell\n    and more");
+        assert_eq!(wrap(text, 80), text);
+        assert_eq!(wrap("\x1b[33mWARN\x1b[0m one two", 12), "\x1b[33mWARN\x1b[0m one two");
+    }
+
+    #[test]
+    fn lines_are_cut_by_what_is_seen() {
+        assert_eq!(fit("sub-01_T1w bias", 10), "sub-01_T1…");
+        assert_eq!(fit("\x1b[1mbold\x1b[0m", 4), "\x1b[1mbold\x1b[0m");
+        assert_eq!(pad("é", 3), "é  ");
+    }
+}
