@@ -1,8 +1,8 @@
 //! Options, environment, configuration file and defaults → one request. Every check is made here or called from here.
 
 use super::args::{
-    Cli, DatasetArgs, DemoArgs, ExtractArgs, ObserveArgs, ReportArgs, ResourceArgs, RunArgs, ScoreArgs, SelectArgs, SynthArgs,
-    Verb,
+    Cli, DatasetArgs, DemoArgs, ExtractArgs, ObserveArgs, ReportArgs, ResourceArgs, RunArgs, ScoreArgs, SelectArgs,
+    SynthArgs, Verb,
 };
 use super::error::Refusal;
 use super::layers::Layers;
@@ -327,6 +327,8 @@ fn report(args: ReportArgs, env: Env) -> Result<Request, Refusal> {
     let resources = ResourceArgs { nprocs: args.nprocs, mem: None };
     let Layers { threads, .. } = Layers::gather(&resources, &ObserveArgs::default(), Settings::default(), env)?;
     Ok(Request::Report(ReportConfig { derivatives, threads }))
+}
+
 fn manual(dir: PathBuf) -> Result<Request, Refusal> {
     paths::output_folder("manual", &dir, None)?;
     Ok(Request::Manual(dir))
