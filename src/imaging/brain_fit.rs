@@ -83,11 +83,10 @@ fn fit_at(
     // The darkest class is a mixture of CSF with its neighbours that depends on the voxels, hence the floor under it.
     let tissue = if bold { [0.7, f32::MAX] } else { [(csf + 0.4 * (grey - csf)).max(0.72 * grey), 1.3] };
     // Muscle and marrow are not far below grey matter, but hardly ever on average over some voxels.
-    let average = 1.25 * tissue[0];
     let edge = if bold {
-        Edge::around(tissue, 0.0, [5.0, 9.0], noise)
+        Edge::around(tissue, [0.0, f32::MAX], 6.0, noise)
     } else {
-        Edge::around(tissue, average, [16.0, 24.0], noise)
+        Edge::around(tissue, [1.25 * tissue[0], 0.5 * (grey + white)], 12.0, noise)
     };
     let volume =
         mesh.mask([0; 3], shape, size).iter().filter(|&&v| v != 0).count() as f64 * size.iter().product::<f64>();

@@ -7,59 +7,52 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use ndarray::Array3;
+use crate::imaging::bits::Bits;
 
 /// Adds to `seed` the voxels of `field` within a way of `reach_mm` through `field`, from voxel face to voxel face.
-pub(crate) fn grow(seed: &mut Array3<u8>, field: &Array3<u8>, voxel_mm: [f64; 3], reach_mm: f64) {
-    let (nz, ny, nx) = field.dim();
-    let (strides, shape) = ([ny * nx, nx, 1], [nz, ny, nx]);
+pub(crate) fn grow(seed: &mut Bits, field: &Bits, voxel_mm: [f64; 3], reach_mm: f64) {
     // Micrometres: whole numbers order the queue the same on every machine.
     let (step, reach) = (voxel_mm.map(|d| (1000.0 * d).round() as u32), (1000.0 * reach_mm).round() as u32);
-    let (Some(seed), Some(field)) = (seed.as_slice_mut(), field.as_slice()) else { return };
-    let each_side = |at: usize, each: &mut dyn FnMut(usize, u32)| {
-        for axis in 0..3 {
-            let index = at / strides[axis] % shape[axis];
-            if index > 0 {
-                each(at - strides[axis], step[axis]);
-            }
-            if index + 1 < shape[axis] {
-                each(at + strides[axis], step[axis]);
-            }
-        }
-    };
+    let shape = field.shape();
     let mut queue = BinaryHeap::new();
-    for at in (0..field.len()).filter(|&at| field[at] != 0 && seed[at] == 0) {
-        each_side(at, &mut |from, way| {
-            if seed[from] != 0 && way <= reach {
-                queue.push(Reverse((way, at)));
-            }
-        });
+    let ring = seed.grown(voxel_mm, voxel_mm.iter().copied().fold(0.0, f64::max)).with(seed, |near, seed| near & !seed);
+    for at in ring.with(field, |ring, field| ring & field).each() {
+        let ways = beside(at, shape).filter(|&(_, from)| seed.get(from)).map(|(axis, _)| step[axis]);
+        queue.extend(ways.filter(|&way| way <= reach).map(|way| Reverse((way, at))));
     }
     while let Some(Reverse((way, at))) = queue.pop() {
-        if std::mem::replace(&mut seed[at], 1) != 0 {
+        if seed.set(at) {
             continue;
         }
-        each_side(at, &mut |to, more| {
-            if field[to] != 0 && seed[to] == 0 && way + more <= reach {
-                queue.push(Reverse((way + more, to)));
-            }
-        });
+        let next = beside(at, shape).map(|(axis, to)| (way + step[axis], to));
+        queue.extend(next.filter(|&(way, to)| way <= reach && field.get(to) && !seed.get(to)).map(Reverse));
     }
+}
+
+/// The neighbours of a voxel across its faces, each with its axis.
+fn beside(at: [usize; 3], shape: [usize; 3]) -> impl Iterator<Item = (usize, [usize; 3])> {
+    (0..6).filter_map(move |side| {
+        let (axis, mut to) = (side / 2, at);
+        to[axis] = if side % 2 == 0 { at[axis].checked_sub(1)? } else { at[axis] + 1 };
+        (to[axis] < shape[axis]).then_some((axis, to))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array3;
 
     #[test]
     fn a_lump_is_taken_whole_and_a_layer_only_near_its_bridge() {
         // Seed below k = 10; a lump 4 thick above it, and a layer at k = 13 that touches the lump at its side.
-        let field = Array3::from_shape_fn((20, 30, 30), |(k, j, i)| {
-            let lump = k < 14 && (10..20).contains(&j) && (3..10).contains(&i);
-            u8::from(k < 10 || lump || (k == 13 && (10..20).contains(&j)))
-        });
-        let mut seed = Array3::from_shape_fn(field.dim(), |(k, ..)| u8::from(k < 10));
+        let lump = |[k, j, i]: [usize; 3]| k < 14 && (10..20).contains(&j) && (3..10).contains(&i);
+        let layer = |[k, j, _]: [usize; 3]| k == 13 && (10..20).contains(&j);
+        let voxels = Array3::from_shape_fn((20, 30, 30), |(k, j, i)| [k, j, i]);
+        let field = Bits::of(voxels.view(), |&at| at[0] < 10 || lump(at) || layer(at));
+        let mut seed = Bits::of(voxels.view(), |at| at[0] < 10);
         grow(&mut seed, &field, [1.0, 1.0, 2.0], 5.0);
+        let seed = seed.to_mask();
         assert_eq!((seed[[13, 15, 3]], seed[[13, 15, 9]]), (1, 1), "the lump");
         assert_eq!((seed[[13, 15, 10]], seed[[13, 15, 29]]), (0, 0), "the layer");
         assert_eq!(seed[[14, 15, 5]], 0, "no tissue");

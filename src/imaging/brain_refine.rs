@@ -1,35 +1,43 @@
 //! From a smooth surface to the brain's own edge, voxel by voxel at full resolution.
 //!
-//! The surface says roughly where the brain ends; the image, made even by the smooth field, says exactly. Tissue near the
-//! surface is opened by a ball, which cuts the thin bridges to dura, marrow, vessels and nerves, then closed by a larger
-//! one, which fills the sulci but follows the hull. The idea of tissue threshold, erosion, component and closing is that
-//! of BSE (Shattuck et al., NeuroImage 13 (2001) 856–876), here confined to a band around the surface. Between erosion
-//! and dilation the part inside the surface grows outwards by the shortest way (`brain_grow`), through what is as bright
-//! as grey matter on average: a cerebellum the surface missed is near by that measure, marrow and muscle are not.
+//! The surface says roughly where the brain ends; the image, made even by the smooth field, says exactly. Tissue is closed
+//! over the thin dark sheets between folia, opened by a ball, which cuts the thin bridges to dura, marrow, vessels and
+//! nerves, then closed by a larger one, which fills the sulci but follows the hull. The idea of tissue threshold, erosion,
+//! component and closing is that of BSE (Shattuck et al., NeuroImage 13 (2001) 856–876). Between erosion and dilation the
+//! part inside the surface grows outwards by the shortest way (`brain_grow`), through what is as bright as grey matter on
+//! average, and further through what is as bright as white matter: a cerebellum the surface missed hangs on its white
+//! matter, marrow and muscle have none.
 
-use ndarray::{Array3, ArrayView3, Axis, AxisDescription, Slice, Zip};
+use ndarray::{Array3, ArrayView3, Axis, AxisDescription, Slice};
 
+use crate::imaging::bits::Bits;
 use crate::imaging::brain_field::Field;
 use crate::imaging::brain_grow::grow;
 use crate::imaging::brain_surface::Mesh;
+use crate::imaging::components::{filled, largest};
 use crate::imaging::filter::gaussian_smooth;
-use crate::imaging::morphology::{dilate, erode, fill_holes, largest_component};
+use crate::imaging::morphology::largest_component;
 
 /// σ in mm of the average that tells grey matter from marrow and muscle.
 const AVERAGE_MM: f64 = 1.0;
+/// Dark sheets up to twice this thick, in mm, do not part tissue.
+const SHEET_MM: f64 = 1.0;
+/// The longest way in mm through white matter, and how far around the surface's box brain is looked for.
+const LIGHT_WAY_MM: f64 = 60.0;
+const MARGIN_MM: f64 = 18.0;
 
 /// How the edge is refined; intensities are relative to the smooth field, lengths in mm.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edge {
     /// Darkest and brightest intensity of tissue.
     pub tissue: [f32; 2],
-    /// Darkest intensity of tissue on average over a few millimetres.
+    /// Darkest intensity of tissue, and of white matter, on average over a few millimetres.
     pub average: f32,
+    pub light: f32,
     /// Voxels deeper than this below the surface are brain down to `deep_level`, whatever their class.
     pub deep_mm: f64,
     pub deep_level: f32,
-    /// Tissue may lie this far outside the surface, and the way to it within tissue may be so long.
-    pub reach_mm: f64,
+    /// The longest way within tissue from what lies inside the surface or hangs on it by white matter.
     pub way_mm: f64,
     /// Radii of the opening and of the closing.
     pub open_mm: f64,
@@ -39,18 +47,17 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// The usual lengths around `tissue` and `reach` (straight, by the way within tissue), and the smoothing that image noise (as a share of tissue) calls for: none up to
-    /// 8 %, for it costs the thin dark lines of CSF and bone.
-    pub(crate) fn around(tissue: [f32; 2], average: f32, reach: [f64; 2], noise: f64) -> Self {
+    /// The usual lengths around `tissue`, the levels `[average, light]` and the way, and the smoothing that image noise (as
+    /// a share of tissue) calls for: none up to 8 %, for it costs the thin dark lines of CSF and bone.
+    pub(crate) fn around(tissue: [f32; 2], [average, light]: [f32; 2], way_mm: f64, noise: f64) -> Self {
         let sigma = (7.0 * (noise - 0.04)).clamp(0.0, 0.45);
         let smooth_voxels = if sigma < 0.3 { 0.0 } else { sigma };
-        let [reach_mm, way_mm] = reach;
         Self {
             tissue,
             average,
+            light,
             deep_mm: 10.0,
             deep_level: 0.2,
-            reach_mm,
             way_mm,
             open_mm: 2.0,
             close_mm: 6.0,
@@ -62,7 +69,7 @@ impl Edge {
 /// The brain mask of `image` (full resolution) given a surface near its edge.
 pub(crate) fn refine(image: ArrayView3<f32>, voxel_mm: [f64; 3], mesh: &Mesh, field: &Field, edge: Edge) -> Array3<u8> {
     let shape = [image.dim().0, image.dim().1, image.dim().2];
-    let margin = edge.reach_mm + edge.close_mm + 2.0;
+    let margin = MARGIN_MM + edge.close_mm;
     let [z, y, x] = mesh.bounds(shape, voxel_mm, margin);
     let origin = [z.start, y.start, x.start];
     let ranges = [z, y, x];
@@ -70,34 +77,38 @@ pub(crate) fn refine(image: ArrayView3<f32>, voxel_mm: [f64; 3], mesh: &Mesh, fi
     let part = field.divide(image.slice_each_axis(window), origin, voxel_mm);
     let part = if edge.smooth_voxels > 0.0 { gaussian_smooth(part.view(), [edge.smooth_voxels; 3]) } else { part };
     let inside = mesh.mask(origin, [part.dim().0, part.dim().1, part.dim().2], voxel_mm);
-    let deep = erode(inside.view(), voxel_mm, edge.deep_mm);
-    let tissue = classify(&part, &inside, &deep, voxel_mm, edge);
+    let inside = Bits::of(inside.view(), |&m| m != 0);
+    let deep = inside.shrunk(voxel_mm, edge.deep_mm);
+    let tissue = classify(&part, &deep, edge);
     // An opening that cannot see the voxels is none: its ball reaches at least the next voxel along the finest axis.
     let ball = edge.open_mm.max(voxel_mm.iter().copied().fold(f64::INFINITY, f64::min));
-    let mut thick = erode(tissue.view(), voxel_mm, ball);
     let average = gaussian_smooth(part.view(), voxel_mm.map(|d| AVERAGE_MM / d));
-    Zip::from(&mut thick).and(&average).and(&deep).par_for_each(|t, &v, &d| *t &= d | u8::from(v > edge.average));
+    let even = Bits::of(average.view(), |&v| v > edge.average).with(&deep, |even, deep| even | deep);
+    let light = Bits::of(average.view(), |&v| v > edge.light);
     drop((part, average, deep));
-    let mut core = largest_component((&thick & &inside).view());
+    let closed = tissue.grown(voxel_mm, SHEET_MM).shrunk(voxel_mm, SHEET_MM);
+    let thick = closed.shrunk(voxel_mm, ball).with(&even, and);
+    let mut core = largest(&inside.with(&thick, and));
+    grow(&mut core, &light.with(&thick, and), voxel_mm, LIGHT_WAY_MM);
     grow(&mut core, &thick, voxel_mm, edge.way_mm);
-    let mut open = dilate(core.view(), voxel_mm, ball + 0.5);
-    Zip::from(&mut open).and(&tissue).par_for_each(|o, &t| *o &= t);
-    let hull = erode(dilate(open.view(), voxel_mm, edge.close_mm).view(), voxel_mm, edge.close_mm);
+    let open = core.grown(voxel_mm, ball + 0.5).with(&tissue, and);
+    let hull = open.grown(voxel_mm, edge.close_mm).shrunk(voxel_mm, edge.close_mm);
+    let mut brain = filled(&hull).to_mask();
+    cut_cord(&mut brain, voxel_mm);
     let mut out = Array3::zeros(image.dim());
-    out.slice_each_axis_mut(window).assign(&fill_holes(hull.view()));
-    cut_cord(&mut out, voxel_mm);
-    largest_component(out.view())
+    out.slice_each_axis_mut(window).assign(&largest_component(brain.view()));
+    out
 }
 
-/// Tissue by intensity within reach of the surface, and what lies deep inside it.
-fn classify(part: &Array3<f32>, inside: &Array3<u8>, deep: &Array3<u8>, voxel_mm: [f64; 3], edge: Edge) -> Array3<u8> {
+fn and(a: u64, b: u64) -> u64 {
+    a & b
+}
+
+/// Tissue by intensity, and what lies deep inside the surface.
+fn classify(part: &Array3<f32>, deep: &Bits, edge: Edge) -> Bits {
     let [dark, bright] = edge.tissue;
-    let mut tissue = dilate(inside.view(), voxel_mm, edge.reach_mm);
-    Zip::from(&mut tissue).and(part).and(deep).par_for_each(|t, &v, &deep| {
-        let near = *t != 0 && v > dark && v < bright;
-        *t = u8::from(near || (deep != 0 && v > edge.deep_level));
-    });
-    tissue
+    let core = Bits::of(part.view(), |&v| v > edge.deep_level).with(deep, and);
+    Bits::of(part.view(), |&v| v > dark && v < bright).with(&core, |tissue, core| tissue | core)
 }
 
 /// Cuts the cord at the foramen magnum: below the lowest slice whose section is wider than a brainstem (the cerebellum),

@@ -7,6 +7,7 @@
 pub mod bias;
 mod bias_grid;
 mod bias_histogram;
+mod bits;
 pub mod brain;
 mod brain_check;
 mod brain_evolve;
@@ -18,6 +19,7 @@ mod brain_refine;
 mod brain_surface;
 pub mod bspline;
 pub mod bspline_fit;
+mod components;
 pub mod confounds;
 pub mod filter;
 pub mod interpolate;

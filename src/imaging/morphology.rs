@@ -1,12 +1,13 @@
 //! Shape operations on masks in millimetres: distance transform, dilation, erosion, components, holes.
 //!
-//! Everything by distance is exact in millimetres, so anisotropic voxels are treated right: far distances come from a
-//! Euclidean distance transform, growing and shrinking, which need to look no further than their radius, from plain minima
-//! over whole lines. Everything by connection comes from one labelling of runs along x with 6-connectivity.
+//! Everything by distance is exact in millimetres, so anisotropic voxels are treated right. Growing, shrinking, components
+//! and holes are worked out on one bit per voxel (`bits`, `components`).
 
-use ndarray::{Array3, ArrayView3, Axis, Zip};
+use ndarray::{Array3, ArrayView3, Axis};
 use rayon::prelude::*;
 
+use crate::imaging::bits::Bits;
+use crate::imaging::components::{filled, largest};
 use crate::imaging::filter::par_planes;
 
 /// Stands for "no mask voxel on this line yet": larger than any squared distance in mm², small enough to add to.
@@ -17,7 +18,7 @@ const FAR: f32 = 1e20;
 #[must_use]
 pub fn squared_distance(mask: ArrayView3<u8>, voxel_mm: [f64; 3]) -> Array3<f32> {
     let [dz, dy, dx] = voxel_mm.map(|d| d as f32);
-    let mut out = along_rows(mask, dx, true);
+    let mut out = along_rows(mask, dx);
     par_planes(&mut out, 0).for_each(|plane| envelope_columns(plane, dy));
     par_planes(&mut out, 1).for_each(|plane| envelope_columns(plane, dz));
     out
@@ -26,61 +27,40 @@ pub fn squared_distance(mask: ArrayView3<u8>, voxel_mm: [f64; 3]) -> Array3<f32>
 /// The mask grown by `mm` (a ball); nothing beyond the volume counts.
 #[must_use]
 pub fn dilate(mask: ArrayView3<u8>, voxel_mm: [f64; 3], mm: f64) -> Array3<u8> {
-    let reach = (mm * mm + 1e-4) as f32;
-    par_map(&distance_within(mask, voxel_mm, reach, true), |d| u8::from(d <= reach))
+    bits(mask).grown(voxel_mm, mm).to_mask()
 }
 
 /// The mask shrunk by `mm` (a ball); the border of the volume does not eat into it.
 #[must_use]
 pub fn erode(mask: ArrayView3<u8>, voxel_mm: [f64; 3], mm: f64) -> Array3<u8> {
-    let reach = (mm * mm + 1e-4) as f32;
-    par_map(&distance_within(mask, voxel_mm, reach, false), |d| u8::from(d > reach))
+    bits(mask).shrunk(voxel_mm, mm).to_mask()
 }
 
-fn par_map(distance: &Array3<f32>, f: impl Fn(f32) -> u8 + Sync) -> Array3<u8> {
-    let mut out = Array3::zeros(distance.dim());
-    par_planes(&mut out, 0).zip(distance.axis_iter(Axis(0)).collect::<Vec<_>>()).for_each(|(slice, distance)| {
-        Zip::from(slice).and(distance).for_each(|o, &d| *o = f(d));
-    });
-    out
+/// The largest 6-connected component of the mask (the first in memory order among equals); empty stays empty.
+#[must_use]
+pub fn largest_component(mask: ArrayView3<u8>) -> Array3<u8> {
+    largest(&bits(mask)).to_mask()
 }
 
-/// Squared distance to the voxels that are (`inside`) or are not in the mask, exact up to `reach` mm² and more than `reach`
-/// beyond: minima along x, then along y and along z, none of which looks further than it must.
-fn distance_within(mask: ArrayView3<u8>, voxel_mm: [f64; 3], reach: f32, inside: bool) -> Array3<f32> {
-    let [dz, dy, dx] = voxel_mm.map(|d| d as f32);
-    let mut out = along_rows(mask, dx, inside);
-    par_planes(&mut out, 0).for_each(|plane| lower_columns(plane, dy, reach));
-    par_planes(&mut out, 1).for_each(|plane| lower_columns(plane, dz, reach));
-    out
+/// The mask with every hole filled: background that is not 6-connected to the border of the volume becomes mask.
+#[must_use]
+pub fn fill_holes(mask: ArrayView3<u8>) -> Array3<u8> {
+    filled(&bits(mask)).to_mask()
 }
 
-/// The squared distance of each voxel to the nearest one of its row that is (`inside`) or is not in the mask.
-fn along_rows(mask: ArrayView3<u8>, dx: f32, inside: bool) -> Array3<f32> {
+fn bits(mask: ArrayView3<u8>) -> Bits {
+    Bits::of(mask, |&m| m != 0)
+}
+
+/// The squared distance of each voxel to the nearest one of its row in the mask.
+fn along_rows(mask: ArrayView3<u8>, dx: f32) -> Array3<f32> {
     let mut out = Array3::from_elem(mask.dim(), FAR);
     par_planes(&mut out, 0).enumerate().for_each(|(k, mut slice)| {
         for (mut row, line) in slice.outer_iter_mut().zip(mask.index_axis(Axis(0), k).outer_iter()) {
-            scan_row(&mut row, line.iter().map(|&m| (m != 0) == inside), dx);
+            scan_row(&mut row, line.iter().map(|&m| m != 0), dx);
         }
     });
     out
-}
-
-/// Replaces each column `v` of a plane by min over q of `(p − q)²·step² + v[q]` where that is at most `reach`. Whole rows
-/// are compared at a time, and rows that hold nothing within reach not at all.
-fn lower_columns(mut plane: ndarray::ArrayViewMut2<f32>, step: f32, reach: f32) {
-    let old = plane.to_owned();
-    let near: Vec<bool> = old.outer_iter().map(|row| row.iter().any(|&v| v <= reach)).collect();
-    let costs = (1..old.nrows()).map(|d| (d as f32 * step).powi(2)).take_while(|&cost| cost <= reach);
-    for (distance, cost) in costs.enumerate().map(|(d, cost)| (d + 1, cost)) {
-        for (p, mut row) in plane.outer_iter_mut().enumerate() {
-            for q in [p.checked_sub(distance), Some(p + distance)].into_iter().flatten() {
-                if near.get(q) == Some(&true) {
-                    row.zip_mut_with(&old.row(q), |v, &from| *v = if from + cost < *v { from + cost } else { *v });
-                }
-            }
-        }
-    }
 }
 
 /// Squared distance along one row to the nearest voxel that is `set`.
@@ -155,121 +135,6 @@ fn envelope_columns(mut plane: ndarray::ArrayViewMut2<f32>, step: f32) {
             }
         }
     }
-}
-
-/// A stretch of equal voxels along x, and the root of its component.
-struct Run {
-    start: usize,
-    end: usize,
-}
-
-/// The 6-connected components of the voxels for which `mask != 0` equals `wanted`: runs by row, and a root per run.
-struct Components {
-    rows: Vec<std::ops::Range<usize>>,
-    runs: Vec<Run>,
-    parent: Vec<usize>,
-}
-
-impl Components {
-    fn new(mask: ArrayView3<u8>, wanted: bool) -> Self {
-        let (nz, ny, _) = mask.dim();
-        let mut all = Self { rows: Vec::with_capacity(nz * ny), runs: Vec::new(), parent: Vec::new() };
-        for row in mask.rows() {
-            let first = all.runs.len();
-            let mut start = None;
-            for (i, &v) in row.iter().enumerate() {
-                match (start, (v != 0) == wanted) {
-                    (None, true) => start = Some(i),
-                    (Some(s), false) => {
-                        all.runs.push(Run { start: s, end: i });
-                        start = None;
-                    }
-                    _ => {}
-                }
-            }
-            all.runs.extend(start.map(|start| Run { start, end: row.len() }));
-            all.rows.push(first..all.runs.len());
-        }
-        all.parent = (0..all.runs.len()).collect();
-        for r in 0..all.rows.len() {
-            if r % ny > 0 {
-                all.join_rows(r - 1, r);
-            }
-            if r >= ny {
-                all.join_rows(r - ny, r);
-            }
-        }
-        all
-    }
-
-    fn root(&mut self, mut run: usize) -> usize {
-        while self.parent[run] != run {
-            self.parent[run] = self.parent[self.parent[run]];
-            run = self.parent[run];
-        }
-        run
-    }
-
-    /// Joins the runs of two neighbouring rows that overlap; the smaller root wins.
-    fn join_rows(&mut self, a: usize, b: usize) {
-        let (mut p, end_p) = (self.rows[a].start, self.rows[a].end);
-        let (mut q, end_q) = (self.rows[b].start, self.rows[b].end);
-        while p < end_p && q < end_q {
-            if self.runs[p].start < self.runs[q].end && self.runs[q].start < self.runs[p].end {
-                let (x, y) = (self.root(p), self.root(q));
-                self.parent[x.max(y)] = x.min(y);
-            }
-            if self.runs[p].end < self.runs[q].end { p += 1 } else { q += 1 }
-        }
-    }
-
-    /// Writes `value` into the voxels of every run whose root is accepted.
-    fn paint(&mut self, out: &mut Array3<u8>, value: u8, accept: impl Fn(usize) -> bool) {
-        for (r, mut row) in out.rows_mut().into_iter().enumerate() {
-            for run in self.rows[r].clone() {
-                if accept(self.root(run)) {
-                    let Run { start, end } = self.runs[run];
-                    row.iter_mut().take(end).skip(start).for_each(|v| *v = value);
-                }
-            }
-        }
-    }
-}
-
-/// The largest 6-connected component of the mask (the first in memory order among equals); empty stays empty.
-#[must_use]
-pub fn largest_component(mask: ArrayView3<u8>) -> Array3<u8> {
-    let mut parts = Components::new(mask, true);
-    let mut size = vec![0usize; parts.runs.len()];
-    for run in 0..parts.runs.len() {
-        let root = parts.root(run);
-        size[root] += parts.runs[run].end - parts.runs[run].start;
-    }
-    let mut out = Array3::zeros(mask.dim());
-    let best = size.iter().enumerate().rev().max_by_key(|(_, n)| **n).map(|(root, _)| root);
-    parts.paint(&mut out, 1, |root| Some(root) == best);
-    out
-}
-
-/// The mask with every hole filled: background that is not 6-connected to the border of the volume becomes mask.
-#[must_use]
-pub fn fill_holes(mask: ArrayView3<u8>) -> Array3<u8> {
-    let (nz, ny, nx) = mask.dim();
-    let mut parts = Components::new(mask, false);
-    let mut open = vec![false; parts.runs.len()];
-    for r in 0..parts.rows.len() {
-        let (k, j) = (r / ny, r % ny);
-        let rim = k == 0 || k + 1 == nz || j == 0 || j + 1 == ny;
-        for run in parts.rows[r].clone() {
-            if rim || parts.runs[run].start == 0 || parts.runs[run].end == nx {
-                let root = parts.root(run);
-                open[root] = true;
-            }
-        }
-    }
-    let mut out = Array3::from_elem(mask.dim(), 1);
-    parts.paint(&mut out, 0, |root| open[root]);
-    out
 }
 
 #[cfg(test)]
