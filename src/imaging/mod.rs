@@ -21,6 +21,7 @@ pub mod bspline;
 pub mod bspline_fit;
 mod components;
 pub mod confounds;
+mod elementary;
 pub mod filter;
 pub mod interpolate;
 mod interpolate_line;
