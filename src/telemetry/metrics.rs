@@ -281,11 +281,18 @@ fn observe_telemetry(meter: &Meter, stats: &Arc<Stats>) {
             Signal::ALL.into_iter().for_each(|s| observer.observe(dropped.of(s).dropped(), &per_signal(s)));
         })
         .build();
-    let (m, spooled) = (names::TELEMETRY_SPOOLED, Arc::clone(stats));
-    let gauge = meter.u64_observable_gauge(m.instrument).with_unit(m.unit).with_description(m.description);
-    gauge
+    let gauge =
+        |m: names::Metric| meter.u64_observable_gauge(m.instrument).with_unit(m.unit).with_description(m.description);
+    let spooled = Arc::clone(stats);
+    gauge(names::TELEMETRY_SPOOLED)
         .with_callback(move |observer| {
             Signal::ALL.into_iter().for_each(|s| observer.observe(spooled.of(s).bytes.load(Relaxed), &per_signal(s)));
+        })
+        .build();
+    let waiting = Arc::clone(stats);
+    gauge(names::TELEMETRY_WAITING)
+        .with_callback(move |observer| {
+            Signal::ALL.into_iter().for_each(|s| observer.observe(waiting.of(s).waiting(), &per_signal(s)));
         })
         .build();
 }

@@ -272,6 +272,8 @@ metrics! {
         [LABEL_SIGNAL] [] "Spans, log records and metric points that no file took or that a collector refused for good.";
     TELEMETRY_SPOOLED: "neuro.telemetry.spooled" "By" "neuro_telemetry_spooled_bytes" Gauge
         [LABEL_SIGNAL] [] "Telemetry this process has written to files.";
+    TELEMETRY_WAITING: "neuro.telemetry.waiting" "{item}" "neuro_telemetry_waiting" Gauge
+        [LABEL_SIGNAL] [] "Spans, log records and metric points this process has written and no collector has taken yet.";
 }
 
 impl Metric {

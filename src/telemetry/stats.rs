@@ -81,6 +81,12 @@ impl Counts {
     pub fn dropped(&self) -> u64 {
         self.unwritten.load(Relaxed) + self.rejected.load(Relaxed)
     }
+
+    /// Items in the file that no collector has answered for yet.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.written.load(Relaxed).saturating_sub(self.delivered.load(Relaxed) + self.rejected.load(Relaxed))
+    }
 }
 
 /// Counts of all signals, how the collector does, and which warnings were already given.
