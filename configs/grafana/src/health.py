@@ -13,16 +13,15 @@ def receiver(what):
             for signal, name in SIGNALS.items()]
 
 
-def growth(metric, over="$__range"):
-    """As parts.counted, of a metric that is not the program's."""
-    end = f"last_over_time({metric}[{over}])"
-    return f"sum({end} - last_over_time({metric}[15d] offset {over}) >= 0 or {end}) or vector(0)"
+def growth(series):
+    """How much a sum of the Collector's own counters has grown in the range. They appear at their first event, and begin again
+    when it starts."""
+    return f"clamp_min((sum({series}) or vector(0)) - (sum({series} offset $__range) or vector(0)), 0)"
 
 
 def servers():
     jobs = "neuro-preprocess|otel-collector|prometheus|loki|tempo"
-    lost = " + ".join(f"({growth('{__name__=~' + chr(34) + f'otelcol_exporter_{kind}_failed_{signal}' + chr(34) + '}')})"
-                      for kind in ("send", "enqueue") for signal in SIGNALS)
+    lost = growth('{__name__=~"otelcol_exporter_(send|enqueue)_failed_(spans|log_records|metric_points)"}')
     return "Servers", [
         table("Up", "1: Prometheus reached it at its last scrape; 0: it did not. job neuro-preprocess is the Collector's port "
               "with the metrics of runs. See the runbook of NeuroStackDown.",
