@@ -28,11 +28,16 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes the port.
     pub fn start(folder: &Path, scraped: u16) -> Option<Self> {
+        let template = std::fs::read_to_string(root("tests/peers/prometheus.yml")).unwrap();
+        Self::configured(folder, |_| template.replace("COLLECTOR", &format!("127.0.0.1:{scraped}")))
+    }
+
+    /// Starts one with a configuration, which is told the port.
+    pub fn configured(folder: &Path, configuration: impl FnOnce(u16) -> String) -> Option<Self> {
         let programs = programs()?;
         let [port] = free_ports();
-        let template = std::fs::read_to_string(root("tests/peers/prometheus.yml")).unwrap();
         let config = folder.join("prometheus.yml");
-        std::fs::write(&config, template.replace("COLLECTOR", &format!("127.0.0.1:{scraped}"))).unwrap();
+        std::fs::write(&config, configuration(port)).unwrap();
         must(Command::new(programs.join("promtool")).args(["check", "config"]).arg(&config)).unwrap();
         let mut command = Command::new(programs.join("prometheus"));
         command.arg(format!("--config.file={}", config.display()));
@@ -43,8 +48,11 @@ impl Prometheus {
         Some(Self { _server: server, port })
     }
 
-    fn api(&self, path: &str) -> Value {
-        let text = get(&format!("http://127.0.0.1:{}/api/v1/{path}", self.port)).unwrap();
+    /// The data of an answer of the API below `/api/v1`.
+    #[track_caller]
+    pub fn api(&self, path: &str) -> Value {
+        let url = format!("http://127.0.0.1:{}/api/v1/{path}", self.port);
+        let text = get(&url).unwrap_or_else(|| panic!("refused: {path}"));
         serde_json::from_str::<Value>(&text).unwrap()["data"].take()
     }
 

@@ -1,6 +1,6 @@
 """How the runs do: what is done, what waits, how long a scan takes, and whether the objectives are kept."""
 
-from parts import MODALITY, SERVICE, alive, counted, datasource, prom, rate, series, stat
+from parts import MODALITY, SERVICE, alive, counted, datasource, prom, series, stat, stepwise
 from parts import dashboard as whole
 
 SCANS = "neuro_scans_processed_total"
@@ -18,7 +18,7 @@ def quantile(q):
 
 
 def step_quantile(q):
-    return f'histogram_quantile({q}, sum by (le) ({rate(f"{SECONDS}_bucket", M)}))'
+    return f'histogram_quantile({q}, sum by (le) ({stepwise(f"{SECONDS}_bucket", M)}))'
 
 
 def now():
@@ -62,8 +62,7 @@ def over_time():
     return "Over time", [
         series("Scans ended", "Scans that ended in each step, by outcome. Runs come in bursts; gaps are idle time.",
                [prom(ended, "{{status}}")], "short", bars=True, stacked=True),
-        series("Time of a scan", "Percentiles of wall time. The first report after an idle hour is missing here, because it "
-               "has nothing before it; the numbers above have it.",
+        series("Time of a scan", "Percentiles of the wall time of scans that ended in each step.",
                [prom(step_quantile(0.5), "P50"), prom(step_quantile(0.95), "P95"), prom(step_quantile(0.99), "P99")], "s"),
         series("In work and waiting", "Scans in work and participant-sessions that wait. A queue that stays level while "
                "scans are in work is stuck.",
@@ -71,8 +70,8 @@ def over_time():
                 prom(f'sum({alive("neuro_queue_depth")})', "sessions waiting")], "short"),
         series("Quality score", "Mean quality score of scans by modality, 0 (bad) to 100. A drop after a change of scanner or "
                "protocol deserves a look at the images.",
-               [prom(f'sum by (modality) ({rate("neuro_quality_score_sum", M)}) / sum by (modality) '
-                     f'({rate("neuro_quality_score_count", M)})', "{{modality}}")], "none", high=100),
+               [prom(f'sum by (modality) ({stepwise("neuro_quality_score_sum", M)}) / sum by (modality) '
+                     f'({stepwise("neuro_quality_score_count", M)})', "{{modality}}")], "none", high=100),
     ]
 
 

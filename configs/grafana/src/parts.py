@@ -17,20 +17,23 @@ ALIVE = 'neuro_telemetry_spooled_bytes{signal="metrics"}'
 GONE = f"({ALIVE} == {ALIVE} offset 2m)"
 
 
-def counted(metric, *labels, over="$__range"):
+def counted(metric, *labels, over="$__range", back="15d"):
     """How much each counter has grown in the range: its end less its start, or its end where it began in the range.
 
     increase() would miss what a short run counts: its counters appear with their final value, and Prometheus sees no growth.
     It would also guess at the edges, and ten scans would be 10.3. A counter that is smaller at the end began again.
+
+    The start is looked for in the 15 days that Prometheus keeps.
     """
     series = f'{metric}{{{", ".join([JOB, *labels])}}}'
     end = f"last_over_time({series}[{over}])"
-    return f"{end} - last_over_time({series}[15d] offset {over}) >= 0 or {end}"
+    return f"{end} - last_over_time({series}[{back}] offset {over}) >= 0 or {end}"
 
 
-def rate(metric, *labels):
-    """Growth per second in the steps of a graph."""
-    return f'rate({metric}{{{", ".join([JOB, *labels])}}}[$__rate_interval])'
+def stepwise(metric, *labels):
+    """The same for each step of a graph. There are many buckets and steps, so the start is looked for in one day only: after a
+    longer pause the first step holds all there ever was, which moves a mean or percentile of that step and no other."""
+    return counted(metric, *labels, over="$__rate_interval", back="1d")
 
 
 def alive(metric):

@@ -1,8 +1,8 @@
 """Where the time goes: stages, modalities, memory, processors, sizes."""
 
-from parts import MODALITY, SERVICE, STAGE, alive, bars, column, counted, datasource, heatmap, participant_link, prom, rate
-from parts import JOB, dashboard as whole
-from parts import series, stat, table
+from parts import JOB, MODALITY, SERVICE, STAGE, alive, bars, column, counted, datasource, heatmap, participant_link, prom
+from parts import dashboard as whole
+from parts import series, stat, stepwise, table
 
 STAGES = "neuro_stage_duration_seconds"
 SCANS = "neuro_processing_duration_seconds"
@@ -21,17 +21,16 @@ def stages():
     mean = f'sum by (stage) ({counted(f"{STAGES}_sum", M, S)}) / sum by (stage) ({counted(f"{STAGES}_count", M, S)})'
     return "Stages", [
         heatmap("Duration of stages", "How many stages took how long, over time. A band that moves up says that something "
-                "became slower: choose one stage above to see which. Short first runs after an idle hour are missing here; "
-                "the tables below have them.",
-                f'sum by (le) (increase({STAGES}_bucket{{{JOB}, {M}, {S}}}[$__rate_interval]))', "s", (24, 9)),
+                "became slower: choose one stage above to see which. After a pause of more than a day the first column holds "
+                "all earlier ones, too.",
+                f'sum by (le) ({stepwise(f"{STAGES}_bucket", M, S)})', "s", (24, 9)),
         bars("Time by stage", "Wall time of all scans in the range, by stage. The longest bar is where speeding up pays.",
              total, "{{stage}}", "s"),
         bars("P95 by stage", "One in twenty took longer, in the range. Compare with yesterday before blaming a stage.",
              quantile(0.95, "stage", STAGES, M, S), "{{stage}}", "s"),
         bars("Mean by stage", "Mean wall time of each stage, in the range.", mean, "{{stage}}", "s"),
         series("P95 by stage over time", "The alert NeuroSlowStage fires when the last hour is twice the usual of the week.",
-               [prom(f"histogram_quantile(0.95, sum by (stage, le) (rate({STAGES}_bucket{{{JOB}, {M}, {S}}}"
-                     "[$__rate_interval])))", "{{stage}}")], "s"),
+               [prom(f'histogram_quantile(0.95, sum by (stage, le) ({stepwise(f"{STAGES}_bucket", M, S)}))', "{{stage}}")], "s"),
     ]
 
 
@@ -55,7 +54,7 @@ def resources():
                "fewer --nprocs.", [prom(alive("neuro_process_memory_bytes"), "{{instance}}")], "bytes"),
         series("Processors in use", "CPU seconds a second, of all processes together: 2 is two cores fully used. Far below "
                "--nprocs while scans are in work: the disk is the limit.",
-               [prom(f'sum({rate("neuro_process_cpu_seconds_total")})', "cores")], "none"),
+               [prom(f"sum(rate(neuro_process_cpu_seconds_total{{{JOB}}}[$__rate_interval]))", "cores")], "none"),
         stat("CPU time", "CPU time of all processes in the range.", f'sum({counted("neuro_process_cpu_seconds_total")})', "s",
              (6, 4), decimals=0),
         stat("CPU time a scan", "CPU time divided by scans ended in the range. Grows with the size of images.",
