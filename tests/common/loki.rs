@@ -52,7 +52,8 @@ impl Loki {
     /// The answer of the API below `/loki/api/v1`, with a query in `LogQL` for the last six days.
     pub fn ask(&self, path: &str, query: &str) -> Value {
         let encoded: String = query.bytes().map(|b| format!("%{b:02x}")).collect();
-        let url = format!("http://127.0.0.1:{}/loki/api/v1/{path}?since=144h&limit=5000&query={encoded}", self.port);
+        let url =
+            format!("http://127.0.0.1:{}/loki/api/v1/{path}?since=144h&step=60&limit=5000&query={encoded}", self.port);
         let text = get(&url).unwrap_or_else(|| panic!("no answer to {query}"));
         serde_json::from_str::<Value>(&text).unwrap()["data"].take()
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 const VARIABLES: [(&str, &str); 8] = [
     ("$__rate_interval", "1m"),
     ("$__range", "30m"),
-    ("$__auto", "1m"),
+    ("$__auto", "10m"),
     ("$participant", "PARTICIPANT"),
     ("$modality", ".+"),
     ("$service", ".+"),

@@ -1,8 +1,9 @@
 //! Every query of dashboards, alerts and documents, asked of the real Prometheus and Loki after `demo failures` has gone
 //! through the real Collector, all with the configuration that is shipped. Tempo cannot be had as a Go module or a Debian
-//! package; its queries are compared with the names of spans and attributes in `lint.rs`.
+//! package: a second Collector stands where it stands, and its queries are compared with the names of spans and attributes in
+//! `lint.rs`.
 
-use crate::collector::{Collector, shipped};
+use crate::collector::{Collector, into_files, shipped};
 use crate::common::install::root;
 use crate::common::{binary, run_command};
 use crate::files::{Query, dashboards, documented, queries, variables};
@@ -29,12 +30,16 @@ struct Stack {
     prometheus: Prometheus,
     loki: Loki,
     collector: Collector,
+    _tempo: Collector,
 }
 
 impl Stack {
     fn start(folder: &Path) -> Option<Self> {
         let loki = Loki::start(folder)?;
-        let collector = Collector::start(folder, &[shipped()], &[("LOKI_ENDPOINT", &loki.endpoint())])?;
+        let tempo = Collector::start(&folder.join("tempo"), &[shipped(), into_files()], &[])?;
+        let endpoints =
+            [("LOKI_ENDPOINT", &*loki.endpoint()), ("TEMPO_ENDPOINT", &format!("http://127.0.0.1:{}", tempo.grpc))];
+        let collector = Collector::start(&folder.join("collector"), &[shipped()], &endpoints)?;
         let text = fs::read_to_string(root("configs/prometheus.yml")).unwrap();
         let prometheus = Prometheus::configured(folder, |own| {
             let rules = root("configs/prometheus/rules/*.yml");
@@ -47,7 +52,7 @@ impl Stack {
             text.replace("127.0.0.1:9090", &format!("127.0.0.1:{own}"))
                 .replace("127.0.0.1:3100", loki.endpoint().split('/').nth(2).unwrap())
         })?;
-        Some(Self { prometheus, loki, collector: collector })
+        Some(Self { prometheus, loki, collector, _tempo: tempo })
     }
 
     /// What a query finds: series with a value, streams with a line.
@@ -131,27 +136,22 @@ fn panels_count_exactly(stack: &Stack, failed: usize, logs: &Path) {
 }
 
 fn every_panel_and_variable_finds_something(stack: &Stack, participants: &[String]) {
-    let mut empty = Vec::new();
     let mut asked = 0;
     for (name, dashboard) in dashboards() {
         for query in queries(&name, &dashboard).iter().filter(|q| q.language != "tempo") {
             asked += 1;
-            if stack.finds_of_some(query, participants) == 0 {
-                empty.push(format!("{}: {}", query.place, query.filled("01")));
-            }
+            let what = format!("{} to find something: {}", query.place, query.filled("01"));
+            wait_for(&what, || stack.finds_of_some(query, participants) > 0);
         }
         for variable in variables(&dashboard).iter().filter(|v| v["type"] == "query") {
             let query = variable["query"]["query"].as_str().unwrap();
-            let (selector, label) =
-                query.strip_prefix("label_values(").unwrap().trim_end_matches(')').rsplit_once(", ").unwrap();
+            let inner = query.strip_prefix("label_values(").unwrap().trim_end_matches(')');
+            let (selector, label) = inner.rsplit_once(", ").unwrap();
             let selector: String = selector.replace("$service", ".+").bytes().map(|b| format!("%{b:02x}")).collect();
             let values = stack.prometheus.api(&format!("label/{label}/values?match[]={selector}"));
-            if values.as_array().unwrap().is_empty() {
-                empty.push(format!("{name}: ${}", variable["name"]));
-            }
+            assert!(!values.as_array().unwrap().is_empty(), "{name}: ${} has no values", variable["name"]);
         }
     }
-    assert!(empty.is_empty(), "find nothing:\n{}", empty.join("\n"));
     assert!(asked > 60, "{asked} queries");
 }
 

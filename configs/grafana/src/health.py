@@ -59,7 +59,7 @@ def collector():
                "away, see the runbook of NeuroCollectorNotExporting.", [prom(sent, by)], "cps"),
         series("Queues", "Items that wait on the Collector's disk for Tempo and Loki.",
                [prom("sum by (exporter) (otelcol_exporter_queue_size)", by)], "short"),
-        series("Memory of the Collector", "Resident memory. At 512 MB its limiter refuses.",
+        series("Memory of the Collector", "Resident memory. From 384 MB on its limiter refuses, and runs wait.",
                [prom("max by (instance) (otelcol_process_memory_rss)", "{{instance}}")], "bytes"),
         series("Streams added up", "Label sets whose deltas the Collector adds up. Growing with every process: a label of the "
                "process has come into the metrics, see docs/telemetry.md.",
@@ -74,7 +74,8 @@ def program():
                "bytes"),
         series("Waiting by signal", "Items written and not taken yet, of processes that still report.",
                [prom(f'sum by (signal) ({alive("neuro_telemetry_waiting")})', "{{signal}}")], "short"),
-        series("Series in Prometheus", "Time series held in memory. Ten thousand participants are 40,000 for a day.",
+        series("Series in Prometheus", "Time series held in memory. A thousand for the program, two for each participant of "
+               "the last hour, six for each process.",
                [prom("max(prometheus_tsdb_head_series)", "series")], "short"),
         series("Disk of Prometheus", "Size of its blocks on disk.", [prom("max(prometheus_tsdb_storage_blocks_bytes)", "blocks")],
                "bytes"),

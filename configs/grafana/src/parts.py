@@ -123,8 +123,8 @@ def table(title, description, target, size=(12, 9), *, rename=None, order=(), hi
                 "indexByName": {name: place for place, name in enumerate(order)}}
     options = {"showHeader": True, "cellHeight": "sm"}
     custom = {"align": "auto", "filterable": True}
-    return panel("table", title, description, [target], size, options=options, custom=custom,
-                 transformations=[{"id": "organize", "options": organize}], **more)
+    changes = [{"id": "organize", "options": organize}] if any(organize.values()) else []
+    return panel("table", title, description, [target], size, options=options, custom=custom, transformations=changes, **more)
 
 
 def logs(title, description, expr, size=(24, 10)):
@@ -144,14 +144,18 @@ def trace_link(field):
     """From a cell with a trace id to the trace. What Grafana replaces stays as it is, the rest is encoded."""
     pane = ('{"t":{"datasource":"${tempo_datasource}","queries":[{"refId":"A","datasource":{"type":"tempo","uid":'
             '"${tempo_datasource}"},"queryType":"traceql","query":"FIELD"}],"range":{"from":"${__from}","to":"${__to}"}}}')
-    encoded = urllib.parse.quote(pane, safe="${}_,:").replace("FIELD", f"${{__data.fields[\"{field}\"]}}")
+    encoded = urllib.parse.quote(pane, safe="${}_,:").replace("FIELD", f"${{__data.fields.{field}}}")
     return {"title": "Show the trace", "url": f"/explore?schemaVersion=1&orgId=1&panes={encoded}", "targetBlank": False}
+
+
+# What goes along to another dashboard.
+KEPT = "&".join(f"${{{name}:queryparam}}" for name in ("prometheus_datasource", "loki_datasource", "tempo_datasource", "service"))
+KEPT += "&${__url_time_range}"
 
 
 def participant_link(field):
     """From a cell with a participant to the dashboard of that participant."""
-    keep = "${prometheus_datasource:queryparam}&${loki_datasource:queryparam}&${tempo_datasource:queryparam}"
-    here = f"var-participant=${{__data.fields[\"{field}\"]}}&{keep}&${{service:queryparam}}&${{__url_time_range}}"
+    here = f"var-participant=${{__data.fields.{field}}}&{KEPT}"
     return {"title": "Show this participant", "url": f"/d/neuro-subject?{here}", "targetBlank": False}
 
 

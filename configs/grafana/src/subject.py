@@ -1,6 +1,6 @@
 """One participant: its sessions, scans and their quality, traces and log lines."""
 
-from parts import JOB, LOGS, SERVICE, SPANS, choice, column, datasource, logs, loki, prom, stat, table, tempo, text
+from parts import JOB, KEPT, LOGS, SERVICE, SPANS, choice, column, datasource, logs, loki, prom, stat, table, tempo, text
 from parts import dashboard as whole
 from parts import panel, trace_link
 
@@ -56,10 +56,10 @@ def scans():
 
 
 def traces():
-    here = {"title": "Show below", "url": "/d/neuro-subject?${__all_variables}&var-trace=${__value.raw}&${__url_time_range}",
+    here = {"title": "Show below", "url": f"/d/neuro-subject?${{participant:queryparam}}&var-trace=${{__value.raw}}&{KEPT}",
             "targetBlank": False}
     roots = f'{{ {SPANS} && name="preprocess_subject" && span.{WHO} }} | select(span.session_id, span.run.id, status)'
-    spans = f'{{ {SPANS} && name="preprocess_scan" }} && {{ span.{WHO} }} | select(span.scan.id, span.pipeline.status, ' \
+    spans = f'{{ {SPANS} && name="preprocess_scan" && span.{WHO} }} | select(span.scan.id, span.pipeline.status, ' \
             "span.error.code)"
     return "Traces", [
         table("Runs of this participant", "One trace a session and run, the newest first. Click an id to show it below.",
