@@ -2,7 +2,7 @@
 # source it. Each service is described in one place, its NAME.def: the same %startscript runs in the image and, with
 # --runtime binary, on this machine.
 #
-# A stack lives in one folder: configs/ (as the services were given them), ports.env, run/SERVICE (what was started: runtime,
+# A stack lives in one folder: configs/ (as the services were given them), ports.env, options (until it is stopped), run/SERVICE (what was started: runtime,
 # host, process, its start time, instance), and a folder of data for each service.
 # shellcheck shell=bash
 # shellcheck disable=SC2034  # what is set here is used by the scripts that source it
@@ -59,11 +59,17 @@ ports_in_force() {
 }
 
 url_of() {
+    local address=127.0.0.1
     case $1 in
         prometheus) echo "http://127.0.0.1:$PROMETHEUS_PORT" ;;
         loki) echo "http://127.0.0.1:$LOKI_PORT" ;;
         tempo) echo "http://127.0.0.1:$TEMPO_PORT" ;;
-        otel-collector) echo "http://127.0.0.1:$OTLP_GRPC_PORT" ;;
+        otel-collector)
+            # It listens where --listen said; all addresses include this one.
+            [[ ! -r $data/options ]] || read -r address _ <"$data/options"
+            if [[ $address =~ ^(0\.0\.0\.0|\[::\])$ ]]; then address=127.0.0.1; fi
+            echo "http://$address:$OTLP_GRPC_PORT"
+            ;;
         grafana) echo "http://127.0.0.1:$GRAFANA_PORT" ;;
     esac
 }

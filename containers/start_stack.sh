@@ -14,6 +14,8 @@
 #                        who they are [default: 127.0.0.1]
 #   --tail-sampling      keep all traces with errors, and 10 % of the others
 #
+# The last two count until stop_stack.sh: a start after a crash need not say them again.
+#
 # Exit status: 0 all ready; 1 something did not start (what did start stays); 64 usage; 66 no such file.
 set -uo pipefail
 # shellcheck source=containers/stack.sh
@@ -21,7 +23,7 @@ source "$(dirname "$0")/stack.sh"
 # shellcheck source=containers/stack_launch.sh
 source "$containers/stack_launch.sh"
 
-only='' ports_from='' listen=127.0.0.1 sampling='' wanted_runtime='' images=$checkout/target/containers
+only='' ports_from='' listen='' sampling='' wanted_runtime='' images=$checkout/target/containers
 while (($#)); do
     case $1 in
         --only) value_of "$1" $# && only=${2//,/ } && shift 2 ;;
@@ -49,6 +51,8 @@ umask 077
 mkdir -p "$data/run" 2>/dev/null && [[ -w $data/run ]] || fail "cannot write into $data; name a folder with --data"
 data=$(cd "$data" && pwd)
 
+[[ ! -r $data/options ]] || { read -r kept_listen kept_sampling <"$data/options"; }
+listen=${listen:-${kept_listen:-127.0.0.1}} sampling=${sampling:-${kept_sampling:-}}
 ports_in_force
 if [[ -n $ports_from ]]; then
     before=$(all_ports)
@@ -89,6 +93,7 @@ done
 
 if ((${#to_start[@]})); then
     all_ports >"$data/ports.env"
+    echo "$listen $sampling" >"$data/options"
     write_configs || fail "cannot write $data/configs"
 fi
 for service in "${to_start[@]}"; do

@@ -35,6 +35,7 @@ for service in grafana otel-collector tempo loki prometheus; do
     if alive "$service"; then echo "stopping $service"; else echo "$service had ended by itself"; fi
     end_service "$service" "$patience"
 done
+rm -f "$data/options"
 
 [[ -n $purge ]] || exit 0
 if [[ -z $yes ]]; then

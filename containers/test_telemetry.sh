@@ -50,23 +50,15 @@ shown() {
     ask "http://127.0.0.1:$COLLECTOR_PROMETHEUS_PORT/metrics" |
         awk -v name="$counter" 'index($1, name "{") == 1 { sum += $NF } END { print sum + 0 }'
 }
-more_is_shown() { (($(shown) > before)); }
-# Sets settled to that number when it has stood still for two seconds: a Collector that has just started reads its journal
-# first, and what others sent a moment ago is still on its way. Where runs go on all the time, it is the number now.
-settle() {
-    local i
-    for ((i = 0; i < 5; i++)); do
-        settled=$(shown)
-        sleep 2
-        [[ $(shown) != "$settled" ]] || break
-    done
-}
+# The job has a participant of its own, and so a metric by which it is known.
+gauge=neuro_subject_duration_seconds
+job_is_shown() { ask "http://127.0.0.1:$COLLECTOR_PROMETHEUS_PORT/metrics" | grep -q "^$gauge{.*participant_id=\"$participant\""; }
 
 # The number in the answer to a query of Prometheus or Loki at the address $1; nothing when there is none.
 number() { ask "${@:3}" --get --data-urlencode "query=$2" "$1" | sed -n 's/.*"value":\[[0-9.]*,"\([0-9]*\)"\].*/\1/p'; }
 stored_in_prometheus() {
     local n
-    n=$(number "$1/api/v1/query" "sum($counter)" "${@:2}")
+    n=$(number "$1/api/v1/query" "sum($counter) and on () $gauge{participant_id=\"$participant\"}" "${@:2}")
     in_prometheus=${n:-0}
     ((in_prometheus >= after))
 }
@@ -93,9 +85,9 @@ trap 'rm -rf "$work"' EXIT
 find_preprocess "$work"
 "${preprocess[@]}" synth "$work/bids" --participants 1 --modalities T1w --voxel-size 6 >"$work/log" 2>&1 ||
     fail "the job's scan could not be made: $(tail -n 1 "$work/log")"
-settle
-before=$settled
-job=("${preprocess[@]}" process "$work/bids/sub-01/anat/sub-01_T1w.nii.gz" -o "$work/out")
+participant=probe$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
+mv "$work/bids/sub-01/anat/sub-01_T1w.nii.gz" "$work/sub-${participant}_T1w.nii.gz"
+job=("${preprocess[@]}" process "$work/sub-${participant}_T1w.nii.gz" -o "$work/out")
 job+=(--otel-endpoint "$(url_of otel-collector)" --flush-timeout 30)
 if alive otel-collector && grep -q tail-sampling "/proc/$pid/cmdline"; then
     # Kept for certain are traces with errors, and decided soon those that have their root here.
@@ -115,15 +107,15 @@ echo "job:         trace $trace, $spans spans, $lines log lines"
 # Tool -> Collector. Nothing waits in the job's files when the Collector has taken all of it.
 waiting=$("${preprocess[@]}" telemetry status "$work/out" --format json | grep -c '"waiting": [1-9]')
 ((waiting == 0)) || broken "tool -> collector: the job could not deliver to $(url_of otel-collector): $(grep WARN "$work/log" | tail -n 1)"
-within more_is_shown || broken "tool -> collector: $counter did not rise at http://127.0.0.1:$COLLECTOR_PROMETHEUS_PORT/metrics; last words in $(log_of otel-collector)"
-settle
-after=$settled
-echo "collector:   took all of it; $counter rose from $before to $after"
+within job_is_shown || broken "tool -> collector: $gauge of $participant does not show at http://127.0.0.1:$COLLECTOR_PROMETHEUS_PORT/metrics; last words in $(log_of otel-collector)"
+# Read after the job was seen, this counts it.
+after=$(shown)
+echo "collector:   took all of it; $gauge of $participant is there, $counter is $after"
 
 # How much of it a store has.
 told_by() {
     case $1 in
-        prometheus) echo "sum($counter) is $in_prometheus, of $after" ;;
+        prometheus) echo "$gauge of $participant; sum($counter) is $in_prometheus, of $after" ;;
         tempo) echo "$in_tempo of $spans spans of trace $trace" ;;
         loki) echo "$in_loki of $lines log lines of trace $trace" ;;
     esac

@@ -4,7 +4,7 @@ use crate::common::run_command;
 use crate::site::{SERVICES, Site};
 use crate::{collector, loki, prometheus};
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 /// A site with all five programs on `PATH`.
@@ -126,6 +126,27 @@ fn a_service_that_cannot_start_says_its_last_words_and_the_others_stay() {
     );
     fs::remove_file(site.stack().join("loki/chunks")).unwrap();
     site.run("start_stack.sh", &start).exits(0);
+}
+
+/// With tail sampling, most traces are not kept; the proof is by one that is. A start after a crash keeps what was asked for.
+#[test]
+fn with_tail_sampling_the_proof_is_a_failure() {
+    let Some(site) = site() else { return };
+    let ports = site.ports();
+    let start = ["--runtime", "binary", "--only", "tempo,otel-collector"];
+    let first = ["--ports-from", ports.to_str().unwrap(), "--tail-sampling", "--listen", "127.0.0.2"];
+    site.run("start_stack.sh", &[&start[..], &first].concat()).exits(0);
+    let listening = || TcpStream::connect(format!("127.0.0.2:{}", site.port("OTLP_GRPC_PORT"))).is_ok();
+    assert!(listening());
+    site.kill("otel-collector");
+    assert!(!listening());
+    site.run("start_stack.sh", &start).exits(0);
+    assert!(listening());
+    let command = fs::read_to_string(format!("/proc/{}/cmdline", site.process("otel-collector"))).unwrap();
+    assert!(command.contains("otel-collector-tail-sampling.yaml"), "{command}");
+    let proven = site.run("test_telemetry.sh", &[]).exits(0).stdout;
+    let words: Vec<&str> = line(&proven, "tempo:").split_whitespace().collect();
+    assert!(words[1] == words[3] && words[1] != "0", "{proven}");
 }
 
 #[test]

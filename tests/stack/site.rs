@@ -2,7 +2,7 @@
 
 use crate::common::install::root;
 use crate::common::{Ran, run_command};
-use crate::server::free_ports;
+use crate::server::{free_ports, wait_for};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -96,9 +96,15 @@ impl Site {
         record.split(' ').nth(2).unwrap().to_owned()
     }
 
-    /// `kill -9`.
+    /// `kill -9`, and waits until the process is gone with all its threads, the last of which closes its ports.
     pub fn kill(&self, service: &str) {
-        run_command(Command::new("kill").args(["-9", &self.process(service)])).exits(0);
+        let process = self.process(service);
+        run_command(Command::new("kill").args(["-9", &process])).exits(0);
+        let (command, threads) = (format!("/proc/{process}/cmdline"), format!("/proc/{process}/task"));
+        wait_for("the end of a killed service", || {
+            fs::read_to_string(&command).unwrap_or_default().is_empty()
+                && fs::read_dir(&threads).map_or(0, Iterator::count) <= 1
+        });
     }
 
     /// The commands of a document, for one shell, with the ports of this stack.
