@@ -82,7 +82,7 @@ pub(super) fn over_time(
         foot: height - FOOT,
         lines: courses.iter().map(line).collect(),
         x_ticks: ticks(0.0, volumes as f64 - 1.0, 8, x),
-        y_ticks: ticks(low, high, 3, &y),
+        y_ticks: ticks(low, high, 4, &y),
         limit: limit.map(&y),
         marks: outliers.iter().map(|&t| x(t as f64)).collect(),
         peaks: Vec::new(),
@@ -100,7 +100,10 @@ pub(super) fn histogram(found: &Histogram, height: f64) -> Option<Chart> {
     let y = scale([0.0, f64::from(most) * 1.12], [height - FOOT, TOP]);
     let width = found.high / found.after.len().max(1) as f64;
     let line = |name: &str, bins: &[u32]| {
-        let points = bins.iter().enumerate().map(|(b, n)| Some((x((b as f64 + 0.5) * width), y(f64::from(*n)))));
+        // Means of neighbours: bins take in one whole number of the scanner's more or less than the next.
+        let at = |b: usize| f64::from(bins.get(b).copied().unwrap_or(0));
+        let smooth = |b: usize| 0.25 * (at(b.wrapping_sub(1)) + 2.0 * at(b) + at(b + 1));
+        let points = (0..bins.len()).map(|b| Some((x((b as f64 + 0.5) * width), y(smooth(b)))));
         Line { name: name.to_owned(), path: path(points) }
     };
     let peaks: Vec<Peak> = found
