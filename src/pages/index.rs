@@ -10,7 +10,7 @@ use crate::error::ErrorCode;
 use crate::report::measures::{describe, order};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Name under which the quality score stands beside the measures.
 const QUALITY_SCORE: &str = "quality_score";
@@ -123,14 +123,17 @@ struct ScanData<'a> {
     moved: bool,
 }
 
-/// The values of one measure: pairs of the place of the scan in the table and its value.
+/// Pairs of the place of the scan in the table and its value.
+type Values = Vec<(usize, f64)>;
+
+/// The values of one measure.
 #[derive(Serialize)]
 struct MeasureData<'a> {
     kind: &'a str,
     name: &'a str,
     about: &'static str,
     unit: Option<&'static str>,
-    values: Vec<(usize, f64)>,
+    values: Values,
 }
 
 /// Makes the page of everything that was gathered.
@@ -143,7 +146,8 @@ pub fn index_page(gathered: &Gathered) -> Result<String, PageError> {
     let mut runs: Vec<RunRow> = history(&gathered.archive, units).into_iter().map(run_row).collect();
     let more_runs = runs.len().saturating_sub(RUNS);
     runs.truncate(RUNS);
-    let data = Data { scans: rows.iter().map(|row| scan_data(row)).collect(), measures: measures(&rows) };
+    let data =
+        Data { scans: rows.iter().map(|row| scan_data(&gathered.output, row)).collect(), measures: measures(&rows) };
     let kinds = Modality::ALL.map(Modality::as_str);
     let of_kind = |kind| counts(rows.iter().filter(|(_, scan)| scan.modality == kind).map(|(_, scan)| &scan.status));
     templates::render(
@@ -156,7 +160,7 @@ pub fn index_page(gathered: &Gathered) -> Result<String, PageError> {
             units: counts(units.iter().map(|unit| &unit.status)),
             scans: kinds.into_iter().map(|kind| (kind, of_kind(kind))).filter(|(_, counts)| counts.total > 0).collect(),
             failures: failures(&rows),
-            lowest: lowest(&rows),
+            lowest: lowest(&gathered.output, &rows),
             runs,
             more_runs,
             data: embedded(&data)?,
@@ -207,7 +211,7 @@ fn failures<'a>(rows: &[Row<'a>]) -> Vec<Reason<'a>> {
 }
 
 /// The successful scans with the lowest scores.
-fn lowest<'a>(rows: &[Row<'a>]) -> Vec<Low<'a>> {
+fn lowest<'a>(output: &Path, rows: &[Row<'a>]) -> Vec<Low<'a>> {
     let mut scored: Vec<(f64, &Row<'a>)> = rows
         .iter()
         .filter(|(_, scan)| scan.status == "success")
@@ -219,7 +223,7 @@ fn lowest<'a>(rows: &[Row<'a>]) -> Vec<Low<'a>> {
         scan: &scan.scan_id,
         score: format!("{score:.0}"),
         moved: scan.motion_detected == Some(true),
-        thumbnail: thumbnail(scan),
+        thumbnail: thumbnail(output, scan),
     };
     scored.into_iter().take(LOWEST).map(low).collect()
 }
@@ -228,9 +232,9 @@ fn page_of(unit: &UnitSummary) -> String {
     format!("{}.html", unit.participant_id)
 }
 
-/// The small picture of a scan as a relative link; on any system with slashes.
-fn thumbnail(scan: &ScanSummary) -> Option<String> {
-    let is_it = |path: &&std::path::PathBuf| path.to_string_lossy().contains("_desc-thumbnail_");
+/// The small picture of a scan as a relative link, where it is still there: figures may have been deleted or archived.
+fn thumbnail(output: &Path, scan: &ScanSummary) -> Option<String> {
+    let is_it = |path: &&PathBuf| path.to_string_lossy().contains("_desc-thumbnail_") && output.join(path).is_file();
     scan.outputs.iter().find(is_it).map(|path| link(path))
 }
 
@@ -247,7 +251,7 @@ fn link(path: &Path) -> String {
     link
 }
 
-fn scan_data<'a>((unit, scan): &Row<'a>) -> ScanData<'a> {
+fn scan_data<'a>(output: &Path, (unit, scan): &Row<'a>) -> ScanData<'a> {
     ScanData {
         sub: &unit.participant_id,
         ses: unit.session_id.as_deref(),
@@ -258,7 +262,7 @@ fn scan_data<'a>((unit, scan): &Row<'a>) -> ScanData<'a> {
         why: scan.error.as_ref().map(|error| error.message.as_str()),
         score: scan.quality_score.map(short),
         seconds: short(scan.seconds),
-        thumb: thumbnail(scan),
+        thumb: thumbnail(output, scan),
         notes: &scan.notes,
         moved: scan.motion_detected == Some(true),
     }
@@ -266,7 +270,7 @@ fn scan_data<'a>((unit, scan): &Row<'a>) -> ScanData<'a> {
 
 /// Every measure that a successful scan has, score and duration first, related ones together.
 fn measures<'a>(rows: &[Row<'a>]) -> Vec<MeasureData<'a>> {
-    let mut found: BTreeMap<(&str, usize, &str), Vec<(usize, f64)>> = BTreeMap::new();
+    let mut found: BTreeMap<(&str, usize, &str), Values> = BTreeMap::new();
     for (place, (_, scan)) in rows.iter().enumerate().filter(|(_, (_, scan))| scan.status == "success") {
         for (name, value) in measured(scan) {
             let order = match name {
