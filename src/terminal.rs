@@ -84,6 +84,9 @@ pub fn pad(line: &str, columns: usize) -> String {
 fn paint(above: &[u8], new: Option<Vec<String>>) {
     let mut block = BLOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let lines = new.unwrap_or_else(|| block.clone());
+    if above.is_empty() && lines == *block {
+        return;
+    }
     let columns = if block.is_empty() { 1 } else { size().map_or(1, |(_, columns)| columns) };
     // One write: what another process says in between cannot tear it.
     let _ = std::io::stderr().write_all(&repainted(&block, columns, above, &lines));

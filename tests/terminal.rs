@@ -127,6 +127,7 @@ fn ctrl_c_says_what_it_finishes_and_leaves_a_clean_screen() {
         Some((screen, serde_json::from_slice::<Value>(&status).unwrap()))
     };
     let Some((once, status)) = pressed("stopped", 1) else { return };
+    assert!(once.contains("1 scans: 0 ok, 0 failed, 1 stopped in "), "{once}");
     assert!(once.contains("  stopped      1\n") && once.contains("is done by the same command"), "{once}");
     assert_eq!((&status["state"], &status["active"]), (&"interrupted".into(), &Value::Array(vec![])));
     let Some((twice, status)) = pressed("stopped-twice", 2) else { return };

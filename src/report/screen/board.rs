@@ -48,7 +48,7 @@ fn bar(run: &Snapshot, now: Timestamp, columns: usize) -> String {
         text = longer;
     }
     let width = columns.saturating_sub(text.chars().count() + frame).min(BAR);
-    let full = if run.planned == 0 { width } else { width * run.done() / run.planned };
+    let full = (width * run.done()).checked_div(run.planned).unwrap_or(width);
     fit(&format!("[{}{}] {text}", "█".repeat(full), "░".repeat(width.saturating_sub(full))), columns)
 }
 

@@ -35,8 +35,11 @@ impl Closing<'_> {
         for (label, value) in self.rows(counts) {
             let _ = writeln!(text, "  {label:<12} {value}"); // writing to a String cannot fail
         }
-        let mut parts = vec![format!("{} ok", counts.succeeded), format!("{} failed", counts.failed.len())];
-        for (n, what) in [(self.not_reached(counts), "not reached"), (self.already_done, "already done")] {
+        let stopped = counts.stopped();
+        let mut parts = vec![format!("{} ok", counts.succeeded), format!("{} failed", counts.failed.len() - stopped)];
+        let others =
+            [(stopped, "stopped"), (self.not_reached(counts), "not reached"), (self.already_done, "already done")];
+        for (n, what) in others {
             if n > 0 {
                 parts.push(format!("{n} {what}"));
             }
@@ -110,7 +113,7 @@ mod tests {
     fn the_last_line_counts_and_says_where_to_look() {
         let text = closing().text(&counts());
         assert!(text.starts_with("FAILED sub-01_T1w: x.nii.gz ends early [NP-TRUNCATED]\n"));
-        let last = "8 scans: 3 ok, 2 failed, 1 not reached, 2 already done in 1.2 s; outputs in out\n";
+        let last = "8 scans: 3 ok, 1 failed, 1 stopped, 1 not reached, 2 already done in 1.2 s; outputs in out\n";
         assert!(text.ends_with(last), "{text}");
     }
 
@@ -131,7 +134,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
-        let report = Closing { report: Some("out/index.html"), columns: Some(30), ..closing() };
+        let report = Closing { report: Some("out/index.html"), columns: Some(36), ..closing() };
         let text = report.text(&Counts { succeeded: 6, ..Counts::default() });
         assert!(
             text.contains("  report       out/index.html\n")

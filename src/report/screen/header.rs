@@ -81,6 +81,6 @@ mod tests {
         let narrow = header.text(Some(40));
         assert_eq!(narrow.lines().count(), whole.lines().count());
         assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
-        assert!(narrow.contains("A study (/data/a-folder-f…"), "{narrow}");
+        assert!(narrow.contains("A study (/data/a-folder-fa…"), "{narrow}");
     }
 }
