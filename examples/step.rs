@@ -1,5 +1,6 @@
 //! One step of the preprocessing as a whole process, file in and file out, so that it can be timed beside other programs
-//! (`benches/peers`). Not part of the release.
+//! (`benches/peers`). Prints the seconds of the step itself, without reading and writing, as the peers' scripts do. Not part
+//! of the release.
 //!
 //! ```text
 //! step brain IN OUT              T1w volume to brain mask
@@ -19,6 +20,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
+use std::time::Instant;
 
 use ndarray::{Array3, Axis};
 
@@ -45,7 +47,8 @@ fn main() -> Result<()> {
 
 fn brain(image: &str, out: &str) -> Result<()> {
     let Image { header, data, .. } = nifti::read(Path::new(image))?;
-    let found = extract_brain(data.index_axis(Axis(0), 0), header.grid().voxel_mm, Contrast::T1w)?;
+    let (image, voxel_mm) = (data.index_axis(Axis(0), 0), header.grid().voxel_mm);
+    let found = timed(|| extract_brain(image, voxel_mm, Contrast::T1w))?;
     save(out, &header, Voxels::Mask(found.mask.view()))
 }
 
@@ -53,29 +56,43 @@ fn bias(image: &str, mask: &str, out: &str) -> Result<()> {
     let Image { header, data, .. } = nifti::read(Path::new(image))?;
     let mask = read_mask(mask)?;
     let voxel_mm = header.grid().voxel_mm;
-    let found = estimate_bias(data.index_axis(Axis(0), 0), mask.view(), voxel_mm)?;
+    let found = timed(|| estimate_bias(data.index_axis(Axis(0), 0), mask.view(), voxel_mm))?;
     save(out, &header, Voxels::Smooth(found.field.view().insert_axis(Axis(0))))
 }
 
 fn normalize(image: &str, mask: &str, out: &str) -> Result<()> {
     let Image { header, mut data, .. } = nifti::read(Path::new(image))?;
     let mask = read_mask(mask)?;
-    let reference = white_matter_reference(data.index_axis(Axis(0), 0), mask.view())?;
-    data *= reference.scale as f32;
+    timed(|| -> Result<()> {
+        let reference = white_matter_reference(data.index_axis(Axis(0), 0), mask.view())?;
+        data.par_mapv_inplace(|v| v * reference.scale as f32);
+        Ok(())
+    })?;
     save(out, &header, Voxels::Scaled(data.view()))
 }
 
 fn motion(image: &str, out: &str, table: &str) -> Result<()> {
     let Image { header, mut data, .. } = nifti::read(Path::new(image))?;
     let affine = header.grid().affine;
-    let estimate = estimate_motion(data.view(), affine)?;
-    resample_in_place(&mut data, affine, &estimate)?;
+    let estimate = timed(|| -> Result<_> {
+        let estimate = estimate_motion(data.view(), affine)?;
+        resample_in_place(&mut data, affine, &estimate)?;
+        Ok(estimate)
+    })?;
     let mut text = String::from("trans_x\ttrans_y\ttrans_z\trot_x\trot_y\trot_z\n");
     for volume in &estimate.parameters {
         writeln!(text, "{}", volume.map(|v| format!("{v:.6}")).join("\t"))?;
     }
     fs::write(table, text)?;
     save(out, &header, Voxels::Scaled(data.view()))
+}
+
+/// Does `step` and prints how long it took.
+fn timed<T>(step: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let done = step();
+    println!("core {:.3}", start.elapsed().as_secs_f64());
+    done
 }
 
 fn read_mask(path: &str) -> Result<Array3<u8>> {

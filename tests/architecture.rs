@@ -72,6 +72,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ureq", &["telemetry"]),
     ("tracing", &["telemetry", "run", "app"]),
     ("signal_hook", &["run"]),
+    ("zlib_rs", &["nifti"]),
 ];
 
 /// All that numerics may use from outside: numerics.

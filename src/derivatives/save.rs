@@ -9,6 +9,7 @@ use crate::bids::{Entities, Modality};
 use crate::imaging::tissue::Tissues;
 use crate::nifti::{self, Header, Voxels};
 use ndarray::{Array3, Axis};
+use rayon::prelude::*;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -31,20 +32,29 @@ pub fn save_scan(
     cx: &SidecarContext<'_>,
     products: &Products,
 ) -> Result<Saved, DerivativeError> {
-    let mut staged = Vec::with_capacity(2 * outputs.len());
-    for output in outputs {
-        staged.push((output.path.clone(), stage_output(root.join(&output.path), output.kind, products)?));
-        if let Some(path) = &output.sidecar {
-            let fields = sidecar(output.kind, cx, products)?;
-            staged.push((path.clone(), stage_json(root.join(path), &fields)?));
-        }
-    }
+    // Side by side, so that one is compressed while the disk takes another.
+    let staged: Vec<_> = outputs.par_iter().map(|output| stage_files(root, output, cx, products)).collect();
+    let staged: Vec<_> = staged.into_iter().collect::<Result<_, _>>()?;
     let mut saved = Saved::default();
-    for (path, file) in staged {
+    for (path, file) in staged.into_iter().flatten() {
         saved.bytes += file.publish()?;
         saved.files.push(path);
     }
     Ok(saved)
+}
+
+/// An output and its sidecar, each with its final path.
+fn stage_files(
+    root: &Path,
+    output: &Output,
+    cx: &SidecarContext<'_>,
+    products: &Products,
+) -> Result<Vec<(PathBuf, Staged)>, DerivativeError> {
+    let mut staged = vec![(output.path.clone(), stage_output(root.join(&output.path), output.kind, products)?)];
+    if let Some(path) = &output.sidecar {
+        staged.push((path.clone(), stage_json(root.join(path), &sidecar(output.kind, cx, products)?)?));
+    }
+    Ok(staged)
 }
 
 /// Removes what an earlier run left of this scan, so that neither a failure nor a run that is asked for less leaves old

@@ -10,7 +10,7 @@
 //! The field is the penalised least-squares spline of [`super::bspline_fit`]. All iterations run on block means of about
 //! 2 mm inside the mask; only the finished spline meets the full image.
 
-use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis, Zip};
+use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3, Axis, Zip};
 use rayon::prelude::*;
 use thiserror::Error;
 
@@ -18,6 +18,7 @@ use crate::error::{Coded, ErrorCode};
 use crate::imaging::bias_grid::{Iterate, WorkingGrid};
 use crate::imaging::bias_histogram::{Target, classify, sharpen};
 use crate::imaging::bspline::GridBasis;
+use crate::imaging::elementary::exp;
 use crate::imaging::filter::par_planes;
 
 /// Fewest voxels of the working grid that say anything about a field.
@@ -105,7 +106,8 @@ pub fn estimate_bias(image: ArrayView3<f32>, mask: ArrayView3<u8>, voxel_mm: [f6
     let grid = WorkingGrid::new(image, mask, voxel_mm);
     let usable = grid.usable();
     let start = grid.start().filter(|_| usable >= FEWEST).ok_or(BiasError::TooFew { usable })?;
-    let mut state = State { lattice: Array3::zeros(grid.basis().controls()), basis: grid.basis(), iterate: start };
+    let basis = grid.basis();
+    let mut state = State { lattice: Array3::zeros(basis.controls()), basis, iterate: start, grid: &grid };
     let (mut iterations, mut converged) = ([0; 2], false);
     for most in [NEAR, MOST] {
         let (run, at_rest) = state.sharpen(most);
@@ -117,21 +119,22 @@ pub fn estimate_bias(image: ArrayView3<f32>, mask: ArrayView3<u8>, voxel_mm: [f6
             break;
         }
     }
-    let mut field = evaluate(&grid.full_basis(), &state.lattice, state.iterate.log_range(&grid));
-    let (mean, cv_before, cv_after) = measure(image, mask, &field);
+    let (mut field, [mean, cv_before, cv_after]) =
+        evaluate(&grid.full_basis(), &state.lattice, state.iterate.log_range(&grid), image, mask);
     let scale = (1.0 / mean) as f32;
     par_planes(&mut field, 0).for_each(|mut slab| slab.iter_mut().for_each(|v| *v *= scale));
     Ok(BiasField { field, iterations, converged, cv_before, cv_after })
 }
 
 /// The field as it stands.
-struct State {
+struct State<'a> {
+    grid: &'a WorkingGrid,
     basis: GridBasis,
     iterate: Iterate,
     lattice: Array3<f32>,
 }
 
-impl State {
+impl State<'_> {
     /// Iterates towards the sharpest histogram, at most `most` times. Returns the iterations run and whether the field came to
     /// rest.
     fn sharpen(&mut self, most: usize) -> (usize, bool) {
@@ -151,8 +154,8 @@ impl State {
         mut target: impl FnMut(&Iterate) -> Option<Target>,
     ) -> (usize, bool) {
         for done in 0..most {
-            let step = target(&self.iterate).and_then(|t| self.iterate.step(&self.basis, &self.lattice, &t, stiffness));
-            let Some(step) = step.map(|s| s * RELAXATION) else { return (done, false) };
+            let step = |t: Target| self.iterate.step(self.grid, &self.basis, &self.lattice, &t, stiffness);
+            let Some(step) = target(&self.iterate).and_then(step).map(|s| s * RELAXATION) else { return (done, false) };
             let change = self.iterate.correct(&self.basis, &step);
             self.lattice += &step;
             if change < TOLERANCE {
@@ -163,16 +166,26 @@ impl State {
     }
 }
 
-/// The exponential of the spline on the full grid, its logarithm softly kept near its range in the mask.
-fn evaluate(basis: &GridBasis, lattice: &Array3<f32>, (low, high): (f32, f32)) -> Array3<f32> {
+/// The exponential of the spline on the full grid, its logarithm softly kept near its range in the mask; and what
+/// [`measure`] says of it.
+fn evaluate(
+    basis: &GridBasis,
+    lattice: &Array3<f32>,
+    (low, high): (f32, f32),
+    image: ArrayView3<f32>,
+    mask: ArrayView3<u8>,
+) -> (Array3<f32>, [f64; 3]) {
     let mut field = Array3::<f32>::zeros(basis.samples());
-    par_planes(&mut field, 0).enumerate().for_each(|(z, mut slab)| {
-        if let Some(slab) = slab.as_slice_mut() {
-            basis.evaluate_slab(lattice.view(), z, slab);
-            slab.iter_mut().for_each(|v| *v = soften(*v, low, high).exp());
-        }
-    });
-    field
+    let slabs: Vec<[f64; 6]> = par_planes(&mut field, 0)
+        .enumerate()
+        .map(|(z, mut slab)| {
+            let Some(values) = slab.as_slice_mut() else { return [0.0; 6] };
+            basis.evaluate_slab(lattice.view(), z, values);
+            values.iter_mut().for_each(|v| *v = exp(soften(*v, low, high)));
+            sums_in(image.index_axis(Axis(0), z), mask.index_axis(Axis(0), z), slab.view())
+        })
+        .collect();
+    (field, measure(&slabs))
 }
 
 /// `value` between `low` and `high`; beyond, it goes on with the same slope, ever slower, and never [`SLACK`] far.
@@ -182,29 +195,26 @@ fn soften(value: f32, low: f32, high: f32) -> f32 {
     inside + beyond / (1.0 + beyond.abs() / SLACK)
 }
 
-/// Inside the mask: the mean of the field, and the coefficients of variation of the image and of image / field.
-fn measure(image: ArrayView3<f32>, mask: ArrayView3<u8>, field: &Array3<f32>) -> (f64, f64, f64) {
-    let slabs: Vec<[f64; 6]> = (0..image.dim().0)
-        .into_par_iter()
-        .map(|z| {
-            let mut sums = [0f64; 6];
-            let at = Axis(0);
-            let slabs = Zip::from(image.index_axis(at, z)).and(mask.index_axis(at, z)).and(field.index_axis(at, z));
-            slabs.for_each(|v, m, f| {
-                if *m > 0 && v.is_finite() && *v > 0.0 {
-                    let (v, f) = (f64::from(*v), f64::from(*f));
-                    let c = v / f;
-                    sums.iter_mut().zip([1.0, f, v, v * v, c, c * c]).for_each(|(s, x)| *s += x);
-                }
-            });
-            sums
-        })
-        .collect();
+/// Inside the mask of a slab the sums of 1, field, image, image², image / field and its square.
+fn sums_in(image: ArrayView2<f32>, mask: ArrayView2<u8>, field: ArrayView2<f32>) -> [f64; 6] {
+    let mut sums = [0f64; 6];
+    Zip::from(image).and(mask).and(field).for_each(|v, m, f| {
+        if *m > 0 && v.is_finite() && *v > 0.0 {
+            let (v, f) = (f64::from(*v), f64::from(*f));
+            let c = v / f;
+            sums.iter_mut().zip([1.0, f, v, v * v, c, c * c]).for_each(|(s, x)| *s += x);
+        }
+    });
+    sums
+}
+
+/// From the sums of the slabs the mean of the field, and the coefficients of variation of the image and of image / field.
+fn measure(slabs: &[[f64; 6]]) -> [f64; 3] {
     let mut total = [0f64; 6];
     slabs.iter().for_each(|slab| total.iter_mut().zip(slab).for_each(|(t, s)| *t += s));
     let [n, field, sum, square, corrected, corrected_square] = total.map(|t| t / total[0].max(1.0));
     let cv = |mean: f64, square: f64| (square - mean * mean).max(0.0).sqrt() / mean;
-    (field / n.max(f64::MIN_POSITIVE), cv(sum, square), cv(corrected, corrected_square))
+    [field / n.max(f64::MIN_POSITIVE), cv(sum, square), cv(corrected, corrected_square)]
 }
 
 /// Corrects an image in place: `image / field`. `field` has the shape of `image` and is positive, as [`estimate_bias`]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array3, ArrayView3, Axis, Slice};
+use ndarray::{Array3, ArrayView3, ArrayViewMut1, Axis, s};
 use rayon::prelude::*;
 
 use crate::imaging::bias_histogram::{BINS, Bins, Target, TissueTarget, look_up};
@@ -40,15 +40,12 @@ impl WorkingGrid {
         let bounds = bounding_box(mask);
         let blocks: [usize; 3] = std::array::from_fn(|a| bounds[a].len().div_ceil(factor[a]));
         let mut log = Array3::from_elem(blocks, f32::NAN);
-        let block = |a: usize, i: usize| {
-            let from = bounds[a].start + i * factor[a];
-            from..(from + factor[a]).min(bounds[a].end)
-        };
         par_planes(&mut log, 0).enumerate().for_each(|(k, mut slab)| {
-            for ((j, i), value) in slab.indexed_iter_mut() {
-                let at = [block(0, k), block(1, j), block(2, i)];
-                let (image, mask) = (cut(&image, &at), cut(&mask, &at));
-                *value = block_mean(image, mask).map_or(f32::NAN, f32::ln);
+            let depth = block(&bounds[0], factor[0], k);
+            for (j, row) in slab.outer_iter_mut().enumerate() {
+                let height = block(&bounds[1], factor[1], j);
+                let lines = depth.clone().flat_map(|z| height.clone().map(move |y| (z, y)));
+                log_means(lines, image, mask, (&bounds[2], factor[2]), row);
             }
         });
         Self { log, bounds, factor, shape: [nz, ny, nx], voxel_mm }
@@ -118,25 +115,39 @@ fn bounding_box(mask: ArrayView3<u8>) -> [Range<usize>; 3] {
     bounds.map(|(start, end)| start.min(end)..end)
 }
 
-/// A box of a volume.
-fn cut<'a, T>(volume: &ArrayView3<'a, T>, at: &[Range<usize>; 3]) -> ArrayView3<'a, T> {
-    let mut volume = *volume;
-    for (axis, range) in at.iter().enumerate() {
-        volume.slice_axis_inplace(Axis(axis), Slice::from(range.clone()));
-    }
-    volume
+/// The voxels of block `i` of an axis.
+fn block(bounds: &Range<usize>, factor: usize, i: usize) -> Range<usize> {
+    let from = bounds.start + i * factor;
+    from..(from + factor).min(bounds.end)
 }
 
-/// The mean of the usable mask voxels of a block, when at least half of the block is such.
-fn block_mean(image: ArrayView3<f32>, mask: ArrayView3<u8>) -> Option<f32> {
-    let (mut sum, mut n) = (0f32, 0usize);
-    for (v, m) in image.iter().zip(&mask) {
-        if *m > 0 && v.is_finite() && *v > 0.0 {
-            sum += v;
-            n += 1;
+/// The logs of the mean intensities of a row of blocks that consist of these `lines` (z, y): of the usable mask voxels, when
+/// at least half of the block is such.
+fn log_means(
+    lines: impl Iterator<Item = (usize, usize)>,
+    image: ArrayView3<f32>,
+    mask: ArrayView3<u8>,
+    (bounds, factor): (&Range<usize>, usize),
+    row: ArrayViewMut1<f32>,
+) {
+    let mut blocks = vec![(0_f32, 0_usize, 0_usize); row.len()];
+    for (z, y) in lines {
+        let image = image.slice(s![z, y, bounds.clone()]);
+        let mask = mask.slice(s![z, y, bounds.clone()]);
+        let parts = image.axis_chunks_iter(Axis(0), factor).zip(mask.axis_chunks_iter(Axis(0), factor));
+        for ((sum, used, all), (image, mask)) in blocks.iter_mut().zip(parts) {
+            *all += image.len();
+            for (v, _) in image.iter().zip(mask).filter(|(v, m)| **m > 0 && v.is_finite() && **v > 0.0) {
+                *sum += v;
+                *used += 1;
+            }
         }
     }
-    (n > 0 && 2 * n >= image.len()).then(|| sum / n as f32)
+    for (value, (sum, used, _)) in
+        row.into_iter().zip(blocks).filter(|(_, (_, used, all))| *used > 0 && 2 * used >= *all)
+    {
+        *value = (sum / used as f32).ln();
+    }
 }
 
 fn count(counts: &mut [f64; BINS], bins: Bins, value: f32) {
@@ -161,74 +172,60 @@ impl Iterate {
     /// The spline that explains best what `target` leaves of the intensities, with the `stiffness` of [`fit`], less the field
     /// found so far (`lattice`) and less the mean of that in the mask: else the intensities would wander off their
     /// histogram. (B-splines sum to 1, so a constant is taken off the control points.) `None` when there is no such spline.
+    ///
+    /// `grid` is the one this state began with: what is to be explained is the difference of its intensities, with all the
+    /// field in them, and those expected now.
     pub fn step(
         &self,
+        grid: &WorkingGrid,
         basis: &GridBasis,
         lattice: &Array3<f32>,
         target: &Target,
         stiffness: f64,
     ) -> Option<Array3<f32>> {
-        let (_, ny, nx) = basis.samples();
-        let tissues = match target {
-            Target::Sharp(_) => None,
-            Target::Tissues(tissues) => Some((tissues, self.posteriors(tissues))),
-        };
-        let found = fit(basis, stiffness, |z, weights, products| {
-            match (target, &tissues) {
-                (Target::Sharp(expected), _) => self.leave_sharp(expected, z, weights, products),
-                (_, Some((tissues, posteriors))) => self.leave_tissues(tissues, posteriors, z, weights, products),
-                _ => {}
+        let found = match target {
+            Target::Sharp(expected) => fit(basis, stiffness, |z, weights, products| {
+                self.leave_sharp(grid, expected, z, weights, products);
+            }),
+            Target::Tissues(tissues) => {
+                let posteriors = self.posteriors(tissues);
+                fit(basis, stiffness, |z, weights, products| {
+                    leave_tissues(grid, tissues, &posteriors, z, weights, products);
+                })
             }
-            let mut field = vec![0f32; ny * nx];
-            basis.evaluate_slab(lattice.view(), z, &mut field);
-            products.iter_mut().zip(weights).zip(field).for_each(|((p, w), f)| *p += *w * f);
-        })?;
+        }?;
         Some(found - lattice - self.mean as f32)
     }
 
     /// For slab `z` the weight of each block, and weight × (intensity − what the sharp histogram expects).
-    fn leave_sharp(&self, expected: &[f32; BINS], z: usize, weights: &mut [f32], products: &mut [f32]) {
-        for ((value, w), p) in self.rest.index_axis(Axis(0), z).iter().zip(weights).zip(products) {
-            if !value.is_nan() {
-                *w = 1.0;
-                *p = value - look_up(expected, self.bins, *value);
-            }
-        }
-    }
-
-    /// The same for tissues. A block counts for a tissue as far as it and its six neighbours are of it: where tissues meet,
-    /// blocks hold some of both, and taking that for field would darken white matter near the cortex and lighten the
-    /// depth. Neighbours outside the mask are of no tissue, so its edge, wrong or not, says little.
-    fn leave_tissues(
+    fn leave_sharp(
         &self,
-        tissues: &TissueTarget,
-        posteriors: &Array3<[f32; 3]>,
+        grid: &WorkingGrid,
+        expected: &[f32; BINS],
         z: usize,
         weights: &mut [f32],
         products: &mut [f32],
     ) {
-        let (nz, ny, nx) = posteriors.dim();
-        let Some(all) = posteriors.as_slice().filter(|_| z > 0 && z + 1 < nz && ny > 2 && nx > 2) else { return };
-        for (y, row) in self.rest.index_axis(Axis(0), z).outer_iter().enumerate().take(ny - 1).skip(1) {
-            for (x, value) in row.iter().enumerate().take(nx - 1).skip(1).filter(|(_, v)| !v.is_nan()) {
-                let at = (z * ny + y) * nx + x;
-                let around = [at - 1, at + 1, at - nx, at + nx, at - nx * ny, at + nx * ny].map(|i| all[i]);
-                for c in 0..3 {
-                    let like = around.iter().map(|p| p[c]).sum::<f32>() / around.len() as f32;
-                    let weight = tissues.precision[c] * all[at][c] * like.powi(3);
-                    weights[y * nx + x] += weight;
-                    products[y * nx + x] += weight * (value - tissues.centres[c]);
-                }
+        let blocks = grid.log.index_axis(Axis(0), z).into_iter().zip(self.rest.index_axis(Axis(0), z));
+        for ((log, rest), (w, p)) in blocks.zip(weights.iter_mut().zip(products)) {
+            if !rest.is_nan() {
+                *w = 1.0;
+                *p = log - look_up(expected, self.bins, *rest);
             }
         }
     }
 
     /// The probability of each tissue at each block; none outside the mask.
-    fn posteriors(&self, tissues: &TissueTarget) -> Array3<[f32; 3]> {
-        let mut out = Array3::from_elem(self.rest.dim(), [0f32; 3]);
-        par_planes(&mut out, 0).enumerate().for_each(|(z, mut slab)| {
-            let blocks = slab.iter_mut().zip(self.rest.index_axis(Axis(0), z));
-            blocks.filter(|(_, v)| !v.is_nan()).for_each(|(p, v)| *p = tissues.posteriors(self.bins, *v));
+    fn posteriors(&self, tissues: &TissueTarget) -> [Array3<f32>; 3] {
+        let mut out: [Array3<f32>; 3] = std::array::from_fn(|_| Array3::zeros(self.rest.dim()));
+        let [dark, middle, bright] = &mut out;
+        let planes = par_planes(dark, 0).zip(par_planes(middle, 0).zip(par_planes(bright, 0))).enumerate();
+        planes.for_each(|(z, (mut dark, (mut middle, mut bright)))| {
+            let outs = dark.iter_mut().zip(middle.iter_mut().zip(bright.iter_mut()));
+            let blocks = outs.zip(self.rest.index_axis(Axis(0), z));
+            blocks.filter(|(_, v)| !v.is_nan()).for_each(|((d, (m, b)), v)| {
+                [*d, *m, *b] = tissues.posteriors(self.bins, *v);
+            });
         });
         out
     }
@@ -267,5 +264,43 @@ impl Iterate {
     pub fn log_range(&self, grid: &WorkingGrid) -> (f32, f32) {
         let field = grid.log.iter().zip(&self.rest).map(|(before, after)| before - after).filter(|f| !f.is_nan());
         field.fold((f32::MAX, f32::MIN), |(low, high), f| (low.min(f), high.max(f)))
+    }
+}
+
+/// The same for tissues. A block counts for a tissue as far as it and its six neighbours are of it: where tissues meet,
+/// blocks hold some of both, and taking that for field would darken white matter near the cortex and lighten the depth.
+/// Neighbours outside the mask are of no tissue, so its edge, wrong or not, says little.
+fn leave_tissues(
+    grid: &WorkingGrid,
+    tissues: &TissueTarget,
+    posteriors: &[Array3<f32>; 3],
+    z: usize,
+    weights: &mut [f32],
+    products: &mut [f32],
+) {
+    let (nz, ny, nx) = grid.log.dim();
+    if z == 0 || z + 1 >= nz || ny < 3 || nx < 3 {
+        return;
+    }
+    let log = grid.log.as_slice().unwrap_or_default();
+    for (c, all) in posteriors.iter().enumerate() {
+        let (all, precision, centre) = (all.as_slice().unwrap_or_default(), tissues.precision[c], tissues.centres[c]);
+        for y in 1..ny - 1 {
+            let (at, inner, n) = ((z * ny + y) * nx + 1, y * nx + 1, nx - 2);
+            let row = |first: usize| &all[first..first + n];
+            let (own, log) = (row(at), &log[at..at + n]);
+            let [left, right] = [row(at - 1), row(at + 1)];
+            let [behind, front] = [row(at - nx), row(at + nx)];
+            let [below, above] = [row(at - nx * ny), row(at + nx * ny)];
+            let (weights, products) = (&mut weights[inner..inner + n], &mut products[inner..inner + n]);
+            for x in 0..n {
+                let like = (left[x] + right[x] + behind[x] + front[x] + below[x] + above[x]) / 6.0;
+                // Outside the mask nothing is of any tissue, and there is no intensity.
+                let leaves = if log[x].is_nan() { 0.0 } else { log[x] - centre };
+                let weight = precision * own[x] * like * like * like;
+                weights[x] += weight;
+                products[x] += weight * leaves;
+            }
+        }
     }
 }

@@ -74,6 +74,9 @@ fn gather_slab<const K: usize>([_, sy, sx]: &[Stencil<K>; 3], slab: &[f32]) -> V
     let mut plane = vec![0f64; sy.slots * sx.slots];
     let mut row = vec![0f32; sx.slots];
     for ((line, w), start) in slab.chunks_exact(sx.start.len()).zip(&sy.weights).zip(&sy.start) {
+        if line.iter().all(|v| *v == 0.0) {
+            continue;
+        }
         row.fill(0.0);
         sx.gather_row(line, &mut row);
         for (to, w) in plane[start * sx.slots..].chunks_exact_mut(sx.slots).zip(w).filter(|(_, w)| **w > 0.0) {
@@ -218,18 +221,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn grid(n: [usize; 3], elements: usize) -> GridBasis {
-        GridBasis { axes: n.map(|n| AxisBasis::new((0..n).map(|i| i as f64 + 0.5), n as f64, elements)) }
-    }
-
-    fn evaluate(grid: &GridBasis, lattice: &Array3<f32>) -> Array3<f32> {
-        let mut out = Array3::zeros(grid.samples());
-        for (z, mut slab) in out.outer_iter_mut().enumerate() {
-            grid.evaluate_slab(lattice.view(), z, slab.as_slice_mut().unwrap());
-        }
-        out
-    }
+    use crate::imaging::bspline::tests::{evaluate, grid};
 
     /// The fitted spline on its own grid.
     fn fitted(grid: &GridBasis, stiffness: f64, values: &Array3<f32>, weights: &Array3<f32>) -> Array3<f32> {

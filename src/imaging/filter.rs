@@ -24,7 +24,10 @@ pub(crate) fn par_count<T: Sync>(volume: ArrayView3<T>, wanted: impl Fn(&T) -> b
 pub(crate) fn values_in(image: ArrayView3<f32>, mask: ArrayView3<u8>, wanted: impl Fn(f32) -> bool + Sync) -> Vec<f32> {
     let slabs: Vec<_> = image.axis_iter(Axis(0)).zip(mask.axis_iter(Axis(0))).collect();
     let inside = slabs.into_par_iter().map(|(image, mask)| -> Vec<f32> {
-        image.iter().zip(mask).filter(|(v, m)| **m != 0 && wanted(**v)).map(|(v, _)| *v).collect()
+        let rows = image.into_outer_iter().zip(mask.into_outer_iter());
+        let rows = rows.filter(|(_, mask)| mask.fold(0, |any, m| any | m) != 0);
+        let voxels = rows.flat_map(|(image, mask)| image.into_iter().zip(mask));
+        voxels.filter(|(v, m)| **m != 0 && wanted(**v)).map(|(v, _)| *v).collect()
     });
     inside.collect::<Vec<_>>().concat()
 }

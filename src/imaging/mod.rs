@@ -19,6 +19,7 @@ mod brain_surface;
 pub mod bspline;
 pub mod bspline_fit;
 pub mod confounds;
+mod elementary;
 pub mod filter;
 pub mod interpolate;
 mod interpolate_line;

@@ -4,6 +4,7 @@ use ndarray::{ArrayView3, Axis, s};
 use rayon::prelude::*;
 
 use crate::imaging::confounds::finite;
+use crate::imaging::elementary::ln;
 use crate::imaging::filter::{par_count, quantiles, values_in};
 use crate::imaging::quality::{Graded, RegionStats, Verdict, mean, ratio, score};
 use crate::imaging::quality_air::{Air, air};
@@ -63,15 +64,14 @@ pub fn t1w_quality(
     labels: Option<ArrayView3<u8>>,
     voxel_mm: [f64; 3],
 ) -> T1wQuality {
-    let [csf, gm, wm] = labels.map_or([None; 3], |labels| tissues(image, brain, labels));
+    // Independent of each other, and each partly on one thread.
+    let (([csf, gm, wm], (efc, bright)), ((air, fwhm_mm), brain_voxels)) = rayon::join(
+        || rayon::join(|| labels.map_or([None; 3], |labels| tissues(image, brain, labels)), || whole_image(image)),
+        || rayon::join(|| air_and_smoothness(image, brain, voxel_mm), || par_count(brain, |m| *m != 0)),
+    );
+    let Air { noise, artefact, tail, energy_ratio } = air;
     let of = |s: &Option<RegionStats>, field: fn(&RegionStats) -> f64| s.as_ref().map(field);
     let median = [of(&csf, |s| s.median), of(&gm, |s| s.median), of(&wm, |s| s.median)];
-    let (brain_values, fwhm_mm) = brain_smoothness(image, brain, voxel_mm);
-    let brain_median = quantiles(&mut brain_values.clone(), [0.5]).map(|[m]| f64::from(m));
-    let Air { noise, artefact, tail, energy_ratio } = match brain_median.filter(|m| *m > 0.0) {
-        Some(m) => air(image, brain, voxel_mm, m),
-        None => Air::UNKNOWN,
-    };
     let contrast = median[2].zip(median[1]).map(|(w, g)| (w - g).abs());
     let sum = |a: Option<f64>, b: Option<f64>| Some(a? + b?);
     let squared = |s: Option<f64>| s.map(|v| v * v);
@@ -83,7 +83,6 @@ pub fn t1w_quality(
         finite(s.median / (s.stdv * (s.count as f64 / (s.count as f64 - 1.0)).sqrt()))
     });
     let snrd = median.map(|m| ratio(m, of(&noise, |s| s.mad * DIETRICH)));
-    let (efc, bright) = whole_image(image);
     T1wQuality {
         cjv: ratio(sum(of(&wm, |s| s.mad), of(&gm, |s| s.mad)), contrast),
         cnr: ratio(contrast, noise_power.map(f64::sqrt)),
@@ -98,7 +97,7 @@ pub fn t1w_quality(
         qi_1: artefact,
         air_tail: tail,
         wm2max: ratio(median[2], bright),
-        brain_ml: par_count(brain, |m| *m != 0) as f64 * voxel_mm.iter().product::<f64>() / 1000.0,
+        brain_ml: brain_voxels as f64 * voxel_mm.iter().product::<f64>() / 1000.0,
     }
 }
 
@@ -152,45 +151,63 @@ fn tissues(image: ArrayView3<f32>, brain: ArrayView3<u8>, labels: ArrayView3<u8>
             found
         })
         .collect();
-    std::array::from_fn(|t| RegionStats::of(&mut planes.iter().flat_map(|p| &p[t]).copied().collect()))
+    let of = |t: usize| RegionStats::of(&mut planes.iter().flat_map(|p| &p[t]).copied().collect());
+    let (csf, (gm, wm)) = rayon::join(|| of(0), || rayon::join(|| of(1), || of(2)));
+    [csf, gm, wm]
 }
 
-/// The values in the brain, and the smoothness along x, y, z in mm.
-fn brain_smoothness(image: ArrayView3<f32>, brain: ArrayView3<u8>, voxel_mm: [f64; 3]) -> (Vec<f32>, [Option<f64>; 3]) {
+/// What the air around the brain tells, and the smoothness along x, y, z in mm inside it.
+fn air_and_smoothness(image: ArrayView3<f32>, brain: ArrayView3<u8>, voxel_mm: [f64; 3]) -> (Air, [Option<f64>; 3]) {
     if brain.dim() != image.dim() {
-        return (Vec::new(), [None; 3]);
+        return (Air::UNKNOWN, [None; 3]);
     }
-    let values = values_in(image, brain, |_| true);
-    let variance = values.par_chunks(1 << 16).map(|part| part.iter().fold(Moments::default(), |m, v| m.with(*v)));
-    let variance = Moments::total(variance.collect()).variance();
-    let along = |axis: usize| {
-        let steps =
-            Moments::total((0..image.dim().0).into_par_iter().map(|k| steps_in(image, brain, axis, k)).collect());
-        let inside = 1.0 - 0.5 * steps.variance() / variance;
+    let around = || {
+        let median = quantiles(&mut values_in(image, brain, |_| true), [0.5]).map(|[m]| f64::from(m));
+        median.filter(|m| *m > 0.0).map_or(Air::UNKNOWN, |m| air(image, brain, voxel_mm, m))
+    };
+    rayon::join(around, || smoothness(image, brain, voxel_mm))
+}
+
+/// The smoothness along x, y, z in mm, from the differences of neighbours of which both are in the brain.
+fn smoothness(image: ArrayView3<f32>, brain: ArrayView3<u8>, voxel_mm: [f64; 3]) -> [Option<f64>; 3] {
+    let slabs: Vec<[Moments; 4]> = (0..image.dim().0).into_par_iter().map(|k| slab_moments(image, brain, k)).collect();
+    let [values, x, y, z] = std::array::from_fn(|m| Moments::total(slabs.iter().map(|slab| slab[m])));
+    let along = |steps: Moments, mm: f64| {
+        let inside = 1.0 - 0.5 * steps.variance() / values.variance();
         // Width of the Gaussian whose neighbours correlate as these do.
-        let fwhm = 2.354_820_045 * (-1.0 / (4.0 * inside.ln())).sqrt() * voxel_mm[axis];
+        let fwhm = 2.354_820_045 * (-1.0 / (4.0 * inside.ln())).sqrt() * mm;
         finite(fwhm).filter(|_| inside > 0.0)
     };
-    let fwhm = [2, 1, 0].map(along);
-    (values, fwhm)
+    [along(x, voxel_mm[2]), along(y, voxel_mm[1]), along(z, voxel_mm[0])]
 }
 
-/// The differences of neighbours along `axis` in the brain, of those pairs whose first voxel lies in slice `k`.
-fn steps_in(image: ArrayView3<f32>, brain: ArrayView3<u8>, axis: usize, k: usize) -> Moments {
-    let (nz, ny, nx) = image.dim();
-    let (to_k, to_j, to_i) = (k + usize::from(axis == 0), usize::from(axis == 1), usize::from(axis == 2));
-    let mut steps = Moments::default();
-    for j in 0..if to_k < nz { ny - to_j.min(ny) } else { 0 } {
-        let rows = |k, j| (image.slice(s![k, j, ..]), brain.slice(s![k, j, ..]));
-        let ((low, in_low), (high, in_high)) = (rows(k, j), rows(to_k, j + to_j));
-        let ahead = (high.iter().skip(to_i)).zip(in_high.iter().skip(to_i));
-        for ((a, in_a), (b, in_b)) in low.iter().zip(in_low).take(nx - to_i.min(nx)).zip(ahead) {
-            if *in_a != 0 && *in_b != 0 {
-                steps = steps.with(b - a);
-            }
+/// Of slice `k`: the values in the brain, and the steps from there to the next voxel of it along x, y and z.
+fn slab_moments(image: ArrayView3<f32>, brain: ArrayView3<u8>, k: usize) -> [Moments; 4] {
+    let (nz, ny, _) = image.dim();
+    let mut found = [Moments::default(); 4];
+    for j in 0..ny {
+        let mask = brain.slice(s![k, j, ..]);
+        let Some(first) = mask.iter().position(|m| *m != 0) else { continue };
+        let end = mask.len() - mask.iter().rev().position(|m| *m != 0).unwrap_or(0);
+        let row = |k: usize, j: usize, from: usize, to: usize| {
+            image.slice_move(s![k, j, from..to]).into_iter().zip(brain.slice_move(s![k, j, from..to]))
+        };
+        let here = || row(k, j, first, end);
+        found[0].add(here().map(|(v, m)| (*v, *m != 0)));
+        let mut steps = |axis: usize, next| {
+            let pairs = here().zip(next);
+            found[axis]
+                .add(pairs.map(|((a, in_a), (b, in_b)): ((&f32, &u8), (&f32, &u8))| (b - a, *in_a != 0 && *in_b != 0)));
+        };
+        steps(1, row(k, j, first + 1, end));
+        if j + 1 < ny {
+            steps(2, row(k, j + 1, first, end));
+        }
+        if k + 1 < nz {
+            steps(3, row(k + 1, j, first, end));
         }
     }
-    steps
+    found
 }
 
 /// Count, sum and sum of squares.
@@ -198,14 +215,17 @@ fn steps_in(image: ArrayView3<f32>, brain: ArrayView3<u8>, axis: usize, k: usize
 struct Moments([f64; 3]);
 
 impl Moments {
-    fn with(self, value: f32) -> Self {
-        let v = f64::from(value);
-        Self([self.0[0] + 1.0, self.0[1] + v, self.0[2] + v * v])
+    /// Adds those values that are said to count.
+    fn add(&mut self, values: impl Iterator<Item = (f32, bool)>) {
+        for (value, counts) in values {
+            let v = if counts { f64::from(value) } else { 0.0 };
+            self.0 = [self.0[0] + f64::from(u8::from(counts)), self.0[1] + v, self.0[2] + v * v];
+        }
     }
 
     /// The parts added up in their order.
-    fn total(parts: Vec<Self>) -> Self {
-        Self(parts.iter().fold([0.0; 3], |sum, part| std::array::from_fn(|n| sum[n] + part.0[n])))
+    fn total(parts: impl Iterator<Item = Self>) -> Self {
+        Self(parts.fold([0.0; 3], |sum, part| std::array::from_fn(|n| sum[n] + part.0[n])))
     }
 
     fn variance(self) -> f64 {
@@ -214,20 +234,27 @@ impl Moments {
     }
 }
 
+/// Of the positive values of a slab: the sums of x, x² and x·ln x. Eight sums each, which run side by side.
+fn energy_sums(slab: &[f32]) -> [f64; 3] {
+    let mut sums = [[0.0_f64; 8]; 3];
+    let mut add = |lane: usize, v: f32| {
+        let v = if v > 0.0 && v < f32::INFINITY { v } else { 0.0 };
+        let value = f64::from(v);
+        sums[0][lane] += value;
+        sums[1][lane] += value * value;
+        sums[2][lane] += value * f64::from(ln(v.max(f32::MIN_POSITIVE)));
+    };
+    let (chunks, rest) = slab.as_chunks::<8>();
+    chunks.iter().for_each(|chunk| (0..8).for_each(|lane| add(lane, chunk[lane])));
+    rest.iter().enumerate().for_each(|(lane, v)| add(lane, *v));
+    sums.map(|lanes| lanes.iter().sum())
+}
+
 /// Entropy focus criterion and the 99.95 % percentile of the image.
 fn whole_image(image: ArrayView3<f32>) -> (Option<f64>, Option<f64>) {
-    let planes: Vec<[f64; 3]> = (0..image.dim().0)
-        .into_par_iter()
-        .map(|k| {
-            image.index_axis(Axis(0), k).iter().filter(|v| **v > 0.0 && v.is_finite()).fold(
-                [0.0; 3],
-                |[x, xx, xlnx], v| {
-                    let value = f64::from(*v);
-                    [x + value, xx + value * value, xlnx + value * f64::from(v.ln())]
-                },
-            )
-        })
-        .collect();
+    let slabs: Vec<_> = image.outer_iter().collect();
+    let sums = slabs.par_iter().map(|slab| energy_sums(slab.as_standard_layout().as_slice().unwrap_or_default()));
+    let planes: Vec<[f64; 3]> = sums.collect();
     let [x, xx, xlnx] = planes.iter().fold([0.0; 3], |a, b| std::array::from_fn(|n| a[n] + b[n]));
     // Σ (x/b)·ln(x/b) with b the root of the energy, over its value for a flat image.
     let b = xx.sqrt();
@@ -306,7 +333,7 @@ mod tests {
             (state >> 40) as f32 / (1_u64 << 24) as f32
         });
         let smooth = crate::imaging::filter::gaussian_smooth(noise.view(), [1.2, 1.5, 2.0]);
-        let (_, fwhm) = brain_smoothness(smooth.view(), Array3::ones((48, 48, 48)).view(), [3.0, 2.0, 1.0]);
+        let fwhm = smoothness(smooth.view(), Array3::ones((48, 48, 48)).view(), [3.0, 2.0, 1.0]);
         for (found, sigma_mm) in fwhm.into_iter().zip([2.0, 3.0, 3.6]) {
             assert!(close(found, 2.354_82 * sigma_mm, 0.06 * 2.354_82 * sigma_mm), "{fwhm:?}");
         }

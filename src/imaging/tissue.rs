@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::error::{Coded, ErrorCode};
-use crate::imaging::filter::{par_count, par_planes, quantiles, values_in};
+use crate::imaging::filter::{par_planes, quantiles, values_in};
 use crate::imaging::mixture::Mixture;
 
 /// Bins of the histogram.
@@ -52,12 +52,15 @@ impl Tissues {
         }
         par_planes(&mut out, 0).enumerate().for_each(|(z, mut slab)| {
             let (image, labels) = (image.index_axis(Axis(0), z), self.labels.index_axis(Axis(0), z));
-            for (((y, x), out), (v, _)) in
-                slab.indexed_iter_mut().zip(image.iter().zip(labels)).filter(|(_, (_, l))| **l > 0)
-            {
-                let odds = costs_at(Some(&self.before), [z, y, x], self.costs[self.axis.bin(*v)]).map(|c| (-c).exp());
-                let of: f32 = odds.iter().zip([1, 2, 3]).filter(|(_, t)| *t == tissue).map(|(o, _)| o).sum();
-                *out = of / odds.iter().sum::<f32>();
+            let rows = slab.outer_iter_mut().zip(image.outer_iter().zip(labels.outer_iter())).enumerate();
+            for (y, (mut out, (image, labels))) in rows {
+                let around = Neighbours::of_row(&self.before, z, y);
+                let voxels = out.iter_mut().zip(image.iter().zip(labels)).enumerate();
+                for (x, (out, (v, _))) in voxels.filter(|(_, (_, (_, label)))| **label > 0) {
+                    let odds = costs_at(Some(&around), x, self.costs[self.axis.bin(*v)]).map(|c| (-c).exp());
+                    let of: f32 = odds.iter().zip([1, 2, 3]).filter(|(_, t)| *t == tissue).map(|(o, _)| o).sum();
+                    *out = of / odds.iter().sum::<f32>();
+                }
             }
         });
         out
@@ -136,9 +139,17 @@ pub fn classify_tissues(image: ArrayView3<f32>, mask: ArrayView3<u8>) -> Result<
         before = label(image, mask, Some(&before), axis, &costs);
     }
     let labels = label(image, mask, Some(&before), axis, &costs);
-    let voxels = [1, 2, 3].map(|class| par_count(labels.view(), |l| *l == class));
+    let slabs: Vec<[usize; 4]> = labels.outer_iter().into_par_iter().map(|slab| tally(slab.iter())).collect();
+    let voxels = [1, 2, 3].map(|class| slabs.iter().map(|n| n[class]).sum());
     let (means, sds) = (mixture.classes.map(|c| c.mean), mixture.classes.map(|c| c.sd));
     Ok(Tissues { labels, means, sds, voxels, before, axis, costs })
+}
+
+/// How many voxels have each label.
+fn tally<'a>(labels: impl Iterator<Item = &'a u8>) -> [usize; 4] {
+    let mut counts = [0; 4];
+    labels.for_each(|label| counts[usize::from(label & 3)] += 1);
+    counts
 }
 
 /// The histogram's axis.
@@ -181,29 +192,56 @@ fn label(
     let mut labels = Array3::<u8>::zeros(image.dim());
     par_planes(&mut labels, 0).enumerate().for_each(|(z, mut slab)| {
         let (image, mask) = (image.index_axis(Axis(0), z), mask.index_axis(Axis(0), z));
-        for (((y, x), out), (v, m)) in slab.indexed_iter_mut().zip(image.iter().zip(&mask)) {
-            if *m > 0 && v.is_finite() {
-                let [csf, grey, white] = costs_at(before, [z, y, x], costs[axis.bin(*v)]);
-                *out = if white < grey && white < csf { 3 } else { 1 + u8::from(grey <= csf) };
+        let rows = slab.outer_iter_mut().zip(image.outer_iter().zip(mask.outer_iter())).enumerate();
+        for (y, (mut out, (image, mask))) in rows.filter(|(_, (_, (_, mask)))| mask.iter().any(|m| *m > 0)) {
+            let around = before.map(|labels| Neighbours::of_row(labels, z, y));
+            for (x, (out, (v, m))) in out.iter_mut().zip(image.iter().zip(mask)).enumerate() {
+                if *m > 0 && v.is_finite() {
+                    let [csf, grey, white] = costs_at(around.as_ref(), x, costs[axis.bin(*v)]);
+                    *out = if white < grey && white < csf { 3 } else { 1 + u8::from(grey <= csf) };
+                }
             }
         }
     });
     labels
 }
 
-/// The costs of the classes at a voxel: those of its intensity, less what the labels of its neighbours speak for.
-fn costs_at(labels: Option<&Array3<u8>>, at: [usize; 3], mut cost: [f32; 3]) -> [f32; 3] {
-    for l in labels.map(|labels| neighbours(labels, at)).into_iter().flatten().filter(|l| *l > 0) {
-        cost[usize::from(l) - 1] -= COUPLING;
+/// The costs of the classes at voxel `x` of a row: those of its intensity, less what the labels of its neighbours speak for.
+fn costs_at(around: Option<&Neighbours>, x: usize, [csf, grey, white]: [f32; 3]) -> [f32; 3] {
+    // What has no label votes for the first of four, which nobody asks for.
+    let mut cost = [0.0, csf, grey, white];
+    for label in around.map(|rows| rows.at(x)).into_iter().flatten() {
+        cost[usize::from(label & 3)] -= COUPLING;
     }
-    cost
+    let [_, csf, grey, white] = cost;
+    [csf, grey, white]
 }
 
-/// The labels of the six neighbours, 0 beyond the volume.
-fn neighbours(labels: &Array3<u8>, [z, y, x]: [usize; 3]) -> [u8; 6] {
-    let at = |z: usize, y: usize, x: usize| labels.get([z, y, x]).copied().unwrap_or(0);
-    let (below, left, back) = (z.wrapping_sub(1), x.wrapping_sub(1), y.wrapping_sub(1));
-    [at(below, y, x), at(z + 1, y, x), at(z, back, x), at(z, y + 1, x), at(z, y, left), at(z, y, x + 1)]
+/// The labels of a row of voxels and of the four rows beside it.
+struct Neighbours<'a> {
+    /// Below, above, behind, in front; empty beyond the volume.
+    beside: [&'a [u8]; 4],
+    row: &'a [u8],
+}
+
+impl<'a> Neighbours<'a> {
+    fn of_row(labels: &'a Array3<u8>, z: usize, y: usize) -> Self {
+        let (nz, ny, nx) = labels.dim();
+        let all = labels.as_slice().unwrap_or_default();
+        let row = |z: usize, y: usize| {
+            let first = (z * ny + y) * nx;
+            if z < nz && y < ny { &all[first..first + nx] } else { &[] }
+        };
+        let (below, behind) = (z.wrapping_sub(1), y.wrapping_sub(1));
+        Self { beside: [row(below, y), row(z + 1, y), row(z, behind), row(z, y + 1)], row: row(z, y) }
+    }
+
+    /// The labels of the six neighbours of voxel `x`, 0 beyond the volume.
+    fn at(&self, x: usize) -> [u8; 6] {
+        let of = |row: &[u8], x: usize| row.get(x).copied().unwrap_or(0);
+        let [below, above, behind, front] = self.beside.map(|row| of(row, x));
+        [below, above, behind, front, of(self.row, x.wrapping_sub(1)), of(self.row, x + 1)]
+    }
 }
 
 #[cfg(test)]

@@ -118,21 +118,26 @@ fn voxels<const N: usize>(
     Ok((values, broken))
 }
 
-/// Converts `count` voxels chunk by chunk.
+/// Converts `count` voxels chunk by chunk, each while the next one is read.
 fn in_order<const N: usize>(
     opened: &mut Opened,
     path: &Path,
     count: usize,
     values: &mut Vec<f32>,
-    decode: impl Fn([u8; N]) -> f32,
+    decode: impl Fn([u8; N]) -> f32 + Sync,
 ) -> Result<usize, NiftiError> {
-    let (mut buffer, mut broken) = (vec![0_u8; CHUNK], 0);
-    while values.len() < count {
-        let bytes = CHUNK.min((count - values.len()) * N);
-        fill(opened, path, &mut buffer[..bytes])?;
-        let first = values.len();
-        values.extend(buffer[..bytes].as_chunks::<N>().0.iter().map(|&b| decode(b)));
-        broken += clean(&mut values[first..]);
+    let (mut ready, mut next) = (Vec::new(), Vec::new());
+    let (mut unread, mut broken) = (count * N, 0);
+    while unread + ready.len() > 0 {
+        next.resize(CHUNK.min(unread), 0);
+        unread -= next.len();
+        let convert = || {
+            let first = values.len();
+            values.extend(ready.as_chunks::<N>().0.iter().map(|&b| decode(b)));
+            broken += clean(&mut values[first..]);
+        };
+        rayon::join(|| fill(opened, path, &mut next), convert).0?;
+        std::mem::swap(&mut ready, &mut next);
     }
     Ok(broken)
 }

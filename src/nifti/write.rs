@@ -8,10 +8,11 @@
 use super::dtype::Dtype;
 use super::gather::gather_serial;
 use super::{Header, NiftiError};
-use flate2::{Compress, Compression, Crc, FlushCompress};
+use flate2::Crc;
 use ndarray::{ArrayView3, ArrayView4, Axis};
 use rayon::prelude::*;
 use std::io::{self, Write};
+use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Strategy};
 
 /// The least size of a piece, in bytes before compression.
 const PIECE: usize = 1 << 20;
@@ -47,19 +48,36 @@ pub enum Voxels<'a> {
 /// [`NiftiError::Shape`] if the array is not on the grid or has more than 32767 volumes, [`NiftiError::Write`] if `to`
 /// fails.
 pub fn write(to: impl Write, like: &Header, voxels: Voxels<'_>) -> Result<u64, NiftiError> {
+    let as_stored = |dtype| Form { dtype, slope: 1.0, strategy: Strategy::Default };
     match voxels {
-        Voxels::Float(v) => write_as(to, like, v, Dtype::F32, 1.0, f32::to_le_bytes),
-        Voxels::Scaled(v) => write_scaled(to, like, v, 32767.0),
-        Voxels::Smooth(v) => write_scaled(to, like, v, 2047.0),
-        Voxels::Mask(v) => write_as(to, like, v.insert_axis(Axis(0)), Dtype::U8, 1.0, u8::to_le_bytes),
-        Voxels::Labels(v) => write_as(to, like, v.insert_axis(Axis(0)), Dtype::I16, 1.0, i16::to_le_bytes),
+        Voxels::Float(v) => write_as(to, like, v, as_stored(Dtype::F32), f32::to_le_bytes),
+        Voxels::Scaled(v) => write_scaled(to, like, v, 32767.0, Strategy::Rle),
+        Voxels::Smooth(v) => write_scaled(to, like, v, 2047.0, Strategy::Default),
+        Voxels::Mask(v) => write_as(to, like, v.insert_axis(Axis(0)), as_stored(Dtype::U8), u8::to_le_bytes),
+        Voxels::Labels(v) => write_as(to, like, v.insert_axis(Axis(0)), as_stored(Dtype::I16), i16::to_le_bytes),
     }
 }
 
-fn write_scaled(to: impl Write, like: &Header, voxels: ArrayView4<'_, f32>, steps: f32) -> Result<u64, NiftiError> {
-    let slope = slope(voxels, steps);
-    let per = 1.0 / f64::from(slope);
-    write_as(to, like, voxels, Dtype::I16, f64::from(slope), move |x| nearest(f64::from(x) * per).to_le_bytes())
+/// How voxels are stored.
+#[derive(Clone, Copy)]
+struct Form {
+    dtype: Dtype,
+    slope: f64,
+    /// Where noise fills the lower bits nothing repeats but empty background: there [`Strategy::Rle`], which looks for runs
+    /// only and has codes fitted to the bytes, makes smaller files in two thirds of the time of the default.
+    strategy: Strategy,
+}
+
+fn write_scaled(
+    to: impl Write,
+    like: &Header,
+    voxels: ArrayView4<'_, f32>,
+    steps: f32,
+    strategy: Strategy,
+) -> Result<u64, NiftiError> {
+    let slope = f64::from(slope(voxels, steps));
+    let (form, per) = (Form { dtype: Dtype::I16, slope, strategy }, 1.0 / slope);
+    write_as(to, like, voxels, form, move |x| nearest(f64::from(x) * per).to_le_bytes())
 }
 
 /// The slope with which so many steps reach the largest finite magnitude; 1 if all is zero.
@@ -83,8 +101,7 @@ fn write_as<T: Copy + Send + Sync, const N: usize>(
     mut to: impl Write,
     like: &Header,
     data: ArrayView4<'_, T>,
-    dtype: Dtype,
-    slope: f64,
+    form: Form,
     encode: impl Fn(T) -> [u8; N] + Sync,
 ) -> Result<u64, NiftiError> {
     let (nt, nz, ny, nx) = data.dim();
@@ -109,10 +126,11 @@ fn write_as<T: Copy + Send + Sync, const N: usize>(
             done += count * slice;
             at += count;
         }
-        deflate(bytes.as_flattened())
+        deflate(bytes.as_flattened(), form.strategy)
     };
     let mut gzip = Joined::begin(&mut to)?;
-    gzip.append(&deflate(&like.output(nt, dtype, slope).encode_1())?)?;
+    let header = like.output(nt, form.dtype, form.slope).encode_1();
+    gzip.append(&deflate(&header, form.strategy)?)?;
     let firsts: Vec<usize> = (0..nt * slices).step_by(piece_slices).collect();
     // A few pieces per thread at a time: what is held in memory stays small.
     for batch in firsts.chunks(4 * rayon::current_num_threads()) {
@@ -130,19 +148,24 @@ struct Deflated {
 }
 
 /// Deflates a piece at level 1, up to a byte boundary, without ending the stream.
-fn deflate(raw: &[u8]) -> io::Result<Deflated> {
+fn deflate(raw: &[u8], strategy: Strategy) -> io::Result<Deflated> {
     let mut crc = Crc::new();
     crc.update(raw);
-    let mut deflater = Compress::new(Compression::fast(), false);
-    let mut bytes = Vec::with_capacity(raw.len() / 2 + 4096);
+    // Negative: no zlib header around the stream.
+    let config = DeflateConfig { level: 1, window_bits: -15, strategy, ..DeflateConfig::default() };
+    let mut deflater = Deflate::new_with_config(config);
+    // Incompressible data need a little more than they are.
+    let mut bytes = vec![0; raw.len() + raw.len() / 8 + 4096];
     loop {
-        let rest = &raw[deflater.total_in() as usize..];
-        deflater.compress_vec(rest, &mut bytes, FlushCompress::Sync).map_err(io::Error::other)?;
+        let (rest, room) = (&raw[deflater.total_in() as usize..], &mut bytes[deflater.total_out() as usize..]);
+        deflater.compress(rest, room, DeflateFlush::SyncFlush).map_err(|e| io::Error::other(e.as_str()))?;
+        let done = deflater.total_out() as usize;
         // zlib: a flush is complete once it leaves room in the output.
-        if deflater.total_in() == raw.len() as u64 && bytes.len() < bytes.capacity() {
+        if deflater.total_in() == raw.len() as u64 && done < bytes.len() {
+            bytes.truncate(done);
             return Ok(Deflated { bytes, crc });
         }
-        bytes.reserve(raw.len() / 4 + 4096);
+        bytes.resize(bytes.len() + raw.len() / 4 + 4096, 0);
     }
 }
 

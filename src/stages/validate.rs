@@ -83,16 +83,34 @@ fn check_dimensions(
 fn check_signal(image: ArrayView4<'_, f32>, id: &str) -> Result<usize, StageError> {
     let slices: Vec<_> = image.outer_iter().flat_map(ArrayView3::into_outer_iter).collect();
     let nothing = (f32::INFINITY, f32::NEG_INFINITY, 0_usize);
-    let of_slice = |slice: ArrayView2<'_, f32>| {
-        slice.iter().fold(nothing, |(low, high, n), &v| (low.min(v), high.max(v), n + usize::from(v < 0.0)))
-    };
     let both = |a: (f32, f32, usize), b: (f32, f32, usize)| (a.0.min(b.0), a.1.max(b.1), a.2 + b.2);
-    let (low, high, negative) = slices.into_par_iter().map(of_slice).reduce(|| nothing, both);
+    let (low, high, negative) = slices.into_par_iter().map(extremes).reduce(|| nothing, both);
     if low < high {
         return Ok(negative);
     }
     let message = format!("every voxel of {id} is {low}; there is nothing to process");
     Err(StageError::Invalid { code: ErrorCode::NoSignal, message })
+}
+
+/// Least and largest value of a slice, and how many are negative: in several columns, which the processor looks at side by
+/// side.
+fn extremes(slice: ArrayView2<'_, f32>) -> (f32, f32, usize) {
+    const COLUMNS: usize = 16;
+    let slice = slice.as_standard_layout();
+    let (chunks, rest) = slice.as_slice().unwrap_or_default().as_chunks::<COLUMNS>();
+    let (mut low, mut high, mut negative) = ([f32::INFINITY; COLUMNS], [f32::NEG_INFINITY; COLUMNS], [0_u32; COLUMNS]);
+    let mut look = |column: usize, v: f32| {
+        low[column] = if v < low[column] { v } else { low[column] };
+        high[column] = if v > high[column] { v } else { high[column] };
+        negative[column] += u32::from(v < 0.0);
+    };
+    chunks.iter().for_each(|chunk| (0..COLUMNS).for_each(|c| look(c, chunk[c])));
+    rest.iter().enumerate().for_each(|(c, v)| look(c, *v));
+    (
+        low.into_iter().fold(f32::INFINITY, f32::min),
+        high.into_iter().fold(f32::NEG_INFINITY, f32::max),
+        negative.into_iter().map(|n| n as usize).sum(),
+    )
 }
 
 /// The repetition time in seconds: the sidecar's, as BIDS has it, else the header's. The note says what was odd.
