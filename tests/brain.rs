@@ -8,6 +8,9 @@ use neuro_preprocess::imaging::metrics::{dice, false_volumes_ml, hd95_mm};
 const VOXEL: [f64; 3] = [3.0; 3];
 const SHAPE: (usize, usize, usize) = (80, 76, 64);
 
+/// The middle of the head in mm from the volume's corner.
+const MIDDLE: [f64; 3] = [150.0, 114.0, 96.0];
+
 /// Pseudo-random in 0..1 from a voxel's index.
 fn hash(at: (usize, usize, usize)) -> f32 {
     let mut h = (at.0 * 7_919 + at.1 * 104_729 + at.2 * 1_299_709) as u64;
@@ -16,22 +19,31 @@ fn hash(at: (usize, usize, usize)) -> f32 {
 }
 
 /// Distance in mm outside (inside: negative) an ellipsoid about the middle of the head.
-fn beyond(at: (usize, usize, usize), radii: [f64; 3]) -> f64 {
-    let p = [(at.0 as f64 - 50.0) * 3.0, (at.1 as f64 - 38.0) * 3.0, (at.2 as f64 - 32.0) * 3.0];
-    let norm = |power: i32| p.iter().zip(radii).map(|(v, r)| (v / r.powi(power)).powi(2)).sum::<f64>().sqrt();
+fn outside(mm: [f64; 3], radii: [f64; 3]) -> f64 {
+    let norm = |power: i32| {
+        let share = |a: usize| (mm[a] - MIDDLE[a]) / radii[a].powi(power);
+        [0, 1, 2].map(|a| share(a).powi(2)).iter().sum::<f64>().sqrt()
+    };
     norm(1) * (norm(1) - 1.0) / norm(2).max(1e-9)
 }
 
-/// A head in 3 mm voxels: white and grey matter, ventricle, CSF, bone, scalp, and a neck with a cord; and its brain.
-fn head(levels: [f32; 6], neck: bool) -> (Array3<f32>, Array3<u8>) {
+fn beyond(at: (usize, usize, usize), radii: [f64; 3]) -> f64 {
+    outside([at.0 as f64 * VOXEL[0], at.1 as f64 * VOXEL[1], at.2 as f64 * VOXEL[2]], radii)
+}
+
+/// A head in voxels of that size: white and grey matter, ventricle, CSF, bone, scalp, and a neck with a cord; and its brain.
+fn head(levels: [f32; 6], neck: bool, voxel: [f64; 3]) -> (Array3<f32>, Array3<u8>) {
     let [white, grey, csf, bone, scalp, noise] = levels;
     let radii = [60.0, 80.0, 64.0];
-    let image = Array3::from_shape_fn(SHAPE, |at| {
-        let d = beyond(at, radii);
-        let axis = (((at.1 as f64 - 32.0) * 3.0).powi(2) + ((at.2 as f64 - 32.0) * 3.0).powi(2)).sqrt();
-        let below = neck && at.0 < 42;
+    let shape = [240.0 / voxel[0], 228.0 / voxel[1], 192.0 / voxel[2]].map(|n| n as usize);
+    let place = |at: (usize, usize, usize)| [at.0 as f64 * voxel[0], at.1 as f64 * voxel[1], at.2 as f64 * voxel[2]];
+    let image = Array3::from_shape_fn(shape, |at| {
+        let mm = place(at);
+        let d = outside(mm, radii);
+        let axis = (mm[1] - 96.0).hypot(mm[2] - 96.0);
+        let below = neck && mm[0] < 126.0;
         let value = match d {
-            _ if beyond(at, [8.0, 25.0, 14.0]) < 0.0 => csf,
+            _ if outside(mm, [8.0, 25.0, 14.0]) < 0.0 => csf,
             d if d < -9.0 => white,
             d if d < 0.0 => grey,
             _ if below && axis < 9.0 => white,
@@ -41,10 +53,10 @@ fn head(levels: [f32; 6], neck: bool) -> (Array3<f32>, Array3<u8>) {
             _ if below && axis < 55.0 => scalp,
             _ => 0.0,
         };
-        let field = 1.0 + 0.2 * (at.1 as f32 / 76.0 - 0.5) + 0.3 * (at.2 as f32 / 64.0 - 0.5);
+        let field = 1.0 + 0.2 * (mm[1] as f32 / 228.0 - 0.5) + 0.3 * (mm[2] as f32 / 192.0 - 0.5);
         (value * field + noise * (hash(at) - 0.5)).abs() + 1.0
     });
-    (image, Array3::from_shape_fn(SHAPE, |at| u8::from(beyond(at, radii) <= 0.0)))
+    (image, Array3::from_shape_fn(shape, |at| u8::from(outside(place(at), radii) <= 0.0)))
 }
 
 const T1W: [f32; 6] = [1000.0, 660.0, 230.0, 60.0, 600.0, 100.0];
@@ -53,7 +65,7 @@ const EPI: [f32; 6] = [800.0, 1000.0, 1200.0, 40.0, 150.0, 60.0];
 #[test]
 fn t1w_heads_with_and_without_a_neck_give_their_brain() {
     for neck in [true, false] {
-        let (image, truth) = head(T1W, neck);
+        let (image, truth) = head(T1W, neck, VOXEL);
         let found = extract_brain(image.view(), VOXEL, Contrast::T1w).unwrap();
         let overlap = dice(found.mask.view(), truth.view()).unwrap();
         assert!(overlap > 0.99, "neck {neck}: Dice {overlap}");
@@ -62,9 +74,28 @@ fn t1w_heads_with_and_without_a_neck_give_their_brain() {
     }
 }
 
+/// White matter, grey matter, CSF, bone, scalp, and the width of uniform noise, √12 times its σ.
+const NOISY: [f32; 6] = [1000.0, 660.0, 230.0, 60.0, 600.0, 312.0];
+
+#[test]
+fn noise_of_9_percent_and_slabs_of_voxels_give_the_brain_too() {
+    let cases = [
+        ("noise", NOISY, [2.0; 3], (0.975, 8.0)),
+        ("thick slices", T1W, [3.0, 1.2, 1.2], (0.98, 4.0)),
+        ("thick sagittal slices", T1W, [1.2, 1.2, 3.0], (0.98, 4.0)),
+    ];
+    for (name, levels, voxel, (least, farthest)) in cases {
+        let (image, truth) = head(levels, true, voxel);
+        let found = extract_brain(image.view(), voxel, Contrast::T1w).unwrap();
+        let overlap = dice(found.mask.view(), truth.view()).unwrap();
+        let distance = hd95_mm(found.mask.view(), truth.view(), voxel).unwrap();
+        assert!(overlap > least && distance < farthest, "{name}: Dice {overlap}, {distance} mm");
+    }
+}
+
 #[test]
 fn an_epi_gives_the_brain_and_at_most_its_bright_csf() {
-    let (image, truth) = head(EPI, true);
+    let (image, truth) = head(EPI, true, VOXEL);
     let found = extract_brain(image.view(), VOXEL, Contrast::Bold).unwrap();
     let (extra, missing) = false_volumes_ml(found.mask.view(), truth.view(), VOXEL).unwrap();
     assert!(missing < 20.0, "{missing} ml missing");
@@ -73,7 +104,7 @@ fn an_epi_gives_the_brain_and_at_most_its_bright_csf() {
 
 #[test]
 fn a_stripped_image_keeps_its_outline() {
-    let (image, truth) = head(T1W, false);
+    let (image, truth) = head(T1W, false, VOXEL);
     let stripped = &image * &truth.mapv(f32::from);
     let found = extract_brain(stripped.view(), VOXEL, Contrast::T1w).unwrap();
     assert!(found.already_stripped);
@@ -82,7 +113,7 @@ fn a_stripped_image_keeps_its_outline() {
 
 #[test]
 fn the_mask_is_the_same_at_any_number_of_threads_and_despite_a_few_nans() {
-    let (mut image, _) = head(T1W, true);
+    let (mut image, _) = head(T1W, true, VOXEL);
     image[[2, 2, 2]] = f32::NAN;
     image[[79, 75, 63]] = f32::INFINITY;
     let with = |threads: usize| {

@@ -44,7 +44,7 @@ impl Bits {
         let mut out = Array3::zeros((nz, ny, nx));
         par_planes(&mut out, 0).zip(self.planes()).for_each(|(mut slice, plane)| {
             for (mut line, row) in slice.outer_iter_mut().zip(plane.chunks_exact(self.wide.max(1))) {
-                for (mut part, &word) in line.axis_chunks_iter_mut(Axis(0), WORD).into_iter().zip(row) {
+                for (mut part, &word) in line.axis_chunks_iter_mut(Axis(0), WORD).zip(row) {
                     part.iter_mut().enumerate().for_each(|(i, v)| *v = u8::from(word >> i & 1 != 0));
                 }
             }
@@ -94,7 +94,7 @@ impl Bits {
         let line = &mut self.words[row * self.wide..(row + 1) * self.wide];
         for (w, word) in line.iter_mut().enumerate().take(to.div_ceil(WORD)).skip(from / WORD) {
             let (low, high) = (from.saturating_sub(w * WORD), (to - w * WORD).min(WORD));
-            *word |= (u64::MAX >> (WORD - (high - low))) << low;
+            *word |= (u64::MAX << low) & (u64::MAX >> (WORD - high));
         }
     }
 
