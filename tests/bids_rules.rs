@@ -339,11 +339,13 @@ fn unknown_labels_are_errors_that_name_the_nearest() {
         assert_eq!(error.code(), ErrorCode::UnknownLabel);
         error.to_string()
     };
-    assert_eq!(error(&["01", "2"], &[]), "participant 2 is not in the dataset (nearest: 02, 01, 10)");
+    assert_eq!(error(&["01", "2"], &[]), "participant 2 is not in the dataset, but 02 is");
+    assert!(error(&["7"], &[]).contains("participant 7 is not in the dataset (nearest: "));
     assert!(error(&["a", "b", "c", "d", "e", "f", "g"], &[]).ends_with("; and 2 more"));
     assert!(error(&["../01"], &[]).contains("not a BIDS label"));
     assert!(error(&["None"], &[]).contains("participant None is not in the dataset"));
-    assert!(error(&[], &["bl"]).ends_with("(nearest: BL, M12, unnamed)"));
+    assert!(error(&[], &["bl"]).ends_with(", but BL is"));
+    assert!(error(&[], &["bx"]).ends_with("(nearest: BL, M12, unnamed)"));
     assert!(error(&["01"], &["BL"]).contains("not in the dataset for any selected participant (nearest: unnamed)"));
     assert!(error(&["02"], &["unnamed"]).contains("session unnamed is not"));
 }

@@ -22,7 +22,7 @@ fn demo() -> &'static Path {
         let dir = tempfile::tempdir().unwrap();
         let output = dir.path().join("derivatives");
         let ran = run(["demo", "failures", "-o", text(dir.path())]).exits(1);
-        let line = format!("report: {}\n", output.join("index.html").display());
+        let line = format!("  report       {}\n", output.join("index.html").display());
         assert!(ran.stdout.contains(&line), "{}", ran.stdout);
         (dir, output)
     });
@@ -157,7 +157,7 @@ fn a_part_of_a_dataset_makes_its_own_pages_and_the_report_makes_the_rest_from_ou
         run(words.iter().chain(more)).exits(0)
     };
     let ran = part("01", &[]);
-    assert!(ran.stdout.contains(&format!("report: {}\n", out.join("sub-01.html").display())), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("  report       {}\n", out.join("sub-01.html").display())), "{}", ran.stdout);
     part("02", &["--no-report"]);
     assert_eq!(reports(&out), ["sub-01.html"]);
     run([text(&bids), text(&out), "group", "--no-report"]).exits(0);
@@ -195,7 +195,7 @@ fn a_report_that_cannot_be_written_is_a_warning() {
     run(["synth", text(&bids), "--participants", "1", "--modalities", "T1w", "--voxel-size", "4"]).exits(0);
     fs::create_dir_all(out.join("index.html/in-the-way")).unwrap();
     let ran = run([text(&bids), text(&out), "participant"]).exits(0);
-    assert!(ran.stdout.contains("report: not written: ") && ran.stdout.contains("index.html"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("report       not written: ") && ran.stdout.contains("index.html"), "{}", ran.stdout);
     assert!(ran.last_line().starts_with("1 scans: 1 ok, 0 failed"), "{}", ran.stdout);
     run(["report", text(&out)]).exits(74);
 }

@@ -58,7 +58,7 @@ fn texts(logs: &Path, of_otlp: bool) -> String {
     let files = fs::read_dir(logs).unwrap().map(|f| f.unwrap().path());
     let sent = |p: &PathBuf| {
         let name = p.file_name().unwrap().to_string_lossy().into_owned();
-        !(name.starts_with("run-") || name.starts_with("sub-"))
+        !(name.starts_with("run-") || name.starts_with("sub-") || name.starts_with("status"))
     };
     files.filter(|p| p.is_file() && sent(p) == of_otlp).map(|p| fs::read_to_string(p).unwrap()).collect()
 }

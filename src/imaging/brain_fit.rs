@@ -86,7 +86,7 @@ fn fit_at(
     let edge = if bold {
         Edge::around(tissue, [0.0, f32::MAX], 6.0, noise)
     } else {
-        Edge::around(tissue, [1.25 * tissue[0], 0.5 * (grey + white)], 12.0, noise)
+        Edge::around(tissue, [1.25 * tissue[0], 0.5 * (grey + white)], 9.0, noise)
     };
     let volume =
         mesh.mask([0; 3], shape, size).iter().filter(|&&v| v != 0).count() as f64 * size.iter().product::<f64>();

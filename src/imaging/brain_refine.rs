@@ -5,8 +5,8 @@
 //! nerves, then closed by a larger one, which fills the sulci but follows the hull. The idea of tissue threshold, erosion,
 //! component and closing is that of BSE (Shattuck et al., NeuroImage 13 (2001) 856–876). Between erosion and dilation the
 //! part inside the surface grows outwards by the shortest way (`brain_grow`), through what is as bright as grey matter on
-//! average, and further through what is as bright as white matter: a cerebellum the surface missed hangs on its white
-//! matter, marrow and muscle have none.
+//! average, and in the back half further through what is as bright as white matter: a cerebellum the surface missed hangs on
+//! its white matter, marrow and muscle have none.
 
 use ndarray::{Array3, ArrayView3, Axis, AxisDescription, Slice};
 
@@ -82,8 +82,12 @@ pub(crate) fn refine(image: ArrayView3<f32>, voxel_mm: [f64; 3], mesh: &Mesh, fi
     let tissue = classify(&part, &deep, edge);
     // An opening that cannot see the voxels is none: its ball reaches at least the next voxel along the finest axis.
     let ball = edge.open_mm.max(voxel_mm.iter().copied().fold(f64::INFINITY, f64::min));
-    let average = gaussian_smooth(part.view(), voxel_mm.map(|d| AVERAGE_MM / d));
+    let mut average = gaussian_smooth(part.view(), voxel_mm.map(|d| AVERAGE_MM / d));
     let even = Bits::of(average.view(), |&v| v > edge.average).with(&deep, |even, deep| even | deep);
+    // The cerebellum is behind the middle of the brain; before it lies the fat of the orbits, which is as bright.
+    let [_, along, _] = mesh.bounds(shape, voxel_mm, 0.0);
+    let middle = ((along.start + along.end) / 2).saturating_sub(origin[1]).min(average.dim().1);
+    average.slice_axis_mut(Axis(1), Slice::from(middle..)).fill(0.0);
     let light = Bits::of(average.view(), |&v| v > edge.light);
     drop((part, average, deep));
     let closed = tissue.grown(voxel_mm, SHEET_MM).shrunk(voxel_mm, SHEET_MM);
