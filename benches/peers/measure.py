@@ -4,6 +4,7 @@ import os
 import re
 import statistics
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 
@@ -57,14 +58,16 @@ def environment(threads):
 
 
 def run(command, threads=2):
-    """Runs one command to its end."""
-    start = time.perf_counter()
-    child = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             env=environment(threads), text=True)
-    said = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    wall = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
+    """Runs one command to its end. It speaks into a file, as in a batch job: for readers of a pipe some programs stay a while
+    after their last line."""
+    with tempfile.TemporaryFile("w+") as spoken:
+        start = time.perf_counter()
+        child = subprocess.Popen([str(c) for c in command], stdout=spoken, stderr=subprocess.STDOUT, env=environment(threads))
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        spoken.seek(0)
+        said = spoken.read()
     core = re.search(r"^core ([0-9.]+)$", said, re.M)
     error = None if child.returncode == 0 else (said.strip().splitlines() or [f"exit {child.returncode}"])[-1][:100]
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, float(core[1]) if core else None, error)

@@ -88,7 +88,8 @@ fn a_scrape_that_finds_nothing_is_named(site: &Site) {
     fs::write(&config, right.replace(&site.port("COLLECTOR_PROMETHEUS_PORT"), "1")).unwrap();
     let reload = || run_command(Command::new("kill").args(["-HUP", &site.process("prometheus")])).exits(0);
     reload();
-    let broken = site.run("test_telemetry.sh", &["--wait", "3"]).exits(1).stderr;
+    // The Collector gathers metrics for five seconds before it shows them.
+    let broken = site.run("test_telemetry.sh", &["--wait", "15"]).exits(1).stderr;
     assert!(broken.contains("broken: collector -> prometheus: prometheus is ready, but"), "{broken}");
     fs::write(&config, right).unwrap();
     reload();
