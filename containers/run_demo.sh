@@ -3,9 +3,9 @@
 #
 # Usage: containers/run_demo.sh [OPTIONS] normal|failures|slow|concurrent
 #   normal       ten scans, all well
-#   failures     half of them fail
+#   failures     four of them fail
 #   slow         one stage is slow
-#   concurrent   the ten scans of "normal" in four processes side by side
+#   concurrent   "normal" four times, in four processes side by side
 #
 #   --output FOLDER   where the data and the results go [default: demo in the stack's folder]
 #   --data FOLDER     the stack's folder [default: as start_stack.sh]

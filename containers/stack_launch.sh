@@ -121,7 +121,8 @@ wait_until_healthy() {
     return 1
 }
 
-# The end for a service that does not come up: what it said last, and what to do. What else was started stays.
+# The end for a service that was started now and does not come up: what it said last, and what to do. What else was
+# started stays.
 not_started() {
     local service=$1 log
     log=$(log_of "$service")

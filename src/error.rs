@@ -86,6 +86,10 @@ macro_rules! error_codes {
             #[must_use]
             pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text,)* } }
 
+            /// The code that is written so.
+            #[must_use]
+            pub fn named(text: &str) -> Option<Self> { Self::ALL.iter().copied().find(|code| code.as_str() == text) }
+
             /// Its low-cardinality class.
             #[must_use]
             pub const fn class(self) -> ErrorClass { match self { $(Self::$name => ErrorClass::$class,)* } }

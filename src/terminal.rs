@@ -37,6 +37,17 @@ pub fn show(lines: Vec<String>) {
     paint(&[], Some(lines));
 }
 
+/// `text` as one word of a POSIX shell, whatever is in it.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// `line`, cut with an ellipsis so that it takes `columns` at most.
 #[must_use]
 pub fn fit(line: &str, columns: usize) -> String {

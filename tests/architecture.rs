@@ -43,7 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("report", &["run::event", "derivatives", "bids", "terminal", "error"]),
     ("pages", &["report", "trace_view", "derivatives", "figures", "bids", "error"]),
     ("score", &["imaging", "nifti", "bids", "derivatives::outputs", "error"]),
-    ("slurm", &["plan", "error"]),
+    ("slurm", &["plan", "terminal", "error"]),
     (
         "app",
         &[

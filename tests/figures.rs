@@ -4,10 +4,6 @@
 
 mod common;
 
-use neuro_preprocess::derivatives::summary::{UnitSummary, read_all};
-use neuro_preprocess::pages::subject::SubjectFiles;
-use neuro_preprocess::pages::{Places, subject_page};
-use neuro_preprocess::trace_view;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -37,21 +33,11 @@ fn made() -> &'static (PathBuf, PathBuf) {
     })
 }
 
-/// The pages of all participants below `output`, written there.
+/// The pages of participants in `output`, by their file names.
 fn pages(output: &Path) -> BTreeMap<String, String> {
-    let units = read_all(output).unwrap();
-    let places = Places::of(&units);
-    let archive = trace_view::read(&[output.join("logs")]).unwrap();
-    let traces: Vec<&trace_view::Subject> = archive.runs.iter().flat_map(|run| &run.subjects).collect();
-    let mut of: BTreeMap<String, Vec<UnitSummary>> = BTreeMap::new();
-    units.into_iter().for_each(|unit| of.entry(unit.participant_id.clone()).or_default().push(unit));
-    let mut found = BTreeMap::new();
-    for (participant, units) in of {
-        let html = subject_page(&SubjectFiles { output, units: &units }, &places, &traces).unwrap();
-        std::fs::write(output.join(format!("{participant}.html")), &html).unwrap();
-        found.insert(participant, html);
-    }
-    found
+    let names = std::fs::read_dir(output).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let names = names.filter(|name| name.starts_with("sub-") && name.ends_with(".html"));
+    names.map(|name| (name.clone(), std::fs::read_to_string(output.join(name)).unwrap())).collect()
 }
 
 fn figures(output: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -94,7 +80,7 @@ fn threads_change_nothing() {
 #[test]
 fn the_page_of_a_participant_shows_what_was_left() {
     let found = pages(&made().1);
-    assert_eq!(found.keys().collect::<Vec<_>>(), ["sub-01", "sub-02"]);
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["sub-01.html", "sub-02.html"]);
     for (participant, html) in &found {
         assert!(html.len() < 3_000_000, "{participant}: {} bytes", html.len());
         assert_eq!(html.matches("data:image/jpeg;base64,").count(), 3 + 5, "pictures of {participant}");

@@ -75,8 +75,10 @@ class Bench:
         print(text, file=sys.stderr, flush=True)
 
     def synth(self, name, *settings):
-        """A synthetic dataset; made once, as equal settings give equal bytes."""
-        folder = self.work / name
+        """A synthetic dataset; made once for each commit, because a later one may make other heads of the same settings."""
+        version = subprocess.run([self.ours, "--version"], check=True, capture_output=True, text=True).stdout
+        commit = version.split()[-1].rstrip(")")
+        folder = self.work / f"{name}-{commit}"
         if not (folder / "done").exists():
             subprocess.run(["rm", "-rf", folder], check=True)
             subprocess.run([self.ours, "synth", folder, *map(str, settings)], check=True, stdout=subprocess.DEVNULL)

@@ -131,7 +131,8 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
         // Whoever asked to stop does not wait for reports.
         let report = if cancel.requested() { None } else { report::after_run(config, plan, &telemetry) };
         if tell {
-            say(&shown::closing(plan, start.elapsed().as_secs_f64(), &counts, report.as_deref()));
+            let left = (telemetry.process().is_some(), report.as_deref());
+            say(&shown::closing(plan, start.elapsed().as_secs_f64(), &counts, left));
         }
     }
     describe_delivery(&config.telemetry, &telemetry.finish());

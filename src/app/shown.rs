@@ -63,13 +63,15 @@ pub(super) fn header(plan: &Plan, run_id: &str, (threads, memory): (usize, u64),
     terminal::print(header.text(terminal::size().map(|(_, columns)| columns)).as_bytes());
 }
 
-/// The last lines of a run that took `seconds`, for standard output. `report` is where its report is, or why there is none.
-pub(super) fn closing(plan: &Plan, seconds: f64, counts: &Counts, report: Option<&str>) -> String {
+/// The last lines of a run that took `seconds`, for standard output: whether it left telemetry, and where its report is or
+/// why there is none.
+pub(super) fn closing(plan: &Plan, seconds: f64, counts: &Counts, (telemetry, report): (bool, Option<&str>)) -> String {
     let closing = Closing {
         planned: plan.scans_to_do(),
         already_done: already_done(plan),
         seconds,
         output: &plan.output,
+        telemetry,
         report,
         columns: terminal::size().map(|(_, columns)| columns).filter(|_| std::io::stdout().is_terminal()),
     };

@@ -137,6 +137,7 @@ fn scripts(
         image: image.as_deref(),
         files: files.iter().map(|(_, file)| file.as_path()).collect(),
         arguments: arguments(&config.run, &files),
+        report: config.run.report,
         force: config.run.force,
         units,
         batch,

@@ -123,12 +123,15 @@ pub fn completions(shell: Shell) -> String {
 /// When the folder cannot be made or a page not be written.
 pub fn write_manual(dir: &Path) -> io::Result<usize> {
     std::fs::create_dir_all(dir)?;
-    clap_mangen::generate_to(super::command().disable_help_subcommand(true), dir)?;
-    let pages = std::fs::read_dir(dir)?.flatten().filter(|page| {
-        let name = page.file_name();
-        name.to_str().is_some_and(|name| name.starts_with(env!("CARGO_PKG_NAME")) && name.ends_with(".1"))
-    });
-    Ok(pages.count())
+    let command = super::command().disable_help_subcommand(true);
+    let pages = pages(&command);
+    clap_mangen::generate_to(command, dir)?;
+    Ok(pages)
+}
+
+/// The pages of a command: its own, and those of the verbs below it that are shown.
+fn pages(command: &clap::Command) -> usize {
+    1 + command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(pages).sum::<usize>()
 }
 
 #[cfg(test)]

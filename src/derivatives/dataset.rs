@@ -93,8 +93,14 @@ fn description(origin: &Origin) -> Value {
 /// The folder as a `file://` URI (RFC 8089), made absolute without following links.
 fn file_uri(folder: &Path) -> String {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let mut uri = String::from("file://");
-    for byte in absolute.to_string_lossy().bytes() {
+    format!("file://{}", uri_path(&absolute))
+}
+
+/// A path as it stands in a URI: every byte that has a meaning there is written as its number (RFC 3986).
+#[must_use]
+pub fn uri_path(path: &Path) -> String {
+    let mut uri = String::new();
+    for byte in path.to_string_lossy().bytes() {
         match byte {
             b'/' | b'-' | b'_' | b'.' | b'~' | b'+' => uri.push(char::from(byte)),
             b if b.is_ascii_alphanumeric() => uri.push(char::from(b)),
@@ -107,6 +113,11 @@ fn file_uri(folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_hold_nothing_a_browser_would_take_for_something_else() {
+        assert_eq!(uri_path(Path::new("sub-1/a b#c?d%\"<é.jpg")), "sub-1/a%20b%23c%3Fd%25%22%3C%C3%A9.jpg");
+    }
 
     #[test]
     fn description_has_what_bids_asks_of_a_derivative() {

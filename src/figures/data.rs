@@ -32,6 +32,9 @@ pub struct Mosaic {
     pub outline: String,
     /// What stands beside the slices.
     pub labels: Vec<Label>,
+    /// Whether the header says which side is right; if not, sides and places are a guess.
+    #[serde(default)]
+    pub sides_known: bool,
 }
 
 /// A text on a picture.

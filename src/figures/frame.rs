@@ -1,6 +1,6 @@
 //! How slices of a volume are laid out in one picture: tiles in rows, a row per plane, in true proportions.
 //!
-//! Pictures are drawn as one sees a person from below and from the front mirrored (neurological): what is right on the
+//! Pictures are drawn as one sees a person from above and from behind (neurological): what is right on the
 //! picture is the participant's right, front and top are up; sagittal slices look to the right.
 
 use ndarray::{Array2, ArrayView3, Axis};

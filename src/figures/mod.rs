@@ -171,7 +171,13 @@ fn draw(volume: &Volume<'_>, tissues: Vec<TissuePeak>, run: Option<Run<'_>>) -> 
         pictures.extend([(PictureKind::Tsnr, found.tsnr), (PictureKind::Carpet, found.carpet)]);
     }
     let outline = contour::outline(in_mask(frame.voxels(1)).view());
-    let mosaic = Mosaic { width: frame.width, height: frame.height, outline, labels: labels(&frame, volume) };
+    let mosaic = Mosaic {
+        width: frame.width,
+        height: frame.height,
+        outline,
+        labels: labels(&frame, volume),
+        sides_known: volume.sides_known,
+    };
     let data = FigureData {
         mosaic,
         histogram: histogram(volume, tissues),
@@ -246,8 +252,8 @@ fn labels(frame: &Frame, volume: &Volume<'_>) -> Vec<Label> {
 
 fn histogram(volume: &Volume<'_>, tissues: Vec<TissuePeak>) -> Histogram {
     let (_, ny, nx) = volume.image.dim();
-    // A brain fills about an eighth of an image; an odd step meets every column.
-    let step = (volume.image.len() / 8 / COUNTED) | 1;
+    // A brain fills about an eighth of an image. A step without a common divisor with the rows meets every column.
+    let step = (volume.image.len() / 8 / COUNTED..).find(|&step| coprime(step, nx)).unwrap_or(1);
     let voxels = (0..volume.image.len()).step_by(step).map(|at| [at / (ny * nx), at / nx % ny, at % nx]);
     let brain: Vec<(f32, f32)> = voxels
         .filter(|&at| volume.mask[at] != 0)
@@ -270,6 +276,13 @@ fn histogram(volume: &Volume<'_>, tissues: Vec<TissuePeak>) -> Histogram {
     let before = count(&mut brain.iter().map(|(_, v)| *v));
     let after = count(&mut brain.iter().map(|(v, _)| *v));
     Histogram { high, before, after, tissues }
+}
+
+fn coprime(mut a: usize, mut b: usize) -> bool {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a == 1
 }
 
 #[cfg(test)]

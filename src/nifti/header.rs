@@ -4,7 +4,7 @@ use super::Note;
 use super::checks::{self, Finding};
 use super::dtype::Dtype;
 use super::matrix::{Affine, quaternion, voxel_sizes};
-use super::orientation::{Axes, place};
+use super::orientation::{Axes, Form, place};
 use super::raw::Raw;
 
 /// A grid of voxels in canonical RAS+ order.
@@ -26,7 +26,7 @@ pub struct Header {
     affine: Affine,
     axes: Axes,
     grid: Grid,
-    orientation_missing: bool,
+    form: Option<Form>,
 }
 
 impl Header {
@@ -57,7 +57,7 @@ impl Header {
             descrip: String::new(),
         };
         let affine = grid.affine;
-        Self { raw, dtype: Dtype::F32, affine, axes: Axes::IDENTITY, grid, orientation_missing: false }
+        Self { raw, dtype: Dtype::F32, affine, axes: Axes::IDENTITY, grid, form: Some(Form::Sform) }
     }
 
     /// Checks the fields of a file and resolves its orientation.
@@ -73,7 +73,7 @@ impl Header {
         let [nx, ny, nz] = axes.shape(disk);
         let [dx, dy, dz] = voxel_sizes(&affine);
         let grid = Grid { shape: [nz, ny, nx], voxel_mm: [dz, dy, dx], affine };
-        Ok((Self { raw, dtype, affine: placed.affine, axes, grid, orientation_missing: placed.missing }, notes))
+        Ok((Self { raw, dtype, affine: placed.affine, axes, grid, form: placed.form }, notes))
     }
 
     /// The grid of one volume in canonical order.
@@ -133,7 +133,13 @@ impl Header {
     /// Neither sform nor qform is set: the affine is a convention and the sides are not known.
     #[must_use]
     pub fn orientation_missing(&self) -> bool {
-        self.orientation_missing
+        self.form.is_none()
+    }
+
+    /// The form the affine is from; `None` when neither is set.
+    #[must_use]
+    pub fn form(&self) -> Option<Form> {
+        self.form
     }
 
     /// `(qform_code, sform_code)` of the file; codes NIfTI does not know count as 0.
@@ -193,7 +199,7 @@ impl Header {
         let [dx, dy, dz] = voxel_sizes(&self.affine);
         let (quatern, qfac) = quaternion(&self.affine);
         let [x, y, z, _] = self.affine;
-        let code = i32::from(!self.orientation_missing);
+        let code = i32::from(self.form.is_some());
         raw.dim[0] = if series { 4 } else { 3 };
         raw.dim[4] = volumes as i64;
         raw.datatype = dtype.code();

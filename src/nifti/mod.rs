@@ -27,6 +27,7 @@ mod write;
 
 pub use error::NiftiError;
 pub use header::{Grid, Header};
+pub use orientation::Form;
 pub use read::{Image, read, read_header};
 pub use write::{Voxels, write};
 

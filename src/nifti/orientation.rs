@@ -26,12 +26,32 @@ use super::matrix::{Affine, determinant, dot, linear, nearest_rotation, norms};
 use super::raw::Raw;
 use crate::error::ErrorCode;
 
+/// The two ways in which a header says where its voxels lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Method 2 of `nifti1.h`: rotation, shift and voxel sizes.
+    Qform,
+    /// Method 3 of `nifti1.h`: a matrix.
+    Sform,
+}
+
+impl Form {
+    /// `qform` or `sform`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Qform => "qform",
+            Self::Sform => "sform",
+        }
+    }
+}
+
 /// The affine of a header and where it came from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Placed {
     pub affine: Affine,
-    /// Neither form is set; the affine is a convention, not knowledge.
-    pub missing: bool,
+    /// The form it is from; `None` when neither is set: the affine is then a convention, not knowledge.
+    pub form: Option<Form>,
     pub findings: Vec<Finding>,
 }
 
@@ -39,13 +59,15 @@ pub(crate) struct Placed {
 pub(crate) fn place(raw: &Raw) -> Result<Placed, Finding> {
     let qform = (raw.qform_code > 0).then(|| qform(raw));
     let sform = (raw.sform_code > 0).then(|| sform(raw));
-    let found = |affine, findings| Ok(Placed { affine, missing: false, findings });
+    let found = |form, affine, findings| Ok(Placed { affine, form: Some(form), findings });
     match (sform, qform) {
-        (Some(Ok(s)), q) => found(s, compare(raw, &s, q)),
-        (Some(Err(why)), Some(Ok(q))) => {
-            found(q, vec![Finding::note("sform_unusable", format!("the sform {why}"), "the qform was used")])
-        }
-        (None, Some(Ok(q))) => found(q, Vec::new()),
+        (Some(Ok(s)), q) => found(Form::Sform, s, compare(raw, &s, q)),
+        (Some(Err(why)), Some(Ok(q))) => found(
+            Form::Qform,
+            q,
+            vec![Finding::note("sform_unusable", format!("the sform {why}"), "the qform was used")],
+        ),
+        (None, Some(Ok(q))) => found(Form::Qform, q, Vec::new()),
         (Some(Err(why)), None) => Err(unusable(&format!("the sform {why} and there is no qform"))),
         (Some(Err(s)), Some(Err(q))) => Err(unusable(&format!("the sform {s} and the qform {q}"))),
         (None, Some(Err(why))) => Err(unusable(&format!("the qform {why} and there is no sform"))),
@@ -108,7 +130,7 @@ fn by_convention(raw: &Raw) -> Result<Placed, Finding> {
         "neither sform nor qform is set: left and right are not known",
         "x was taken to run to the left, the image's centre as the origin, as nibabel does",
     );
-    Ok(Placed { affine, missing: true, findings: vec![note] })
+    Ok(Placed { affine, form: None, findings: vec![note] })
 }
 
 /// Refuses, with the reason, an affine that does not span space.
@@ -344,7 +366,7 @@ mod tests {
     fn without_forms_the_convention_is_flagged() {
         let raw = Raw { qform_code: 0, sform_code: 0, ..header(&oblique(0.0, [2.0, 1.5, 3.0])) };
         let placed = place(&raw).unwrap();
-        assert!(placed.missing);
+        assert_eq!(placed.form, None);
         let want = [[-2.0, 0.0, 0.0, 19.0], [0.0, 1.5, 0.0, -21.75], [0.0, 0.0, 3.0, -13.5], [0.0, 0.0, 0.0, 1.0]];
         assert!(distance(&placed.affine, &want) < 1e-12);
     }

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 pub struct Gathered {
     /// The folder.
     pub output: PathBuf,
-    /// The name in `dataset_description.json`; that of the folder where there is none.
+    /// `dataset_description.json`; null when it cannot be read.
+    pub description: Value,
+    /// The name in it; that of the folder where there is none.
     pub name: String,
     /// The last summary of each participant-session, those of a participant together.
     pub units: Vec<UnitSummary>,
@@ -67,7 +69,10 @@ impl Gathered {
             Err(ViewError::NoTraces(_)) => (Archive::default(), None),
             Err(e) => (Archive::default(), Some(e.to_string())),
         };
-        Self { output: output.to_owned(), name: name_of(output), units, places: Places::default(), archive, note }
+        let text = std::fs::read(output.join("dataset_description.json")).unwrap_or_default();
+        let description: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let name = name_of(&description, output);
+        Self { output: output.to_owned(), description, name, units, places: Places::default(), archive, note }
     }
 
     /// The participant-sessions of each participant.
@@ -87,11 +92,13 @@ fn is_of_a_participant(unit: &UnitSummary) -> bool {
     unit.participant_id.strip_prefix("sub-").is_some_and(|label| Label::new(label).is_ok())
 }
 
-fn name_of(output: &Path) -> String {
-    let read = || -> Option<Value> {
-        serde_json::from_slice(&std::fs::read(output.join("dataset_description.json")).ok()?).ok()
-    };
-    let told = read().and_then(|description| description["Name"].as_str().map(str::to_owned));
+/// The name of the page of a participant, by its id with `sub-`.
+pub(super) fn page_of(participant: &str) -> String {
+    format!("{participant}.html")
+}
+
+fn name_of(description: &Value, output: &Path) -> String {
+    let told = description["Name"].as_str().map(str::to_owned);
     let folder = || {
         let whole = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
         whole.file_name().unwrap_or_default().to_string_lossy().into_owned()

@@ -1,10 +1,11 @@
 //! `index.html`: the whole dataset on one page. What failed and why comes first and needs no script; the table and the
 //! distributions are drawn by `assets/index.js` from one block of data, so that thousands of scans stay a small page.
 
-use super::gather::Gathered;
+use super::gather::{Gathered, page_of};
 use super::history::{HistoryRow, history};
 use super::{PageError, templates};
 use crate::bids::Modality;
+use crate::derivatives::dataset::uri_path;
 use crate::derivatives::summary::{ScanSummary, UnitSummary};
 use crate::error::ErrorCode;
 use crate::report::measures::{describe, order};
@@ -188,10 +189,9 @@ fn failures<'a>(rows: &[Row<'a>]) -> Vec<Reason<'a>> {
     let mut by_code: BTreeMap<&str, Reason<'a>> = BTreeMap::new();
     for (unit, scan) in rows {
         let Some(error) = &scan.error else { continue };
-        let known = ErrorCode::ALL.iter().find(|code| code.as_str() == error.code);
         let reason = by_code.entry(&error.code).or_insert_with(|| Reason {
             code: &error.code,
-            meaning: known.map(|code| code.meaning()),
+            meaning: ErrorCode::named(&error.code).map(ErrorCode::meaning),
             advice: &error.advice,
             count: 0,
             scans: Vec::new(),
@@ -199,7 +199,7 @@ fn failures<'a>(rows: &[Row<'a>]) -> Vec<Reason<'a>> {
         });
         reason.count += 1;
         if reason.scans.len() < NAMED {
-            let (page, stage) = (page_of(unit), error.stage.as_str());
+            let (page, stage) = (page_of(&unit.participant_id), error.stage.as_str());
             reason.scans.push(FailedScan { page, scan: &scan.scan_id, stage, message: &error.message });
         } else {
             reason.more += 1;
@@ -219,7 +219,7 @@ fn lowest<'a>(output: &Path, rows: &[Row<'a>]) -> Vec<Low<'a>> {
         .collect();
     scored.sort_by(|a, b| a.0.total_cmp(&b.0));
     let low = |(score, (unit, scan)): (f64, &Row<'a>)| Low {
-        page: page_of(unit),
+        page: page_of(&unit.participant_id),
         scan: &scan.scan_id,
         score: format!("{score:.0}"),
         moved: scan.motion_detected == Some(true),
@@ -228,27 +228,10 @@ fn lowest<'a>(output: &Path, rows: &[Row<'a>]) -> Vec<Low<'a>> {
     scored.into_iter().take(LOWEST).map(low).collect()
 }
 
-fn page_of(unit: &UnitSummary) -> String {
-    format!("{}.html", unit.participant_id)
-}
-
 /// The small picture of a scan as a relative link, where it is still there: figures may have been deleted or archived.
 fn thumbnail(output: &Path, scan: &ScanSummary) -> Option<String> {
     let is_it = |path: &&PathBuf| path.to_string_lossy().contains("_desc-thumbnail_") && output.join(path).is_file();
-    scan.outputs.iter().find(is_it).map(|path| link(path))
-}
-
-/// A relative link to a file: every byte that has a meaning in a URL is written as its number.
-fn link(path: &Path) -> String {
-    let mut link = String::new();
-    for byte in path.to_string_lossy().replace('\\', "/").bytes() {
-        match byte {
-            b'/' | b'-' | b'_' | b'.' | b'~' | b'+' => link.push(char::from(byte)),
-            b if b.is_ascii_alphanumeric() => link.push(char::from(b)),
-            b => link.push_str(&format!("%{b:02X}")),
-        }
-    }
-    link
+    scan.outputs.iter().find(is_it).map(|path| uri_path(path))
 }
 
 fn scan_data<'a>(output: &Path, (unit, scan): &Row<'a>) -> ScanData<'a> {
@@ -367,10 +350,5 @@ mod tests {
     fn durations_and_values_are_short() {
         assert_eq!([duration(0.04), duration(59.7), duration(3724.0)], ["0.0 s", "1 min 00 s", "1 h 02 min"]);
         assert_eq!([short(1234.5678), short(0.000_123_456_7), short(0.0)], [1234.6, 0.000_123_46, 0.0]);
-    }
-
-    #[test]
-    fn links_hold_nothing_a_browser_would_take_for_something_else() {
-        assert_eq!(link(Path::new("sub-1/a b#c?d%\"<é.jpg")), "sub-1/a%20b%23c%3Fd%25%22%3C%C3%A9.jpg");
     }
 }

@@ -7,12 +7,10 @@ mod gather;
 mod history;
 mod index;
 mod places;
-pub mod subject;
+mod subject;
 mod templates;
 mod write;
 
-pub use places::Places;
-pub use subject::subject_page;
 pub use write::{Written, write_dataset, write_participants, write_tables_only};
 
 use crate::derivatives::DerivativeError;

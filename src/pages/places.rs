@@ -3,9 +3,22 @@
 use crate::derivatives::summary::UnitSummary;
 use std::collections::BTreeMap;
 
-/// For each modality and measure the values of all scans, sorted.
+/// Units across the drawing of a spread, and the places that its ticks are rounded to.
+const WIDTH: f64 = 140.0;
+const PLACES: f64 = 120.0;
+/// What the space at both ends is for: half of the own mark.
+const RIM: f64 = 5.0;
+
+/// For each modality and measure the values of all scans.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Places(BTreeMap<(String, String), Vec<f64>>);
+pub struct Places(BTreeMap<(String, String), Spread>);
+
+/// The values of one measure, and their drawing: made once, because the page of every participant shows it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spread {
+    sorted: Vec<f64>,
+    ticks: String,
+}
 
 impl Places {
     /// The values of all scans in `units`, by the names of the measures, with `quality_score`.
@@ -18,24 +31,44 @@ impl Places {
                 found.entry((scan.modality.clone(), name.to_owned())).or_default().push(value);
             }
         }
-        found.values_mut().for_each(|values| values.sort_by(f64::total_cmp));
-        Self(found)
+        Self(found.into_iter().map(|(key, values)| (key, Spread::of(values))).collect())
     }
 
-    /// The sorted values of one measure; empty when no scan has it.
+    /// The values of one measure; `None` when fewer than two scans have it.
     #[must_use]
-    pub fn values(&self, modality: &str, measure: &str) -> &[f64] {
-        self.0.get(&(modality.to_owned(), measure.to_owned())).map_or(&[], Vec::as_slice)
+    pub fn spread(&self, modality: &str, measure: &str) -> Option<&Spread> {
+        self.0.get(&(modality.to_owned(), measure.to_owned())).filter(|spread| spread.sorted.len() > 1)
+    }
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let mut spread = Self { sorted: values, ticks: String::new() };
+        let mut at: Vec<f64> = spread.sorted.iter().filter_map(|v| spread.at(*v)).collect();
+        at.dedup();
+        spread.ticks = at.iter().map(|x| format!("M{x:.1} 5v10")).collect();
+        spread
     }
 
-    /// The part of the values (0 to 1) that lie below `value`, those equal to it counted half; `None` with fewer than two.
+    /// The path of an SVG of 140 x 20 with a tick for each place that a scan is at; empty when all have the same value.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "counts of scans")]
-    pub fn rank(&self, modality: &str, measure: &str, value: f64) -> Option<f64> {
-        let values = self.values(modality, measure);
-        let below = values.partition_point(|v| *v < value);
-        let up_to = values.partition_point(|v| *v <= value);
-        (values.len() > 1).then(|| (below + up_to) as f64 / (2 * values.len()) as f64)
+    pub fn ticks(&self) -> &str {
+        &self.ticks
+    }
+
+    /// Where `value` is in that drawing; `None` when all have the same value.
+    #[must_use]
+    pub fn at(&self, value: f64) -> Option<f64> {
+        let (low, high) = (*self.sorted.first()?, *self.sorted.last()?);
+        let part = ((value - low) / (high - low)).clamp(0.0, 1.0);
+        (low < high).then(|| RIM + (WIDTH - 2.0 * RIM) * (PLACES * part).round() / PLACES)
+    }
+
+    /// How many scans have a lower value, and how many there are besides the one that is asked for.
+    #[must_use]
+    pub fn below(&self, value: f64) -> (usize, usize) {
+        (self.sorted.partition_point(|v| *v < value), self.sorted.len().saturating_sub(1))
     }
 }
 
@@ -45,10 +78,19 @@ mod tests {
 
     #[test]
     fn a_value_has_its_place_among_the_others() {
-        let key = ("T1w".to_owned(), "cjv".to_owned());
-        let places = Places([(key, vec![0.1, 0.2, 0.2, 0.4])].into());
-        assert_eq!(places.rank("T1w", "cjv", 0.2), Some(0.5));
-        assert_eq!(places.rank("T1w", "cjv", 0.4), Some(0.875));
-        assert_eq!((places.rank("bold", "cjv", 0.2), places.values("T1w", "x").len()), (None, 0));
+        let spread = Spread::of(vec![0.4, 0.2, 0.2, 0.1]);
+        assert_eq!([0.1, 0.2, 0.4].map(|v| spread.below(v)), [(0, 3), (1, 3), (3, 3)]);
+        let key = |measure: &str| ("T1w".to_owned(), measure.to_owned());
+        let places = Places([(key("cjv"), spread), (key("cnr"), Spread::of(vec![1.0]))].into());
+        let known = |modality, measure| places.spread(modality, measure).is_some();
+        assert_eq!([known("T1w", "cjv"), known("T1w", "cnr"), known("bold", "cjv")], [true, false, false]);
+    }
+
+    #[test]
+    fn a_drawing_has_a_tick_for_each_place_and_no_more() {
+        let spread = Spread::of(vec![0.0, 1.0, 0.001, 0.0]);
+        assert_eq!((spread.ticks(), spread.at(0.5)), ("M5.0 5v10M135.0 5v10", Some(70.0)));
+        let same = Spread::of(vec![1.0, 1.0]);
+        assert_eq!((same.ticks(), same.at(1.0)), ("", None));
     }
 }

@@ -3,7 +3,7 @@
 //! written 10,000 times.
 
 use super::PageError;
-use super::gather::Gathered;
+use super::gather::{Gathered, page_of};
 use super::index::index_page;
 use super::subject::{SubjectFiles, subject_page};
 use crate::derivatives::atomic::write_text;
@@ -26,10 +26,11 @@ pub struct Written {
 }
 
 /// Remakes tables, `index.html` and pages of participants from what is in `output`, with `threads` threads; of the pages
-/// only those of `participants`, by their ids with `sub-`, where some are named. Without a summary nothing is written.
+/// only those of `participants`, by their ids with `sub-`, where some are named, and those that the index would link to in
+/// vain. Without a summary nothing is written.
 ///
 /// # Errors
-/// The first [`PageError`]; what could be written is there.
+/// The first [`PageError`]; whatever could be written is there.
 pub fn write_dataset(
     output: &Path,
     participants: Option<&BTreeSet<String>>,
@@ -39,11 +40,12 @@ pub fn write_dataset(
     if gathered.units.is_empty() {
         return Ok(Written::default());
     }
-    let tables = write_tables(output, &gathered.units)?;
     let index = output.join("index.html");
-    write_text(index.clone(), &index_page(&gathered)?)?;
-    let pages = write_subjects(&gathered, participants, threads)?;
-    Ok(Written { first: Some(index), pages, tables })
+    let tables = write_tables(output, &gathered.units);
+    let pages = write_subjects(&gathered, participants, threads);
+    let first = index_page(&gathered).and_then(|page| Ok(write_text(index.clone(), &page)?));
+    // Only now, so that one file that cannot be written costs none of the others.
+    Ok(Written { tables: tables?, pages: pages?, first: first.map(|_| Some(index))? })
 }
 
 /// Makes the pages of `participants` only; `process` tells which files of telemetry this process wrote.
@@ -58,7 +60,7 @@ pub fn write_participants(
 ) -> Result<Written, PageError> {
     let gathered = Gathered::read_some(output, participants, process)?;
     let pages = write_subjects(&gathered, None, threads)?;
-    let first = gathered.units.first().map(|unit| output.join(format!("{}.html", unit.participant_id)));
+    let first = gathered.units.first().map(|unit| output.join(page_of(&unit.participant_id)));
     Ok(Written { first, pages, tables: Vec::new() })
 }
 
@@ -71,16 +73,20 @@ pub fn write_tables_only(output: &Path) -> Result<Written, PageError> {
 }
 
 fn write_subjects(gathered: &Gathered, ids: Option<&BTreeSet<String>>, threads: usize) -> Result<usize, PageError> {
-    let wanted = |units: &&[UnitSummary]| ids.is_none_or(|ids| ids.contains(&units[0].participant_id));
+    let path = |participant: &str| gathered.output.join(page_of(participant));
+    let wanted = |units: &&[UnitSummary]| {
+        let participant = &units[0].participant_id;
+        ids.is_none_or(|ids| ids.contains(participant)) || !path(participant).is_file()
+    };
     let chosen: Vec<&[UnitSummary]> = gathered.participants().filter(wanted).collect();
     let traces = gathered.subjects();
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|e| PageError::Threads(e.to_string()))?;
     let write = |units: &&[UnitSummary]| -> Result<(), PageError> {
         let of = |unit: &UnitSummary| traces.get(unit.trace_id.as_deref()?).copied();
-        let files = SubjectFiles { output: &gathered.output, units };
+        let files = SubjectFiles { output: &gathered.output, description: &gathered.description, units };
         let page = subject_page(&files, &gathered.places, &units.iter().filter_map(of).collect::<Vec<_>>())?;
-        write_text(gathered.output.join(format!("{}.html", units[0].participant_id)), &page)?;
+        write_text(path(&units[0].participant_id), &page)?;
         Ok(())
     };
     // Each page is tried, also after one could not be written.

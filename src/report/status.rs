@@ -20,7 +20,7 @@ pub enum RunState {
     Running,
     /// It came to its end; scans may have failed.
     Finished,
-    /// It was asked to stop; once nothing is active it is over.
+    /// It was asked to stop; once nothing is active, or the file is no longer refreshed, it is over.
     Interrupted,
 }
 
@@ -94,6 +94,9 @@ struct Failure<'a> {
 struct Other {
     state: RunState,
     updated: Timestamp,
+    host: Option<String>,
+    pid: u32,
+    active: Vec<serde::de::IgnoredAny>,
 }
 
 impl StatusFile {
@@ -105,7 +108,9 @@ impl StatusFile {
         let usual = logs.join("status.json");
         let path = match task {
             Some((array, task)) => logs.join(format!("status-{array}_{task}.json")),
-            None if taken(&usual, Timestamp::now()) => logs.join(format!("status-{}.json", identity.run_id)),
+            None if taken(&usual, identity.host.as_deref(), Timestamp::now()) => {
+                logs.join(format!("status-{}.json", identity.run_id))
+            }
             None => usual,
         };
         Self { path, identity }
@@ -155,11 +160,18 @@ impl StatusFile {
     }
 }
 
-/// Whether the file is that of a run which is going on at `now`.
-fn taken(path: &Path, now: Timestamp) -> bool {
+/// Whether the file is that of a run which is going on at `now`, as far as can be told on the machine `host`.
+fn taken(path: &Path, host: Option<&str>, now: Timestamp) -> bool {
     let other = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Other>(&bytes).ok());
     other.is_some_and(|o| {
-        o.state == RunState::Running && now.duration_since(o.updated).as_secs_f64().abs() < STALE_SECONDS
+        let going_on = match o.state {
+            RunState::Running => true,
+            RunState::Interrupted => !o.active.is_empty(),
+            RunState::Finished => false,
+        };
+        let fresh = now.duration_since(o.updated).as_secs_f64().abs() < STALE_SECONDS;
+        let here = host.is_some() && o.host.as_deref() == host && Path::new("/proc/self").exists();
+        going_on && fresh && !(here && !Path::new("/proc").join(o.pid.to_string()).exists())
     })
 }
 
@@ -172,7 +184,7 @@ mod tests {
 
     fn identity(run_id: &str) -> Identity {
         let (host, dataset) = (Some("node7".to_owned()), PathBuf::from("/data/bids"));
-        Identity { run_id: run_id.into(), version: "1", host, pid: 7, dataset, already_done: 2 }
+        Identity { run_id: run_id.into(), version: "1", host, pid: std::process::id(), dataset, already_done: 2 }
     }
 
     #[test]
@@ -188,7 +200,14 @@ mod tests {
         assert_eq!(name(&StatusFile::new(logs.path(), identity("c"), None)), "status.json");
         let task = StatusFile::new(logs.path(), identity("d"), Some(("12".into(), "3".into())));
         assert_eq!(name(&task), "status-12_3.json");
-        assert!(!taken(&first.path, Timestamp::now()) && !taken(&logs.path().join("none"), Timestamp::now()));
+        let taken = |path: &Path| taken(path, Some("node7"), Timestamp::now());
+        assert!(!taken(&first.path) && !taken(&logs.path().join("none")));
+        first.write(&run, RunState::Interrupted).unwrap();
+        assert!(!taken(&first.path), "nothing is active");
+        let mut run = run;
+        begun(1, StageName::Load).iter().for_each(|event| run.take(event, Timestamp::now()));
+        first.write(&run, RunState::Interrupted).unwrap();
+        assert!(taken(&first.path), "a scan is still being finished");
     }
 
     #[test]
@@ -197,8 +216,13 @@ mod tests {
         let file = StatusFile::new(logs.path(), identity("a"), None);
         file.write(&Snapshot::new(1, second(0)), RunState::Running).unwrap();
         let now = Timestamp::now();
-        assert!(taken(&file.path, now));
-        assert!(!taken(&file.path, now + jiff::SignedDuration::from_secs(61)));
+        assert!(taken(&file.path, Some("node7"), now));
+        assert!(!taken(&file.path, Some("node7"), now + jiff::SignedDuration::from_secs(61)));
+        // Of a process that is gone; elsewhere nobody can tell.
+        let file = StatusFile::new(&logs.path().join("b"), Identity { pid: u32::MAX, ..identity("b") }, None);
+        file.write(&Snapshot::new(1, second(0)), RunState::Running).unwrap();
+        assert!(!taken(&file.path, Some("node7"), now));
+        assert!(taken(&file.path, Some("node8"), now) && taken(&file.path, None, now));
     }
 
     #[test]
@@ -220,6 +244,12 @@ mod tests {
             assert_eq!(value["eta_seconds"].is_null(), state != RunState::Running);
             assert_eq!(value["scans"]["waiting"], 2);
             assert!((value["rate_per_minute"].as_f64().unwrap() - 20.0 / 3.0).abs() < 1e-9);
+        }
+        for stage in StageName::ALL {
+            let mut run = Snapshot::new(1, second(0));
+            begun(1, stage).iter().for_each(|event| run.take(event, second(1)));
+            let value = serde_json::to_value(file.document(&run, RunState::Running, second(2))).unwrap();
+            assert_eq!((&value["active"][0]["stage"], validator.is_valid(&value)), (&stage.as_str().into(), true));
         }
         let mut wrong = serde_json::to_value(file.document(&run, RunState::Running, second(9))).unwrap();
         wrong["state"] = "idle".into();

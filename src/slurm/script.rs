@@ -2,6 +2,7 @@
 
 use super::{Needs, SUBMIT, SlurmError};
 use crate::plan::Unit;
+use crate::terminal::shell_word;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,8 @@ pub struct Job<'a> {
     pub files: Vec<&'a Path>,
     /// What the tasks are told after `BIDS OUT participant`.
     pub arguments: Vec<String>,
+    /// Whether pages are made of what the tasks left.
+    pub report: bool,
     /// Whether what is done is to be done again; a task that is started again goes on instead.
     pub force: bool,
     /// The participant-sessions to do.
@@ -119,7 +122,7 @@ fn array(job: &Job<'_>) -> Result<String, SlurmError> {
     let mut command = command(job)?;
     write_to(&mut command, format_args!(" participant --subcohort /dev/stdin --mem {}MB", job.needs.planned_mb));
     for argument in &job.arguments {
-        write_to(&mut command, format_args!(" {}", quote(argument)));
+        write_to(&mut command, format_args!(" {}", shell_word(argument)));
     }
     if job.force {
         command.push_str(" $force");
@@ -130,12 +133,13 @@ fn array(job: &Job<'_>) -> Result<String, SlurmError> {
 
 fn group(job: &Job<'_>) -> Result<String, SlurmError> {
     let mut text =
-        "#!/bin/bash\n# Gathers what the tasks left into tables.\n#SBATCH --job-name=neuro-preprocess-group\n\
+        "#!/bin/bash\n# Gathers what the tasks left into tables and reports.\n#SBATCH --job-name=neuro-preprocess-group\n\
                     #SBATCH --mem=512M\n#SBATCH --time=30\n"
             .to_owned();
     sbatch_lines(&mut text, job.options);
     environment(&mut text, job);
-    write_line(&mut text, format_args!("{} group", command(job)?));
+    let report = if job.report { "" } else { " --no-report" };
+    write_line(&mut text, format_args!("{} group{report}", command(job)?));
     Ok(text)
 }
 
@@ -161,7 +165,7 @@ fn sbatch_lines(text: &mut String, options: &[String]) {
 
 fn environment(text: &mut String, job: &Job<'_>) {
     for (name, value) in &job.trace {
-        write_line(text, format_args!("export {name}={}", quote(value)));
+        write_line(text, format_args!("export {name}={}", shell_word(value)));
     }
     if job.image.is_some() {
         write_line(text, format_args!("for name in {CARRIED} ${{!OTEL_@}} ${{!NEURO_PREPROCESS_@}}; do"));
@@ -183,7 +187,7 @@ fn command(job: &Job<'_>) -> Result<String, SlurmError> {
         if plain.contains([':', ',']) {
             return Err(SlurmError::Path { path: path.to_owned(), problem: "Apptainer binds no path with : or ," });
         }
-        write_to(&mut text, format_args!(" --bind {}", quote(&format!("{plain}:{plain}:{mode}"))));
+        write_to(&mut text, format_args!(" --bind {}", shell_word(&format!("{plain}:{plain}:{mode}"))));
     }
     write_to(&mut text, format_args!(" {} neuro-preprocess {folders}", quoted(image)?));
     Ok(text)
@@ -200,23 +204,13 @@ fn write_to(text: &mut String, part: std::fmt::Arguments<'_>) {
 }
 
 fn quoted(path: &Path) -> Result<String, SlurmError> {
-    text_of(path).map(quote)
+    text_of(path).map(shell_word)
 }
 
 fn text_of(path: &Path) -> Result<&str, SlurmError> {
     let bad = |problem| SlurmError::Path { path: path.to_owned(), problem };
     let text = path.to_str().ok_or_else(|| bad("its name is not UTF-8"))?;
     if text.chars().any(char::is_control) { Err(bad("its name has a line break or the like")) } else { Ok(text) }
-}
-
-/// One word for the shell, whatever is in it.
-fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]
@@ -238,6 +232,7 @@ mod tests {
             image: None,
             files: Vec::new(),
             arguments: vec!["--modalities".into(), "T1w".into()],
+            report: true,
             force: false,
             units,
             batch,
@@ -276,7 +271,7 @@ mod tests {
     #[test]
     fn words_reach_the_program_as_they_are() {
         for text in ["plain", "", "two words", "it's", "$HOME `x` \"y\"", "a;b", "*", "~"] {
-            let script = format!("printf %s {}", quote(text));
+            let script = format!("printf %s {}", shell_word(text));
             let ran = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
             assert_eq!(String::from_utf8(ran.stdout).unwrap(), text);
         }

@@ -80,14 +80,14 @@ fn decisions(products: &Products) -> Result<Vec<(String, String)>, StageError> {
 fn of_header(header: &Header) -> Vec<(String, String)> {
     let [nz, ny, nx] = header.grid().shape;
     let [dz, dy, dx] = header.grid().voxel_mm;
-    let orientation = if header.orientation_missing() {
-        "the header has none: sides are unknown, the order of the voxels was taken for RAS".to_owned()
-    } else {
-        let (qform, sform) = header.form_codes();
-        let used = if sform > 0 { "sform" } else { "qform" };
-        let axes = header.disk_axes();
-        let turned = if axes == "RAS" { "as on disk" } else { "in memory RAS, outputs as on disk" };
-        format!("{axes} by the {used} (codes: qform {qform}, sform {sform}); {turned}")
+    let axes = header.disk_axes();
+    let orientation = match header.form() {
+        None => format!("the header has none: sides are unknown, the order of the voxels was taken for {axes}"),
+        Some(form) => {
+            let (qform, sform) = header.form_codes();
+            let turned = if axes == "RAS" { "as on disk" } else { "in memory RAS, outputs as on disk" };
+            format!("{axes} by the {} (codes: qform {qform}, sform {sform}); {turned}", form.as_str())
+        }
     };
     let mut found = vec![
         (

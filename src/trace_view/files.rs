@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     /// There are no trace files in these folders.
-    #[error("no traces-*.jsonl file is in {0:?}: the runs there left no traces")]
+    #[error("no traces-*.jsonl file is in {}: the runs there left no traces", listed(.0))]
     NoTraces(Vec<PathBuf>),
     /// A file or folder cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
@@ -38,7 +38,7 @@ impl Coded for ViewError {
 /// # Errors
 /// [`ViewError`] when there are no traces, or a file cannot be read.
 pub fn read(folders: &[PathBuf]) -> Result<Archive, ViewError> {
-    read_named(folders, "")
+    read_of(folders, None)
 }
 
 /// Reads only the files that one process wrote into `folder`; `stem` is the part of their names that tells it.
@@ -46,13 +46,13 @@ pub fn read(folders: &[PathBuf]) -> Result<Archive, ViewError> {
 /// # Errors
 /// As [`read`].
 pub fn read_process(folder: &Path, stem: &str) -> Result<Archive, ViewError> {
-    read_named(&[folder.to_owned()], stem)
+    read_of(&[folder.to_owned()], Some(stem))
 }
 
-fn read_named(folders: &[PathBuf], part: &str) -> Result<Archive, ViewError> {
+fn read_of(folders: &[PathBuf], stem: Option<&str>) -> Result<Archive, ViewError> {
     let mut found = Files::default();
     for folder in folders {
-        found.add(folder, part)?;
+        found.add(folder, stem)?;
     }
     if found.traces.is_empty() {
         return Err(ViewError::NoTraces(folders.to_owned()));
@@ -86,6 +86,15 @@ fn is_bad_news(line: &[u8]) -> bool {
     has(b"\"WARN\"") || has(b"\"ERROR\"") || !line.ends_with(b"}")
 }
 
+/// The first folders by name; of an output of thousands nobody reads all.
+fn listed(folders: &[PathBuf]) -> String {
+    let mut text = folders.iter().take(3).map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
+    if folders.len() > 3 {
+        text += &format!(" and {} more", folders.len() - 3);
+    }
+    text
+}
+
 /// The files of a folder by signal, in order of their names.
 #[derive(Default)]
 struct Files {
@@ -94,17 +103,20 @@ struct Files {
 }
 
 impl Files {
-    fn add(&mut self, folder: &Path, part: &str) -> Result<(), ViewError> {
+    fn add(&mut self, folder: &Path, stem: Option<&str>) -> Result<(), ViewError> {
         let failed = |source| ViewError::Read { path: folder.to_owned(), source };
         for entry in std::fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !name.contains(part) {
+            let Some((signal, rest)) = name.strip_suffix(".jsonl").and_then(|name| name.split_once('-')) else {
                 continue;
-            }
-            match name.split_once('-') {
-                Some(("traces", rest)) if rest.ends_with(".jsonl") => self.traces.push(path),
-                Some(("logs", rest)) if rest.ends_with(".jsonl") => self.logs.push(path),
+            };
+            // A second file of the same process has a number behind a dot.
+            let end = stem.map_or(Some(""), |stem| rest.strip_prefix(stem));
+            match signal {
+                _ if !end.is_some_and(|end| end.is_empty() || end.starts_with('.')) => {}
+                "traces" => self.traces.push(path),
+                "logs" => self.logs.push(path),
                 _ => {}
             }
         }
@@ -128,5 +140,26 @@ fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> Result<u64, Vi
         if !text.is_empty() && !take(text) {
             torn += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_its_own_files_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let names =
+            ["traces-n1-5-100.jsonl", "traces-n1-5-100.1.jsonl", "traces-n1-5-1007.jsonl", "logs-n1-5-100.jsonl"];
+        for name in names.iter().chain(&["traces-xn1-5-100.jsonl", "metrics-n1-5-100.jsonl", "traces-n1-5-100.sent"]) {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let counts = |stem| {
+            let mut files = Files::default();
+            files.add(dir.path(), stem).unwrap();
+            (files.traces.len(), files.logs.len())
+        };
+        assert_eq!((counts(Some("n1-5-100")), counts(None)), ((2, 1), (4, 1)));
     }
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use super::common::install::{must, once, or_skip, root};
-use super::server::{Server, free_ports, get, wait_for};
+use super::server::{Server, encoded, free_ports, get, wait_for};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,7 +51,7 @@ impl Loki {
 
     /// The answer of the API below `/loki/api/v1`, with a query in `LogQL` for the last six days.
     pub fn ask(&self, path: &str, query: &str) -> Value {
-        let encoded: String = query.bytes().map(|b| format!("%{b:02x}")).collect();
+        let encoded = encoded(query);
         let url =
             format!("http://127.0.0.1:{}/loki/api/v1/{path}?since=144h&step=60&limit=5000&query={encoded}", self.port);
         let text = get(&url).unwrap_or_else(|| panic!("no answer to {query}"));

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use super::common::install::{must, once, or_skip, root};
-use super::server::{Server, free_ports, get, wait_for};
+use super::server::{Server, encoded, free_ports, get, wait_for};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,7 +65,7 @@ impl Prometheus {
 
     /// The value of a query that gives one number now; nothing when it gives none.
     pub fn number(&self, query: &str) -> Option<f64> {
-        let encoded: String = query.bytes().map(|b| format!("%{b:02x}")).collect();
+        let encoded = encoded(query);
         self.api(&format!("query?query={encoded}"))["result"][0]["value"][1].as_str()?.parse().ok()
     }
 

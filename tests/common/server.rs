@@ -83,6 +83,11 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
     listeners.map(|l| l.local_addr().unwrap().port())
 }
 
+/// `text` as a value in a URL.
+pub fn encoded(text: &str) -> String {
+    text.bytes().map(|b| format!("%{b:02x}")).collect()
+}
+
 /// The text at a URL; nothing when there is none (yet).
 pub fn get(url: &str) -> Option<String> {
     ureq::get(url).call().ok()?.body_mut().read_to_string().ok()

@@ -10,7 +10,7 @@ use crate::files::{Query, dashboards, documented, queries, variables};
 use crate::loki::Loki;
 use crate::otlp;
 use crate::prometheus::Prometheus;
-use crate::server::wait_for;
+use crate::server::{encoded, wait_for};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,7 +57,7 @@ impl Stack {
 
     /// What a query finds: series with a value, streams with a line.
     fn finds(&self, query: &Query, text: &str) -> usize {
-        let encoded: String = text.bytes().map(|b| format!("%{b:02x}")).collect();
+        let encoded = encoded(text);
         let found = match (query.language.as_str(), query.instant) {
             ("prometheus", true) => self.prometheus.api(&format!("query?query={encoded}")),
             ("prometheus", false) => {
@@ -147,7 +147,7 @@ fn every_panel_and_variable_finds_something(stack: &Stack, participants: &[Strin
             let query = variable["query"]["query"].as_str().unwrap();
             let inner = query.strip_prefix("label_values(").unwrap().trim_end_matches(')');
             let (selector, label) = inner.rsplit_once(", ").unwrap();
-            let selector: String = selector.replace("$service", ".+").bytes().map(|b| format!("%{b:02x}")).collect();
+            let selector = encoded(&selector.replace("$service", ".+"));
             let values = stack.prometheus.api(&format!("label/{label}/values?match[]={selector}"));
             assert!(!values.as_array().unwrap().is_empty(), "{name}: ${} has no values", variable["name"]);
         }

@@ -20,6 +20,8 @@ fn definition(service: &str) -> String {
 fn definitions_are_of_the_versions_of_the_stack_and_labelled() {
     let versions = fs::read_to_string(root("configs/versions.env")).unwrap();
     let version = |name: &str| versions.lines().find_map(|l| l.strip_prefix(&format!("{name}_VERSION="))).unwrap();
+    let builder = fs::read_to_string(root("tests/peers/collector/builder.yaml")).unwrap();
+    assert!(builder.contains(&format!("\n  version: {}\n", version("OTELCOL"))), "{builder}");
     for (service, image, version) in [
         ("otel-collector", "otel/opentelemetry-collector-contrib:", version("OTELCOL")),
         ("prometheus", "prom/prometheus:v", version("PROMETHEUS")),
@@ -85,7 +87,7 @@ fn the_scripts_pass_shellcheck() {
     run_command(shellcheck.args(["-x", "--source-path"]).arg(root("")).args(scripts)).exits(0);
 }
 
-/// An option that a script takes is in its `--help`, and an option in the documentation is taken.
+/// An option that a script takes is in its `--help`, and the options in the tables of the documentation are taken.
 #[test]
 fn help_names_every_option() {
     for script in ["start_stack.sh", "stop_stack.sh", "status_stack.sh", "run_demo.sh", "test_telemetry.sh"] {
@@ -97,5 +99,12 @@ fn help_names_every_option() {
             assert!(help.contains(option), "{script}: {option} is not in\n{help}");
         }
         assert!(help.contains("Exit status: "), "{script}: {help}");
+    }
+    let taken = fs::read_to_string(root("containers/start_stack.sh")).unwrap();
+    let table = fs::read_to_string(root("docs/01-setup.md")).unwrap();
+    let options: Vec<&str> = table.lines().filter_map(|l| l.strip_prefix("| `--")?.split([' ', '`']).next()).collect();
+    assert!(options.len() >= 5, "{options:?}");
+    for option in options {
+        assert!(taken.contains(&format!("        --{option}) ")), "docs/01-setup.md: --{option} is not an option");
     }
 }

@@ -74,8 +74,8 @@ def program():
                "bytes"),
         series("Waiting by signal", "Items written and not taken yet, of processes that still report.",
                [prom(f'sum by (signal) ({alive("neuro_telemetry_waiting")})', "{{signal}}")], "short"),
-        series("Series in Prometheus", "Time series held in memory. A thousand for the program, two for each participant of "
-               "the last hour, six for each process.",
+        series("Series in Prometheus", "Time series held in memory. A thousand for the program, two for each session of "
+               "the last hour, nine for each process.",
                [prom("max(prometheus_tsdb_head_series)", "series")], "short"),
         series("Disk of Prometheus", "Size of its blocks on disk.", [prom("max(prometheus_tsdb_storage_blocks_bytes)", "blocks")],
                "bytes"),

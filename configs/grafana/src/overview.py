@@ -77,7 +77,7 @@ def over_time():
 
 def objectives():
     readable = 'stage!="load"'
-    slow = f'sum({counted(f"{SECONDS}_bucket", M, SUCCESS, WITHIN)})'
+    quick = f'sum({counted(f"{SECONDS}_bucket", M, SUCCESS, WITHIN)})'
     succeeded = f'sum({counted(f"{SECONDS}_count", M, SUCCESS)})'
     failed = f"sum({counted(SCANS, M, readable, FAILED)})"
     return "Objectives (docs/slos.md)", [
@@ -86,7 +86,7 @@ def objectives():
              f"1 - ({failed} or vector(0)) / sum({counted(SCANS, M, readable)}) / 0.01", "percentunit", (6, 4),
              thresholds=LEFT, decimals=0),
         stat("Budget left: time", "Of scans that succeed 95 % take at most 60 s. 100 %: none was slower; 0: the allowed 5 % "
-             "were.", f"1 - (1 - {slow} / {succeeded}) / 0.05", "percentunit", (6, 4), thresholds=LEFT, decimals=0),
+             "were.", f"1 - (1 - {quick} / {succeeded}) / 0.05", "percentunit", (6, 4), thresholds=LEFT, decimals=0),
         stat("Telemetry lost", "Spans, log records and metric points that no file took or that a collector refused. Must be "
              "0; else see the runbook of NeuroTelemetryDropped.",
              f'sum({counted("neuro_telemetry_dropped_total")}) or vector(0)', "short", (6, 4),

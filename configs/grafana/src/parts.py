@@ -23,7 +23,8 @@ def counted(metric, *labels, over="$__range", back="15d"):
     increase() would miss what a short run counts: its counters appear with their final value, and Prometheus sees no growth.
     It would also guess at the edges, and ten scans would be 10.3. A counter that is smaller at the end began again.
 
-    The start is looked for in the 15 days that Prometheus keeps.
+    The start is looked for in the 15 days before the range, which Prometheus keeps also for a range of two weeks (30 d). After
+    a longer pause all that was ever counted counts as new.
     """
     series = f'{metric}{{{", ".join([JOB, *labels])}}}'
     end = f"last_over_time({series}[{over}])"

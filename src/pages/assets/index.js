@@ -131,9 +131,10 @@
     const step = Math.min(DOT, (HEIGHT - 12) / Math.max(...heights.values()));
     for (const dot of dots) dot.y = HEIGHT - 8 - dot.level * step;
     const svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "dots" });
-    const middle = dots[Math.floor(dots.length / 2)];
+    // The lower and the upper middle are one value of an odd number.
+    const [lower, upper] = [Math.floor((dots.length - 1) / 2), Math.floor(dots.length / 2)].map((at) => dots[at]);
     svg.append(
-      draw("path", { class: "axis", d: `M4 ${HEIGHT - 4}H${WIDTH - 4}M${middle.x} 2V${HEIGHT - 4}` }),
+      draw("path", { class: "axis", d: `M4 ${HEIGHT - 4}H${WIDTH - 4}M${(lower.x + upper.x) / 2} 2V${HEIGHT - 4}` }),
       // Lines of no length with round ends are dots, in one element however many they are.
       draw("path", { class: "all", d: dots.map((dot) => `M${dot.x} ${dot.y.toFixed(1)}h0`).join("") }),
     );
@@ -145,7 +146,7 @@
     svg.append(mark);
     const told = make("p", { class: "told", "aria-hidden": "true" });
     const ends = make("p", { class: "ends" }, make("span", {}, number(low)),
-      make("span", {}, `median ${number(middle.value)}`), make("span", {}, number(high)));
+      make("span", {}, `median ${number((lower.value + upper.value) / 2)}`), make("span", {}, number(high)));
     figure.append(svg, ends, told);
 
     let current = Math.floor(dots.length / 2);

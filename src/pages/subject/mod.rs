@@ -6,7 +6,8 @@ mod methods;
 mod quality;
 mod waterfall;
 
-use super::{PageError, Places, templates};
+use super::places::Places;
+use super::{PageError, templates};
 use crate::derivatives::summary::{Failure, ScanSummary, UnitSummary};
 use crate::error::ErrorCode;
 use crate::figures::{FigureData, SCALE};
@@ -30,6 +31,8 @@ const DVARS_LIMIT: f64 = 1.5;
 pub struct SubjectFiles<'a> {
     /// The folder of the derivatives.
     pub output: &'a Path,
+    /// Its `dataset_description.json`; null when there is none.
+    pub description: &'a Value,
     /// The summaries of this participant, a session each, in their order.
     pub units: &'a [UnitSummary],
 }
@@ -72,7 +75,7 @@ pub fn subject_page(
         "failures": failures(files.units),
         "methods": texts.iter().map(|(text, scans)| json!({ "text": text, "scans": scans })).collect::<Vec<_>>(),
         "references": references(&all),
-        "dataset": dataset(files.output),
+        "dataset": dataset(files.description),
         "scale": SCALE.map(|[r, g, b]| format!("rgb({r} {g} {b})")).join(", "),
     });
     templates::render("subject.html", &page)
@@ -95,13 +98,12 @@ fn of_unit(unit: &UnitSummary, scans: Vec<Value>) -> Value {
 /// Failed scans, with what the table of errors knows about their code.
 fn failures(units: &[UnitSummary]) -> Vec<Value> {
     let of = |scan: &ScanSummary, error: &Failure| {
-        let known = ErrorCode::ALL.iter().find(|code| code.as_str() == error.code);
         json!({
             "scan_id": scan.scan_id,
             "stage": error.stage,
             "code": error.code,
             "message": error.message,
-            "meaning": known.map(|code| code.meaning()),
+            "meaning": ErrorCode::named(&error.code).map(ErrorCode::meaning),
             "advice": error.advice,
         })
     };
@@ -127,7 +129,6 @@ fn of_scan(
     let confounds = files.confounds()?;
     let mut shown = json!({
         "id": scan.scan_id,
-        "modality": scan.modality,
         "status": scan.status,
         "seconds": format!("{:.2}", scan.seconds),
         "score": scan.quality_score.map(|v| format!("{v:.0}")),
@@ -162,7 +163,7 @@ fn viewer(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> Resu
     let mut pictures = Vec::new();
     for (name, desc) in [(corrected, desc), (before, "input"), ("Bias field", "biasfield"), ("Temporal SNR", "tsnr")] {
         if let Some(source) = files.picture(desc, room)? {
-            pictures.push(json!({ "name": name, "key": desc, "source": source }));
+            pictures.push(json!({ "name": name, "source": source }));
         }
     }
     Ok(json!({ "pictures": pictures, "mosaic": figures.mosaic }))
@@ -217,12 +218,9 @@ fn parameters(title: &str, sidecar: &Map<String, Value>) -> Value {
     json!({ "title": title, "entries": entries })
 }
 
-/// Who made the dataset, in which container; nothing when its description cannot be read.
-fn dataset(output: &Path) -> Value {
-    let text = std::fs::read(output.join("dataset_description.json")).unwrap_or_default();
-    let found: Value = serde_json::from_slice(&text).unwrap_or_default();
-    let by = &found["GeneratedBy"][0];
-    json!({ "name": found["Name"], "version": by["Version"], "commit": by["Description"], "container": by["Container"],
+/// What the dataset is called and made from, and in which container; nothing when its description cannot be read.
+fn dataset(found: &Value) -> Value {
+    json!({ "name": found["Name"], "container": found["GeneratedBy"][0]["Container"],
             "source": found["SourceDatasets"][0]["URL"] })
 }
 

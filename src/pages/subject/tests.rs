@@ -45,7 +45,10 @@ fn write(output: &Path, picture: usize) {
 }
 
 fn page(output: &Path, units: &[UnitSummary], traces: &[&Subject]) -> String {
-    subject_page(&SubjectFiles { output, units }, &Places::of(units), traces).unwrap()
+    let description =
+        serde_json::from_slice(&std::fs::read(output.join("dataset_description.json")).unwrap_or_default());
+    let files = SubjectFiles { output, description: &description.unwrap_or_default(), units };
+    subject_page(&files, &Places::of(units), traces).unwrap()
 }
 
 #[test]

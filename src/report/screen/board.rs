@@ -15,9 +15,13 @@ const TIME: usize = 7;
 /// Most lines of work shown, however tall the terminal.
 const MOST: usize = 16;
 
-/// The lines for a terminal of `rows` and `columns`: none is wider, and all together leave room above.
+/// The lines for a terminal of `rows` and `columns`: none is wider, and together they leave room above, from a
+/// terminal of three rows on; a lower one has no place for them.
 #[must_use]
 pub fn board(run: &Snapshot, now: Timestamp, (rows, columns): (usize, usize)) -> Vec<String> {
+    if rows < 3 {
+        return Vec::new();
+    }
     let room = rows.saturating_sub(3).clamp(1, MOST);
     let mut lines = vec![bar(run, now, columns)];
     let shown = if run.active.len() > room { room - 1 } else { run.active.len() };
@@ -103,6 +107,7 @@ mod tests {
         let lines = board(&run, second(60), (10, 80));
         assert_eq!((lines.len(), lines[7].as_str()), (8, "  … and 29 more"));
         assert_eq!(board(&run, second(60), (90, 80)).len(), MOST + 1);
-        assert!(board(&run, second(60), (1, 1)).len() <= 2);
+        assert!(board(&run, second(60), (3, 1)).len() <= 2);
+        assert!(board(&run, second(60), (2, 80)).is_empty());
     }
 }

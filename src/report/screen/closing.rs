@@ -2,7 +2,7 @@
 
 use crate::error::ErrorClass;
 use crate::report::tally::Counts;
-use crate::terminal::wrap;
+use crate::terminal::{shell_word, wrap};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -20,6 +20,8 @@ pub struct Closing<'a> {
     pub seconds: f64,
     /// Where everything was written.
     pub output: &'a Path,
+    /// Whether there is telemetry to be shown.
+    pub telemetry: bool,
     /// Where the report is, or why there is none.
     pub report: Option<&'a str>,
     /// Width of the terminal; `None` for a file or pipe, whose lines stay whole.
@@ -67,9 +69,11 @@ impl Closing<'_> {
         if !slowest.is_empty() {
             rows.push(("slowest", slowest.join(", ")));
         }
-        let output = self.output.display();
-        rows.push(("logs", format!("{output}/logs")));
-        rows.push(("traces", format!("neuro-preprocess telemetry show {output}")));
+        rows.push(("logs", self.output.join("logs").display().to_string()));
+        if self.telemetry {
+            let output = shell_word(&self.output.to_string_lossy());
+            rows.push(("traces", format!("neuro-preprocess telemetry show {output}")));
+        }
         rows.extend(self.report.map(|report| ("report", report.to_owned())));
         let reason = counts.failed.iter().map(|(_, code, _)| code).find(|code| code.class() != ErrorClass::Cancelled);
         rows.extend(reason.map(|code| ("reasons", format!("neuro-preprocess explain {code}"))));
@@ -80,12 +84,15 @@ impl Closing<'_> {
     }
 }
 
+/// What went wrong. A scan that was stopped on request did not.
 fn failures(text: &mut String, counts: &Counts) {
-    for (scan, code, message) in counts.failed.iter().take(SHOWN) {
+    let failed = counts.failed.iter().filter(|(_, code, _)| code.class() != ErrorClass::Cancelled);
+    for (scan, code, message) in failed.take(SHOWN) {
         let _ = writeln!(text, "FAILED {scan}: {message} [{code}]\n       {}", code.advice());
     }
-    if counts.failed.len() > SHOWN {
-        let _ = writeln!(text, "FAILED {} more", counts.failed.len() - SHOWN);
+    let more = (counts.failed.len() - counts.stopped()).saturating_sub(SHOWN);
+    if more > 0 {
+        let _ = writeln!(text, "FAILED {more} more");
     }
     for (unit, code) in &counts.unmarked {
         let advice = code.advice();
@@ -99,7 +106,8 @@ mod tests {
     use crate::error::ErrorCode;
 
     fn closing() -> Closing<'static> {
-        Closing { planned: 6, already_done: 2, seconds: 1.25, output: Path::new("out"), report: None, columns: None }
+        let output = Path::new("out");
+        Closing { planned: 6, already_done: 2, seconds: 1.25, output, telemetry: true, report: None, columns: None }
     }
 
     fn counts() -> Counts {
@@ -115,6 +123,7 @@ mod tests {
         assert!(text.starts_with("FAILED sub-01_T1w: x.nii.gz ends early [NP-TRUNCATED]\n"));
         let last = "8 scans: 3 ok, 1 failed, 1 stopped, 1 not reached, 2 already done in 1.2 s; outputs in out\n";
         assert!(text.ends_with(last), "{text}");
+        assert_eq!(text.matches("FAILED").count(), 1, "stopped is not failed: {text}");
     }
 
     #[test]
@@ -141,6 +150,10 @@ mod tests {
                 && text.contains("  traces       neuro-preprocess\n    telemetry show out\n"),
             "{text}"
         );
+        let silent = Closing { output: Path::new("my out"), telemetry: false, ..closing() };
+        assert!(!silent.text(&counts()).contains("telemetry show"));
+        let told = Closing { telemetry: true, ..silent }.text(&counts());
+        assert!(told.contains("  traces       neuro-preprocess telemetry show 'my out'\n"), "{told}");
         assert!(!text.contains("stopped") && !text.contains("reasons") && !text.contains("the rest"), "{text}");
     }
 }

@@ -1,8 +1,10 @@
 //! A line on standard error for every scan that ends, where there is no terminal to draw on; and a sign of life where
 //! nothing ends for a while.
 
+use crate::error::ErrorClass;
 use crate::report::live::{Snapshot, clock, seconds_between};
 use crate::run::event::{EventSink, RunEvent, Status};
+use crate::terminal;
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -29,6 +31,8 @@ impl Lines {
 
     /// Writes lines from now on.
     pub fn switch_on(&self) {
+        // Whatever was shown until now was no silence.
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Timestamp::now();
         self.on.store(true, Relaxed);
     }
 
@@ -42,7 +46,7 @@ impl Lines {
 
     fn print(&self, line: &str, now: Timestamp) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        crate::terminal::print(format!("{line}\n").as_bytes());
+        terminal::print(terminal::wrapped(&format!("{line}\n")).as_bytes());
     }
 }
 
@@ -54,6 +58,9 @@ impl EventSink for Lines {
             Status::Success => {
                 let quality = quality_score.map(|q| format!(", quality {q:.0}")).unwrap_or_default();
                 format!("[{n}/{}] {scan_id} ok in {seconds:.1} s{quality}", self.total)
+            }
+            Status::Failed(code) if code.class() == ErrorClass::Cancelled => {
+                format!("[{n}/{}] {scan_id} stopped after {seconds:.1} s", self.total)
             }
             Status::Failed(code) => format!("[{n}/{}] {scan_id} failed after {seconds:.1} s: {code}", self.total),
             Status::Skipped => format!("[{n}/{}] {scan_id} skipped", self.total),
