@@ -16,9 +16,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bids", &["error"]),
     ("nipoppy", &["bids", "error"]),
     ("synth", &["imaging", "nifti", "bids", "error"]),
-    ("run::event", &["bids", "error"]),
+    ("run::reason", &["error"]),
+    ("run::event", &["run::reason", "bids", "error"]),
     ("derivatives", &["figures", "imaging", "bids", "nifti", "error", "run::event"]),
-    ("plan", &["derivatives", "bids", "nipoppy", "nifti", "run::event", "error"]),
+    ("plan", &["derivatives", "bids", "nipoppy", "nifti", "run::event", "run::reason", "error"]),
     (
         "stages",
         &[
@@ -34,11 +35,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry::names",
         ],
     ),
-    ("run", &["plan", "stages", "derivatives", "telemetry::spans", "telemetry::names", "bids", "error"]),
+    ("run", &["plan", "stages", "derivatives", "nifti", "telemetry::spans", "telemetry::names", "bids", "error"]),
     ("telemetry::config", &[]),
     ("telemetry::names", &["run::event"]),
     ("terminal", &[]),
-    ("telemetry", &["run::event", "bids", "terminal", "error"]),
+    ("telemetry", &["run::event", "run::reason", "bids", "terminal", "error"]),
     ("trace_view", &["telemetry::names", "error"]),
     ("report", &["run::event", "derivatives", "bids", "terminal", "error"]),
     ("pages", &["report", "trace_view", "derivatives", "figures", "bids", "error"]),
@@ -96,6 +97,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tracing", &["telemetry", "run", "app"]),
     ("signal_hook", &["run"]),
     ("zlib_rs", &["nifti"]),
+    ("xxhash_rust", &["nifti"]),
 ];
 
 /// All that numerics may use from outside: numerics.

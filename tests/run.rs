@@ -106,26 +106,6 @@ fn a_broken_scan_fails_alone_and_a_second_run_does_only_what_is_left() {
 }
 
 #[test]
-fn the_same_bytes_at_any_number_of_threads() {
-    let dir = tempfile::tempdir().unwrap();
-    let bids = dir.path().join("bids");
-    run(["synth", text(&bids), "--participants", "1", "--voxel-size", "4", "--volumes", "8"]).exits(0);
-    let at = |threads: &str| {
-        let out = dir.path().join(format!("out{threads}"));
-        run([text(&bids), text(&out), "participant", "--nprocs", threads]).exits(0);
-        images(&out)
-    };
-    let one = at("1");
-    assert_eq!(one.len(), 16, "{:?}", one.iter().map(|f| &f.0).collect::<Vec<_>>());
-    for threads in ["2", "4"] {
-        for (a, b) in one.iter().zip(at(threads)) {
-            assert_eq!(a.0, b.0);
-            assert!(a.1 == b.1, "{} differs at {threads} threads", a.0.display());
-        }
-    }
-}
-
-#[test]
 fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (bids, out) = (dir.path().join("bids"), dir.path().join("out"));

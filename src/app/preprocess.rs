@@ -7,6 +7,7 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Input, Level, RunConfig};
 use crate::derivatives::DerivativeError;
 use crate::derivatives::dataset::{Container, Origin, prepare};
+use crate::derivatives::marker::Marker;
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, PlanError, PlanOptions, Source, Unit};
 use crate::report::screen::View;
@@ -14,10 +15,12 @@ use crate::report::tally::Tally;
 use crate::run::cancel::Cancel;
 use crate::run::event::{EventSink, RunEvent};
 use crate::run::pool::{self, PoolError, PoolSettings};
+use crate::run::reason::State;
 use crate::run::{RunContext, process};
 use crate::telemetry::config::{TelemetryConfig, Verbosity};
 use crate::telemetry::pseudonym::Personal;
 use crate::telemetry::{Delivery, Telemetry, names, spans};
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -162,7 +165,7 @@ fn work_through(
     cancel: &Cancel,
     (sinks, tally): (&[&dyn EventSink], &Tally),
 ) -> Result<(), RunError> {
-    let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done).collect();
+    let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done()).collect();
     let remote = telemetry.remote_parent();
     // A lone file is its own trace; a run of subjects is linked from each subject's.
     let lone = matches!(config.input, Input::File { .. });
@@ -180,6 +183,7 @@ fn work_through(
         run_span: run_span.as_ref(),
         remote: &remote,
     };
+    note_times(plan);
     let start = Instant::now();
     let (units_n, scans) = (units.len(), plan.scans_to_do());
     if let Some(span) = &run_span {
@@ -198,6 +202,18 @@ fn work_through(
     drop(entered);
     result?;
     Ok(())
+}
+
+/// Of images that were read only to find their content unchanged, notes the time in the markers.
+fn note_times(plan: &Plan) {
+    plan.units.par_iter().for_each(|unit| {
+        if let State::Kept { touched, .. } = &unit.state
+            && !touched.is_empty()
+            && let Err(e) = Marker::retime(&plan.output, &unit.id, unit.marker_session.as_deref(), touched)
+        {
+            tracing::warn!("{e}; the next run reads the same images again");
+        }
+    });
 }
 
 /// How the run ended, on its span. What was done before or not reached is skipped.

@@ -82,7 +82,7 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
         return None;
     }
     let participants: BTreeSet<String> =
-        plan.units.iter().filter(|unit| !unit.done).map(|unit| format!("sub-{}", unit.id.participant)).collect();
+        plan.units.iter().filter(|unit| !unit.done()).map(|unit| format!("sub-{}", unit.id.participant)).collect();
     let written = if is_whole(config) {
         pages::write_dataset(&plan.output, Some(&participants), config.threads)
     } else {

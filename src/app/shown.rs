@@ -54,7 +54,7 @@ pub(super) fn header(plan: &Plan, run_id: &str, (threads, memory): (usize, u64),
         name: &plan.name,
         dataset: &plan.root,
         output: &plan.output,
-        to_do: (plan.scans_to_do(), plan.units.iter().filter(|unit| !unit.done).count()),
+        to_do: (plan.scans_to_do(), plan.units.iter().filter(|unit| !unit.done()).count()),
         already_done: already_done(plan),
         threads,
         memory,
@@ -80,5 +80,5 @@ pub(super) fn closing(plan: &Plan, seconds: f64, counts: &Counts, (telemetry, re
 
 /// Scans that an earlier run has done.
 fn already_done(plan: &Plan) -> usize {
-    plan.units.iter().filter(|unit| unit.done).map(|unit| unit.scans.len()).sum()
+    plan.units.iter().filter(|unit| unit.done()).map(|unit| unit.scans.len()).sum()
 }

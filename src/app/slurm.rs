@@ -44,7 +44,7 @@ pub fn run(config: &SlurmConfig) -> Result<ExitStatus, SubmissionError> {
     if plan.units.is_empty() {
         return Err(RunError::from(PlanError::NoScans { root: plan.root, why: plan.warnings.join("; ") }).into());
     }
-    let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done).collect();
+    let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done()).collect();
     if units.is_empty() {
         say(&format!("all {} participant-sessions are done: nothing to submit\n", plan.units.len()));
         return Ok(ExitStatus::Success);

@@ -1,19 +1,29 @@
 //! The success marker: written last, removed first, so that its presence means that all outputs of a participant-session
-//! are there and were made by this version from these inputs.
+//! are there. It says what they were made from and what they were then, for later runs to compare (`plan`).
 
-use super::save::remove_if_there;
+use super::save::{SavedFile, remove_if_there};
 use super::summary::unit_file;
 use super::{DerivativeError, atomic};
+use crate::nifti::Fingerprint;
 use crate::run::event::UnitId;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+
+/// What the marker holds; 1 had sizes and times of inputs only. A change of the fields is a new form.
+const FORM: u32 = 2;
+/// A marker has about a kilobyte per scan; a file larger than this is something else.
+const LARGEST: u64 = 16 << 20;
 
 /// What the marker says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Marker {
     /// Always `success`: the file exists only then.
     pub status: String,
+    /// Which fields there are.
+    pub form: u32,
     /// With `sub-`.
     pub participant_id: String,
     /// With `ses-`, as the caller named it.
@@ -21,40 +31,77 @@ pub struct Marker {
     pub session_id: Option<String>,
     /// Version of the program.
     pub version: String,
-    /// What the outputs were made from.
-    pub inputs: Vec<Input>,
-    /// The outputs, relative to the output folder.
-    pub outputs: Vec<PathBuf>,
+    /// When the last output was there.
+    pub finished: Timestamp,
+    /// What was made of what.
+    pub scans: Vec<DoneScan>,
 }
 
-/// An input as it was when it was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Input {
+/// One scan: what its outputs were made from, and what they were when they were written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DoneScan {
     /// Path relative to the dataset.
     pub path: PathBuf,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// Modification time, seconds since 1970; 0 for generated volumes.
-    pub modified: u64,
+    /// Where the voxels came from.
+    pub input: Input,
+    /// What the sidecars said, as far as it is used.
+    pub metadata: Map<String, Value>,
+    /// The outputs, relative to the output folder.
+    pub outputs: Vec<SavedFile>,
 }
 
-impl Input {
-    /// Takes note of a file as it is now; a file that is not there has size 0.
-    #[must_use]
-    pub fn of(path: PathBuf, file: Option<&Path>) -> Self {
-        let meta = file.and_then(|f| std::fs::metadata(f).ok());
-        let modified = meta.as_ref().and_then(|m| m.modified().ok()?.duration_since(UNIX_EPOCH).ok());
-        Self { path, bytes: meta.map_or(0, |m| m.len()), modified: modified.map_or(0, |d| d.as_secs()) }
-    }
+/// Where the voxels of a scan came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Input {
+    /// A file, as it was when it was read.
+    File(Fingerprint),
+    /// Generated from this seed.
+    Synthetic(u64),
+}
+
+/// What there is in place of a marker that can be compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoMarker {
+    /// There is none.
+    Absent,
+    /// Another version has written it.
+    Version(String),
+    /// Of another form.
+    Form,
+    /// Not to be read; why not.
+    Unreadable(String),
+}
+
+/// What markers of all forms have.
+#[derive(Deserialize)]
+struct Head {
+    version: String,
+    #[serde(default)]
+    form: u32,
 }
 
 impl Marker {
+    /// The marker of a unit that has just been finished.
+    #[must_use]
+    pub fn new(unit: &UnitId, session: Option<&str>, scans: Vec<DoneScan>) -> Self {
+        Self {
+            status: "success".into(),
+            form: FORM,
+            participant_id: format!("sub-{}", unit.participant),
+            session_id: session.map(|s| format!("ses-{s}")),
+            version: env!("CARGO_PKG_VERSION").into(),
+            finished: Timestamp::now(),
+            scans,
+        }
+    }
+
     /// Writes the marker whole.
     ///
     /// # Errors
     /// [`DerivativeError::Write`].
     pub fn write(&self, output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
-        atomic::write_json(output.join(unit_file(unit, session, "success")), self).map(|_| ())
+        atomic::write_json(place(output, unit, session), self).map(|_| ())
     }
 
     /// Removes the marker, before anything it stands for is touched.
@@ -62,18 +109,66 @@ impl Marker {
     /// # Errors
     /// [`DerivativeError::Access`].
     pub fn remove(output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
-        remove_if_there(&output.join(unit_file(unit, session, "success")))
+        remove_if_there(&place(output, unit, session))
     }
 
-    /// Whether an earlier run of this version did all of this from the same inputs, and its outputs are still there.
-    #[must_use]
-    pub fn covers(output: &Path, unit: &UnitId, session: Option<&str>, inputs: &[Input], outputs: &[PathBuf]) -> bool {
-        let Ok(text) = std::fs::read(output.join(unit_file(unit, session, "success"))) else { return false };
-        let Ok(marker) = serde_json::from_slice::<Self>(&text) else { return false };
-        marker.version == env!("CARGO_PKG_VERSION")
-            && inputs.iter().all(|i| marker.inputs.contains(i))
-            && outputs.iter().all(|o| marker.outputs.contains(o) && output.join(o).exists())
+    /// The marker this version has left for a unit.
+    ///
+    /// # Errors
+    /// [`NoMarker`] says what there is instead; none of it is a fault of this run.
+    pub fn read(output: &Path, unit: &UnitId, session: Option<&str>) -> Result<Self, NoMarker> {
+        let bytes = small_file(&place(output, unit, session))?;
+        let unreadable = |e: serde_json::Error| NoMarker::Unreadable(e.to_string());
+        let head: Head = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        if head.version != env!("CARGO_PKG_VERSION") {
+            return Err(NoMarker::Version(head.version));
+        }
+        if head.form != FORM {
+            return Err(NoMarker::Form);
+        }
+        serde_json::from_slice(&bytes).map_err(unreadable)
     }
+
+    /// Notes the times that inputs have now, their content being what it was, so that the next run need not read them.
+    /// A marker that is not there any more is left so.
+    ///
+    /// # Errors
+    /// [`DerivativeError::Write`].
+    pub fn retime(
+        output: &Path,
+        unit: &UnitId,
+        session: Option<&str>,
+        touched: &[(PathBuf, Option<Timestamp>)],
+    ) -> Result<(), DerivativeError> {
+        let Ok(mut marker) = Self::read(output, unit, session) else { return Ok(()) };
+        for scan in &mut marker.scans {
+            let now = touched.iter().find(|(path, _)| *path == scan.path);
+            if let (Input::File(print), Some((_, modified))) = (&mut scan.input, now) {
+                print.modified = *modified;
+            }
+        }
+        marker.write(output, unit, session)
+    }
+}
+
+fn place(output: &Path, unit: &UnitId, session: Option<&str>) -> PathBuf {
+    output.join(unit_file(unit, session, "success"))
+}
+
+/// The content of a regular file of sensible size. Looks before opening: a pipe of that name would block for ever.
+pub(super) fn small_file(path: &Path) -> Result<Vec<u8>, NoMarker> {
+    let failed = |e: std::io::Error| match e.kind() {
+        ErrorKind::NotFound => NoMarker::Absent,
+        _ => NoMarker::Unreadable(e.to_string()),
+    };
+    let meta = std::fs::metadata(path).map_err(failed)?;
+    if !meta.is_file() {
+        return Err(NoMarker::Unreadable("it is not a regular file".into()));
+    }
+    if meta.len() > LARGEST {
+        return Err(NoMarker::Unreadable(format!("it has {} bytes", meta.len())));
+    }
+    std::fs::read(path).map_err(failed)
 }
 
 #[cfg(test)]
@@ -81,28 +176,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_covers_only_what_it_was_written_for() {
+    fn what_is_written_is_read_and_what_is_not_a_marker_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let unit = UnitId { participant: "01".into(), session: None };
-        let input = Input { path: "a.nii".into(), bytes: 3, modified: 7 };
-        let out = PathBuf::from("sub-01/x.txt");
-        let marker = Marker {
-            status: "success".into(),
-            participant_id: "sub-01".into(),
-            session_id: None,
-            version: env!("CARGO_PKG_VERSION").into(),
-            inputs: vec![input.clone()],
-            outputs: vec![out.clone()],
-        };
-        let covers =
-            |i: &Input| Marker::covers(dir.path(), &unit, None, std::slice::from_ref(i), std::slice::from_ref(&out));
-        assert!(!covers(&input));
+        let read = || Marker::read(dir.path(), &unit, None);
+        assert_eq!(read(), Err(NoMarker::Absent));
+        let print = Fingerprint { bytes: 3, modified: Some(Timestamp::now()), xxh3: "0".repeat(32) };
+        let metadata = serde_json::from_str(r#"{"RepetitionTime": 2.0, "B": [1, {"c": null}]}"#).unwrap();
+        let outputs = vec![SavedFile { path: "sub-01/x.txt".into(), bytes: 7 }];
+        let file = DoneScan { path: "a.nii".into(), input: Input::File(print), metadata, outputs };
+        let made = DoneScan { path: "b.nii".into(), input: Input::Synthetic(u64::MAX), ..file.clone() };
+        let marker = Marker::new(&unit, None, vec![file, made]);
         marker.write(dir.path(), &unit, None).unwrap();
-        assert!(!covers(&input), "the output is missing");
-        std::fs::write(dir.path().join(&out), "").unwrap();
-        assert!(covers(&input));
-        assert!(!covers(&Input { bytes: 4, ..input.clone() }));
+        assert_eq!(read(), Ok(marker.clone()));
+        Marker::retime(dir.path(), &unit, None, &[("a.nii".into(), None)]).unwrap();
+        assert!(matches!(&read().unwrap().scans[0].input, Input::File(p) if p.modified.is_none() && p.bytes == 3));
+
+        let path = dir.path().join("sub-01/sub-01_success.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let as_it_was =
+            r#"{"status":"success","participant_id":"sub-01","version":"VERSION","inputs":[],"outputs":[]}"#;
+        for (content, expected) in [
+            (as_it_was.replace("VERSION", &marker.version), NoMarker::Form),
+            (as_it_was.replace("VERSION", "0.0.9"), NoMarker::Version("0.0.9".into())),
+            (text.replace("\"form\": 2", "\"form\": 3"), NoMarker::Form),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(read(), Err(expected));
+        }
+        for bad in [&text[..text.len() / 2], "", "[1]", "\u{0}", &text.replace("\"bytes\": 7", "\"bytes\": \"7\"")] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(matches!(read(), Err(NoMarker::Unreadable(_))), "{bad}");
+        }
+        std::fs::File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
+        assert!(matches!(read(), Err(NoMarker::Unreadable(why)) if why.contains("16777217 bytes")));
         Marker::remove(dir.path(), &unit, None).unwrap();
-        assert!(!covers(&input));
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(read(), Err(NoMarker::Unreadable(why)) if why.contains("regular")));
     }
 }

@@ -10,15 +10,25 @@ use crate::imaging::tissue::Tissues;
 use crate::nifti::{self, Header, Voxels};
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What a scan left on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
-    /// The files, relative to the output folder.
-    pub files: Vec<PathBuf>,
+    /// The files.
+    pub files: Vec<SavedFile>,
     /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// A file as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedFile {
+    /// Relative to the output folder.
+    pub path: PathBuf,
+    /// Size in bytes.
     pub bytes: u64,
 }
 
@@ -37,8 +47,9 @@ pub fn save_scan(
     let staged: Vec<_> = staged.into_iter().collect::<Result<_, _>>()?;
     let mut saved = Saved::default();
     for (path, file) in staged.into_iter().flatten() {
-        saved.bytes += file.publish()?;
-        saved.files.push(path);
+        let bytes = file.publish()?;
+        saved.bytes += bytes;
+        saved.files.push(SavedFile { path, bytes });
     }
     Ok(saved)
 }

@@ -1,5 +1,6 @@
 //! What a unit of work left to be read by people and programs: one JSON file per participant-session.
 
+use super::marker::small_file;
 use super::{DerivativeError, atomic};
 use crate::run::event::{Status, UnitId};
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,12 @@ impl UnitSummary {
     pub fn status_of(scans: &[Status]) -> Status {
         let failed = scans.iter().find(|s| matches!(s, Status::Failed(_)));
         failed.copied().unwrap_or(if scans.contains(&Status::Skipped) { Status::Skipped } else { Status::Success })
+    }
+
+    /// The summary that the last run has left of a unit; `None` where there is none, or none that can be read.
+    #[must_use]
+    pub fn read(output: &Path, unit: &UnitId, session: Option<&str>) -> Option<Self> {
+        serde_json::from_slice(&small_file(&output.join(unit_file(unit, session, "summary"))).ok()?).ok()
     }
 
     /// Writes the summary to its place below `output`.

@@ -15,6 +15,7 @@
 mod checks;
 mod dtype;
 mod error;
+mod fingerprint;
 mod gather;
 mod header;
 mod matrix;
@@ -26,6 +27,7 @@ mod stream;
 mod write;
 
 pub use error::NiftiError;
+pub use fingerprint::{Fingerprint, modified};
 pub use header::{Grid, Header};
 pub use orientation::Form;
 pub use read::{Image, read, read_header};

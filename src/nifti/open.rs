@@ -1,6 +1,7 @@
 //! Opens a path as what it is, not as what it is called: refuses all that is not NIfTI, and gives the header.
 
 use super::checks::Finding;
+use super::fingerprint::Watched;
 use super::raw::{Kind, Raw, SIZE_1, SIZE_2, identify};
 use super::stream::{Fault, Gunzip, Stream};
 use super::{Header, NiftiError, Note};
@@ -24,7 +25,7 @@ pub(crate) struct Opened {
 pub(crate) fn open(path: &Path) -> Result<Opened, NiftiError> {
     let length = regular_file(path)?;
     let read_failed = |source| NiftiError::Read { path: path.to_owned(), source };
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(read_failed)?);
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path).and_then(Watched::new).map_err(read_failed)?);
     let gzipped = file.fill_buf().map_err(read_failed)?.starts_with(&[0x1f, 0x8b]);
     let mut stream = if gzipped { Stream::Gzip(Box::new(Gunzip::new(file))) } else { Stream::Plain(file) };
     let (raw, position) = fields(path, &mut stream)?;

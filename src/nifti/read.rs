@@ -8,7 +8,7 @@ use super::dtype::Dtype;
 use super::gather::{Walk, gather};
 use super::open::{Opened, failed, open};
 use super::stream::Tail;
-use super::{Header, NiftiError, Note};
+use super::{Fingerprint, Header, NiftiError, Note};
 use ndarray::Array4;
 use rayon::prelude::*;
 use std::path::Path;
@@ -25,6 +25,8 @@ pub struct Image {
     pub data: Array4<f32>,
     /// What was odd about the file, and what was done about it.
     pub notes: Vec<Note>,
+    /// What the file was when it was read; all of it was.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// Reads and checks a header only: a few kilobytes of the file, whatever its size.
@@ -69,7 +71,7 @@ pub fn read(path: &Path) -> Result<Image, NiftiError> {
     let got = [1, 1, 1, values.len()];
     let data =
         Array4::from_shape_vec(shape, values).map_err(|_| NiftiError::Shape { got, grid: header.grid().shape })?;
-    Ok(Image { header, data, notes })
+    Ok(Image { header, data, notes, fingerprint: stream.fingerprint() })
 }
 
 /// Reads the voxels with the decoder of their type; the values, and how many were not finite.

@@ -1,7 +1,7 @@
 //! A scan's bytes as a stream, plain or inflated, with the ways a stream fails kept apart.
 
+use super::fingerprint::{Fingerprint, Watched};
 use flate2::bufread::GzDecoder;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Zero bytes that may follow an image: padding of tapes and block devices.
@@ -33,8 +33,8 @@ pub(crate) enum Tail {
 
 /// The bytes of a file, gzip or plain.
 pub(crate) enum Stream {
-    Plain(BufReader<File>),
-    Gzip(Box<Gunzip<BufReader<File>>>),
+    Plain(BufReader<Watched>),
+    Gzip(Box<Gunzip<BufReader<Watched>>>),
 }
 
 impl Stream {
@@ -68,6 +68,15 @@ impl Stream {
         Ok(passed)
     }
 
+    /// The fingerprint of the file behind the bytes; `None` before all of it has been read, as [`Stream::tail`] does.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        let file = match self {
+            Self::Plain(file) => Some(file),
+            Self::Gzip(gzip) => gzip.ended.as_ref(),
+        };
+        file.map(|file| file.get_ref().fingerprint())
+    }
+
     /// Reads what is left, which also verifies the checksum of the last gzip member.
     pub(crate) fn tail(&mut self) -> Result<Tail, Fault> {
         let (mut buffer, mut zeros) = ([0; 4096], 0);
@@ -97,11 +106,13 @@ pub(crate) struct Gunzip<R> {
     /// The member being read; `None` after the last.
     member: Option<GzDecoder<R>>,
     padding: u64,
+    /// The file after the last.
+    ended: Option<R>,
 }
 
 impl<R: BufRead> Gunzip<R> {
     pub(crate) fn new(source: R) -> Self {
-        Self { member: Some(GzDecoder::new(source)), padding: 0 }
+        Self { member: Some(GzDecoder::new(source)), padding: 0, ended: None }
     }
 
     /// Reads some bytes; 0 at the end of the last member.
@@ -125,7 +136,10 @@ impl<R: BufRead> Gunzip<R> {
             match ahead.iter().position(|&b| b != 0) {
                 Some(0) if ahead[0] == 0x1f && self.padding == 0 => return Ok(Some(GzDecoder::new(source))),
                 Some(_) => return Err(Fault::Garbage),
-                None if ahead.is_empty() => return Ok(None),
+                None if ahead.is_empty() => {
+                    self.ended = Some(source);
+                    return Ok(None);
+                }
                 None => {
                     let zeros = ahead.len();
                     self.padding += zeros as u64;

@@ -1,10 +1,12 @@
 //! The plan for a BIDS dataset, or for the BIDS folder of a Nipoppy study.
 
 use super::memory::estimate;
+use super::resume::decide;
 use super::units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
-use super::{PlanError, PlanOptions, mark_done};
+use super::{PlanError, PlanOptions};
 use crate::bids::{self, Check, Index, Modality, ScanFile, Selection};
 use crate::derivatives::outputs::outputs_of;
+use crate::derivatives::sidecar::used;
 use crate::error::{Coded, ErrorCode};
 use crate::nifti;
 use crate::nipoppy::{self, Study};
@@ -35,7 +37,7 @@ pub fn plan_dataset(
     if let Some(output) = output {
         output.clone_into(&mut plan.output);
     }
-    mark_done(&mut plan, options);
+    decide(&mut plan, options.force);
     Ok(plan)
 }
 
@@ -111,7 +113,7 @@ fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: PlanOption
         units.entry(id).or_default().push(scan);
     }
     let marker = |id: &UnitId| id.session.clone().or_else(|| unnamed.then(|| UNNAMED.to_owned()));
-    units.into_iter().map(|(id, scans)| Unit { marker_session: marker(&id), id, scans, done: false }).collect()
+    units.into_iter().map(|(id, scans)| Unit::new(marker(&id), id, scans)).collect()
 }
 
 fn unit_id(file: &ScanFile) -> UnitId {
@@ -123,7 +125,7 @@ fn scan_plan(index: &Index, file: &ScanFile, options: PlanOptions) -> Option<Sca
     let modality = file.modality()?;
     let path = index.root.join(&file.path);
     let (metadata, mut problem) = match index.metadata(file) {
-        Ok(metadata) => (metadata, None),
+        Ok(metadata) => (used(modality, metadata), None),
         Err(e) => (Map::new(), Some(Problem { code: e.code(), message: e.to_string() })),
     };
     let outputs = outputs_of(modality, &file.entities, options.tissues).unwrap_or_else(|e| {

@@ -2,10 +2,12 @@
 //! become participant labels.
 
 use super::memory::estimate;
+use super::resume::decide;
 use super::units::{Plan, ScanPlan, Source, Unit};
-use super::{PlanError, PlanOptions, mark_done};
+use super::{PlanError, PlanOptions};
 use crate::bids::{Entities, EntityError, Modality, NameError};
 use crate::derivatives::outputs::outputs_of;
+use crate::derivatives::sidecar::used;
 use crate::nifti;
 use crate::run::event::UnitId;
 use std::collections::BTreeMap;
@@ -77,7 +79,7 @@ fn plan_files(
     let name = root.file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
     let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a modality asked for".to_owned());
     let warnings = nothing.into_iter().collect();
-    let unit = |(id, scans): (UnitId, _)| Unit { marker_session: id.session.clone(), id, scans, done: false };
+    let unit = |(id, scans): (UnitId, _)| Unit::new(id.session.clone(), id, scans);
     let mut plan = Plan {
         root: root.to_owned(),
         output: output.to_owned(),
@@ -87,7 +89,7 @@ fn plan_files(
         skipped: Vec::new(),
         warnings,
     };
-    mark_done(&mut plan, options);
+    decide(&mut plan, options.force);
     Ok(plan)
 }
 
@@ -115,7 +117,7 @@ fn scan_plan(root: &Path, file: &Path, options: PlanOptions) -> Result<(UnitId, 
     let scan = ScanPlan {
         outputs: outputs_of(modality, &entities, options.tissues)?,
         memory: estimate(modality, header.as_ref(), bytes),
-        metadata: sidecar(file, &id),
+        metadata: used(modality, sidecar(file, &id)),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id,
         modality,

@@ -1,10 +1,11 @@
-//! The plan: what there is, what of it is to be done, and what was done already. Nothing is read beyond headers and
-//! sidecars, nothing is written.
+//! The plan: what there is, what of it is to be done, and what was done already. Nothing is read beyond headers,
+//! sidecars and success markers, but for images that look moved; nothing is written.
 
 mod dataset;
 mod list;
 mod loose;
 mod memory;
+mod resume;
 mod show;
 mod units;
 
@@ -15,8 +16,6 @@ pub use show::{to_json, to_text};
 pub use units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
 
 use crate::bids::{BidsError, NameError};
-use crate::derivatives::marker::Marker;
-use crate::derivatives::outputs::Output;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::NipoppyError;
 use std::path::PathBuf;
@@ -74,17 +73,5 @@ impl Coded for PlanError {
             Self::NoOutput => ErrorCode::Usage,
             Self::SameOutputs(..) => ErrorCode::DatasetInvalid,
         }
-    }
-}
-
-/// Marks the units that an earlier run finished from the same inputs.
-fn mark_done(plan: &mut Plan, options: PlanOptions) {
-    if options.force {
-        return;
-    }
-    for unit in &mut plan.units {
-        let inputs: Vec<_> = unit.scans.iter().map(ScanPlan::input).collect();
-        let outputs: Vec<_> = unit.scans.iter().flat_map(|s| &s.outputs).flat_map(Output::files).cloned().collect();
-        unit.done = Marker::covers(&plan.output, &unit.id, unit.marker_session.as_deref(), &inputs, &outputs);
     }
 }

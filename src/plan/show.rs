@@ -24,7 +24,9 @@ fn unit_json(unit: &Unit) -> Value {
     json!({
         "participant": unit.id.participant,
         "session": unit.id.session,
-        "done": unit.done,
+        "done": unit.done(),
+        "reason": unit.state.kind(),
+        "why": unit.state.to_string(),
         "memory_mb": megabytes(unit.memory()),
         "scans": unit.scans.iter().map(scan_json).collect::<Vec<_>>(),
     })
@@ -48,7 +50,7 @@ fn scan_json(scan: &ScanPlan) -> Value {
 #[must_use]
 pub fn to_text(plan: &Plan) -> String {
     let mut text = String::new();
-    let to_do = plan.units.iter().filter(|u| !u.done).count();
+    let to_do = plan.units.iter().filter(|u| !u.done()).count();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "Dataset  {} ({})", plan.name, plan.root.display());
     let _ = writeln!(text, "Output   {}", plan.output.display());
@@ -63,12 +65,12 @@ pub fn to_text(plan: &Plan) -> String {
     }
     for unit in &plan.units {
         let session = unit.id.session.as_ref().map(|s| format!(" ses-{s}")).unwrap_or_default();
-        let state = if unit.done { " (done)" } else { "" };
         let _ = writeln!(
             text,
-            "\nsub-{}{session}{state}, up to {} MB of memory",
+            "\nsub-{}{session}, up to {} MB of memory\n  {}",
             unit.id.participant,
-            megabytes(unit.memory())
+            megabytes(unit.memory()),
+            unit.state
         );
         for scan in &unit.scans {
             let stages: Vec<_> = scan.stages().map(super::super::run::event::StageName::as_str).collect();

@@ -1,9 +1,9 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
 use crate::bids::{Entities, Modality};
-use crate::derivatives::marker::Input;
 use crate::derivatives::outputs::Output;
 use crate::run::event::{StageName, UnitId};
+use crate::run::reason::{Reason, State};
 use std::path::PathBuf;
 
 /// Where a scan's voxels come from.
@@ -35,7 +35,7 @@ pub struct ScanPlan {
     pub relative: PathBuf,
     /// The entities of its name.
     pub entities: Entities,
-    /// The metadata after sidecar inheritance.
+    /// The metadata after sidecar inheritance, as far as it is used ([`crate::derivatives::sidecar::used`]).
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// What is known to be wrong with it already; it will fail alone.
     pub problem: Option<Problem>,
@@ -66,16 +66,6 @@ impl ScanPlan {
         }
     }
 
-    /// The state of its input now, as the success marker keeps it.
-    #[must_use]
-    pub fn input(&self) -> Input {
-        let file = match &self.source {
-            Source::File(path) => Some(path.as_path()),
-            Source::Synthetic { .. } => None,
-        };
-        Input::of(self.relative.clone(), file)
-    }
-
     /// The size of the input in MB (10⁶ bytes).
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "file sizes are far below 2^52")]
@@ -98,11 +88,23 @@ pub struct Unit {
     pub marker_session: Option<String>,
     /// Its scans.
     pub scans: Vec<ScanPlan>,
-    /// All of it was done by an earlier run on the same inputs.
-    pub done: bool,
+    /// Whether an earlier run did it, and if so why it is or is not done again.
+    pub state: State,
 }
 
 impl Unit {
+    /// A unit that was never done.
+    #[must_use]
+    pub const fn new(marker_session: Option<String>, id: UnitId, scans: Vec<ScanPlan>) -> Self {
+        Self { id, marker_session, scans, state: State::ToDo(Reason::NeverDone) }
+    }
+
+    /// Whether nothing is to be done.
+    #[must_use]
+    pub const fn done(&self) -> bool {
+        self.state.is_kept()
+    }
+
     /// Estimated peak memory in bytes: scans of a unit run one after the other.
     #[must_use]
     pub fn memory(&self) -> u64 {
@@ -152,6 +154,6 @@ impl Plan {
     /// The number of scans to process, without those already done.
     #[must_use]
     pub fn scans_to_do(&self) -> usize {
-        self.units.iter().filter(|u| !u.done).map(|u| u.scans.len()).sum()
+        self.units.iter().filter(|u| !u.done()).map(|u| u.scans.len()).sum()
     }
 }

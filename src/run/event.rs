@@ -1,5 +1,6 @@
 //! What a run says about itself, as plain data. Metrics, progress, the run summary and the report are its readers.
 
+use super::reason::State;
 use crate::bids::Modality;
 use crate::error::ErrorCode;
 
@@ -127,6 +128,8 @@ pub enum RunEvent {
     UnitStarted {
         /// Which.
         unit: UnitId,
+        /// Why.
+        why: State,
     },
     /// A scan begins.
     ScanStarted {

@@ -5,6 +5,7 @@ pub mod event;
 pub mod faults;
 pub mod pool;
 pub mod process;
+pub mod reason;
 mod runner;
 mod scan;
 mod unit;

@@ -3,9 +3,11 @@
 use super::RunContext;
 use super::event::{RunEvent, StageName, Status, UnitId};
 use super::runner::{Failed, StagesRun, run_stages};
-use crate::derivatives::save::remove_old;
+use crate::derivatives::marker::{DoneScan, Input};
+use crate::derivatives::save::{SavedFile, remove_old};
 use crate::derivatives::summary::{Failure, ScanSummary};
 use crate::error::{Coded, ErrorCode};
+use crate::nifti::Fingerprint;
 use crate::plan::{ScanPlan, Source};
 use crate::stages::{STAGES, StageError, Work};
 use crate::telemetry::{names, spans};
@@ -16,6 +18,8 @@ use tracing::{Span, error, info};
 pub(super) struct Finished {
     pub status: Status,
     pub summary: ScanSummary,
+    /// What the success marker says of it; `None` when it failed.
+    pub done: Option<DoneScan>,
 }
 
 impl RunContext<'_> {
@@ -91,6 +95,9 @@ fn finish(scan: &ScanPlan, work: Work<'_>, run: StagesRun, seconds: f64) -> Fini
         Ok(()) => (Status::Success, None),
         Err(failed) => (Status::Failed(failed.error.code()), Some(failure(failed))),
     };
+    let files = work.saved.map(|s| s.files).unwrap_or_default();
+    let outputs = files.iter().map(|f| f.path.clone()).collect();
+    let done = run.outcome.is_ok().then(|| done(scan, work.fingerprint, files)).flatten();
     let summary = ScanSummary {
         scan_id: scan.id.clone(),
         modality: scan.modality.as_str().into(),
@@ -102,10 +109,19 @@ fn finish(scan: &ScanPlan, work: Work<'_>, run: StagesRun, seconds: f64) -> Fini
         motion_detected: quality.map(|q| q.motion_detected),
         brain_volume_ml: products.and_then(|p| p.brain.as_ref()).map(|b| b.volume_ml),
         quality: quality.map(|q| q.measures.iter().map(|m| (m.name.to_owned(), m.value)).collect()).unwrap_or_default(),
-        outputs: work.saved.map(|s| s.files).unwrap_or_default(),
+        outputs,
         notes: work.notes,
     };
-    Finished { status, summary }
+    Finished { status, summary, done }
+}
+
+/// What a later run compares with; `None` for a file of which nothing is known, which is then done again.
+fn done(scan: &ScanPlan, fingerprint: Option<Fingerprint>, outputs: Vec<SavedFile>) -> Option<DoneScan> {
+    let input = match &scan.source {
+        Source::File(_) => Input::File(fingerprint?),
+        Source::Synthetic { seed, .. } => Input::Synthetic(*seed),
+    };
+    Some(DoneScan { path: scan.relative.clone(), input, metadata: scan.metadata.clone(), outputs })
 }
 
 fn failure(failed: &Failed) -> Failure {

@@ -8,11 +8,11 @@ use super::scan::Finished;
 use crate::derivatives::marker::Marker;
 use crate::derivatives::summary::UnitSummary;
 use crate::error::Coded;
-use crate::plan::{ScanPlan, Unit};
-use crate::telemetry::spans;
+use crate::plan::Unit;
+use crate::telemetry::{names, spans};
 use std::path::Path;
 use std::time::Instant;
-use tracing::{Span, error};
+use tracing::{Span, error, info};
 
 /// What every unit of a run shares.
 pub struct RunContext<'a> {
@@ -42,11 +42,12 @@ impl RunContext<'_> {
 
     /// Does one unit. Never fails: the outcome is in the events, the summary and the marker.
     pub fn run_unit(&self, unit: &Unit) {
-        self.publish(&RunEvent::UnitStarted { unit: unit.id.clone() });
+        self.publish(&RunEvent::UnitStarted { unit: unit.id.clone(), why: unit.state.clone() });
         let started = jiff::Timestamp::now();
         let start = Instant::now();
         let session = unit.marker_session.as_deref();
         let subject = self.run_span.map(|run| spans::subject_span(&unit.id, self.run_id, run));
+        self.say_why(unit, subject.as_ref());
         // Removed first: from here on the outputs may be of two runs.
         let removed = Marker::remove(self.output, &unit.id, session);
         let mut finished = Vec::with_capacity(unit.scans.len());
@@ -64,7 +65,10 @@ impl RunContext<'_> {
         let entered = subject.as_ref().map(Span::enter);
         let written =
             removed.and_then(|()| summary.write(self.output, &unit.id, session)).and_then(|()| match status {
-                Status::Success => marker(unit, &summary).write(self.output, &unit.id, session),
+                Status::Success => {
+                    let scans = finished.iter().filter_map(|f| f.done.clone()).collect();
+                    Marker::new(&unit.id, session, scans).write(self.output, &unit.id, session)
+                }
                 _ => Ok(()),
             });
         if let Err(e) = written {
@@ -77,6 +81,15 @@ impl RunContext<'_> {
         drop(entered);
         let quality_score = mean(finished.iter().filter_map(|f| f.summary.quality_score));
         self.publish(&RunEvent::UnitFinished { unit: unit.id.clone(), status, seconds, quality_score });
+    }
+
+    /// The reason on the subject's span, and in a line of the log.
+    fn say_why(&self, unit: &Unit, subject: Option<&Span>) {
+        let _entered = subject.map(Span::enter);
+        if let Some(span) = subject {
+            spans::record(span, names::UNIT_REASON, unit.state.kind());
+        }
+        info!(reason = unit.state.kind(), "participant-session started: {}", unit.state);
     }
 
     fn summary(
@@ -106,17 +119,6 @@ impl RunContext<'_> {
             peak_memory_mb: peak_memory_bytes() as f64 / 1e6,
             scans: finished.iter().map(|f| f.summary.clone()).collect(),
         }
-    }
-}
-
-fn marker(unit: &Unit, summary: &UnitSummary) -> Marker {
-    Marker {
-        status: "success".into(),
-        participant_id: summary.participant_id.clone(),
-        session_id: summary.session_id.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        inputs: unit.scans.iter().map(ScanPlan::input).collect(),
-        outputs: summary.scans.iter().flat_map(|s| s.outputs.clone()).collect(),
     }
 }
 

@@ -80,7 +80,7 @@ mod tests {
             outputs: Vec::new(),
         };
         let id = UnitId { participant: "01".into(), session: None };
-        Unit { id, marker_session: None, scans: megabytes.iter().map(scan).collect(), done: false }
+        Unit::new(None, id, megabytes.iter().map(scan).collect())
     }
 
     #[test]

@@ -220,7 +220,7 @@ mod tests {
 
     fn unit(participant: &str, session: Option<&str>) -> Unit {
         let id = UnitId { participant: participant.into(), session: session.map(str::to_owned) };
-        Unit { marker_session: id.session.clone(), id, scans: Vec::new(), done: false }
+        Unit::new(id.session.clone(), id, Vec::new())
     }
 
     fn job<'a>(units: Vec<&'a Unit>, batch: usize) -> Job<'a> {

@@ -31,6 +31,7 @@ impl Stage for Load {
             Source::File(path) => {
                 let image = nifti::read(path)?;
                 work.notes.extend(image.notes.iter().map(ToString::to_string));
+                work.fingerprint = image.fingerprint;
                 (image.header, image.data)
             }
             Source::Synthetic { participant, session, seed } => {

@@ -22,6 +22,7 @@ use crate::bids::Modality;
 use crate::derivatives::products::Products;
 use crate::derivatives::save::Saved;
 use crate::imaging::brain::Brain;
+use crate::nifti::Fingerprint;
 use crate::plan::ScanPlan;
 use crate::run::event::StageName;
 use std::path::Path;
@@ -62,6 +63,8 @@ pub struct Work<'a> {
     pub products: Option<Products>,
     /// What was odd and what was done about it, for people.
     pub notes: Vec<String>,
+    /// What the file was when it was read; `None` until then, and for a generated volume.
+    pub fingerprint: Option<Fingerprint>,
     /// What was written.
     pub saved: Option<Saved>,
 }
@@ -70,7 +73,7 @@ impl<'a> Work<'a> {
     /// A scan before its first stage.
     #[must_use]
     pub const fn new(scan: &'a ScanPlan, output: &'a Path) -> Self {
-        Self { scan, output, products: None, notes: Vec::new(), saved: None }
+        Self { scan, output, products: None, notes: Vec::new(), fingerprint: None, saved: None }
     }
 
     /// What kind of image it is.

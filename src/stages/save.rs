@@ -25,7 +25,7 @@ impl Stage for Save {
             entities: &scan.entities,
         };
         let saved = save_scan(output, &scan.outputs, &cx, work.products()?)?;
-        let first = saved.files.first().map(|f| output.join(f).to_string_lossy().into_owned());
+        let first = saved.files.first().map(|f| output.join(&f.path).to_string_lossy().into_owned());
         facts.set(names::OUTPUT_PATH, first.unwrap_or_default());
         facts.set(names::OUTPUT_SIZE_MB, saved.bytes as f64 / 1e6);
         let voxels = work.products()?.image.len();

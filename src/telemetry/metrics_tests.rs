@@ -1,6 +1,7 @@
 //! Tests of the metrics: what a sequence of run events comes out as.
 use super::*;
 use crate::error::ErrorCode;
+use crate::run::reason::{Reason, State};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -124,7 +125,7 @@ fn each_scan_counts_once_where_it_ended() {
     provider.force_flush().unwrap();
     let a = unit("01");
     metrics.on_event(&RunEvent::RunStarted { run_id: "r".into(), units: 3, scans: 3, threads: 1 });
-    metrics.on_event(&RunEvent::UnitStarted { unit: a.clone() });
+    metrics.on_event(&RunEvent::UnitStarted { unit: a.clone(), why: State::ToDo(Reason::NeverDone) });
     for id in ["x", "y"] {
         let (unit, scan_id) = (a.clone(), id.to_owned());
         metrics.on_event(&RunEvent::ScanStarted {

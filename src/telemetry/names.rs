@@ -73,6 +73,7 @@ table! {
     RUN_SUCCEEDED = "run.succeeded";
     RUN_FAILED = "run.failed";
     RUN_SKIPPED = "run.skipped";
+    UNIT_REASON = "unit.reason";
     SCAN_ID = "scan.id";
     SCAN_FORMAT = "scan.format";
     SCAN_SIZE_MB = "scan.size_mb";
@@ -143,6 +144,7 @@ table! {
     LOG_UNITS = "units";
     LOG_SCANS = "scans";
     LOG_THREADS = "threads";
+    LOG_REASON = "reason";
 }
 
 table! {

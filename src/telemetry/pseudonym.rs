@@ -61,9 +61,10 @@ impl Personal {
 }
 
 /// Keys whose text is a word of this program's own, never a person's.
-const HARMLESS: [&str; 18] = [
+const HARMLESS: [&str; 20] = [
     names::RUN_ID,
     names::RUN_COMMAND,
+    names::UNIT_REASON,
     names::SCAN_FORMAT,
     names::MODALITY,
     names::STAGE,
@@ -79,6 +80,7 @@ const HARMLESS: [&str; 18] = [
     names::LOG_ERROR_TYPE,
     names::LOG_ERROR_CODE,
     names::LOG_ATTRIBUTE,
+    names::LOG_REASON,
     names::LABEL_STATUS,
 ];
 

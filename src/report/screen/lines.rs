@@ -1,5 +1,5 @@
-//! A line on standard error for every scan that ends, where there is no terminal to draw on; and a sign of life where
-//! nothing ends for a while.
+//! Lines on standard error where there is no terminal to draw on: for every scan that ends, for what is done again though
+//! nobody said so, and a sign of life where nothing ends for a while.
 
 use crate::error::ErrorClass;
 use crate::report::live::{Snapshot, clock, seconds_between};
@@ -52,6 +52,13 @@ impl Lines {
 
 impl EventSink for Lines {
     fn on_event(&self, event: &RunEvent) {
+        if let RunEvent::UnitStarted { unit, why } = event
+            && why.is_surprise()
+            && self.on.load(Relaxed)
+        {
+            let session = unit.session.as_ref().map(|s| format!(" ses-{s}")).unwrap_or_default();
+            self.print(&format!("sub-{}{session} {why}", unit.participant), Timestamp::now());
+        }
         let RunEvent::ScanFinished { scan_id, status, seconds, quality_score, .. } = event else { return };
         let n = self.done.fetch_add(1, Relaxed) + 1;
         let line = match status {
