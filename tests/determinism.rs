@@ -53,7 +53,8 @@ fn normalised(path: &Path) -> Vec<u8> {
     } else if name == "index.html" {
         index(&text()).into_bytes()
     } else if name.ends_with(".html") {
-        let timed = ["role=\"row\"", "highest memory of the process", "<p>Gathered "];
+        let timed =
+            ["role=\"row\"", "highest memory of the process", "<dt>Trace</dt>", "<dt>Dataset</dt>", "<p>Gathered "];
         lines_without(&text(), &timed).into_bytes()
     } else {
         bytes
