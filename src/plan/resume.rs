@@ -104,8 +104,8 @@ fn metadata(scan: &ScanPlan, then: &Map<String, Value>) -> Result<(), Reason> {
         Some(key) => Err(Reason::Metadata {
             scan: scan.relative.clone(),
             key: key.clone(),
-            was: then.get(key).cloned(),
-            now: now.get(key).cloned(),
+            was: then.get(key).map(Value::to_string),
+            now: now.get(key).map(Value::to_string),
         }),
     }
 }

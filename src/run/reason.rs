@@ -2,7 +2,6 @@
 
 use crate::error::ErrorCode;
 use jiff::Timestamp;
-use serde_json::Value;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ use std::path::PathBuf;
 const SHOWN: usize = 60;
 
 /// What is to become of a participant-session.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// All of it is there, made by this version from what the dataset holds now.
     Kept {
@@ -24,7 +23,7 @@ pub enum State {
 }
 
 /// Why a participant-session is to be done. Paths of inputs are relative to the dataset, of outputs to the output folder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// There is nothing of an earlier run.
     NeverDone,
@@ -72,10 +71,10 @@ pub enum Reason {
         scan: PathBuf,
         /// The first key that differs.
         key: String,
-        /// Its value then.
-        was: Option<Value>,
+        /// Its value then, as JSON.
+        was: Option<String>,
         /// Its value now.
-        now: Option<Value>,
+        now: Option<String>,
     },
     /// Tissue maps are asked for and were not made.
     Tissues,
@@ -171,7 +170,13 @@ impl fmt::Display for Reason {
             Self::InputContent(scan) => write!(f, "{} changed (content)", scan.display()),
             Self::InputUnreadable(scan, why) => write!(f, "{} cannot be compared: {why}", scan.display()),
             Self::Metadata { scan, key, was, now } => {
-                write!(f, "{key} in the sidecars of {} changed {} → {}", scan.display(), shown(was), shown(now))
+                write!(
+                    f,
+                    "{key} in the sidecars of {} changed {} → {}",
+                    scan.display(),
+                    shown(was.as_deref()),
+                    shown(now.as_deref())
+                )
             }
             Self::Tissues => f.write_str("--tissues asked for"),
             Self::OutputMissing(output) => write!(f, "output {} is missing", output.display()),
@@ -186,9 +191,9 @@ fn made(seed: Option<u64>) -> String {
     seed.map_or_else(|| "read".to_owned(), |seed| format!("generated from seed {seed}"))
 }
 
-/// A value of a sidecar as JSON, cut where it is long; what is not there is `nothing`.
-fn shown(value: &Option<Value>) -> String {
-    value.as_ref().map_or_else(|| "nothing".to_owned(), |value| printable(&value.to_string()))
+/// A value of a sidecar, cut where it is long; what is not there is `nothing`.
+fn shown(value: Option<&str>) -> String {
+    value.map_or_else(|| "nothing".to_owned(), printable)
 }
 
 /// Text of a file without what a terminal would obey, and not too much of it.
@@ -203,7 +208,6 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn reasons_read_as_a_person_asks() {
@@ -213,10 +217,12 @@ mod tests {
         let metadata =
             |was, now| Reason::Metadata { scan: "a_bold.nii".into(), key: "RepetitionTime".into(), was, now };
         assert_eq!(
-            said(metadata(Some(json!(2)), Some(json!(2.5)))),
+            said(metadata(Some("2".into()), Some("2.5".into()))),
             "rerun: RepetitionTime in the sidecars of a_bold.nii changed 2 → 2.5"
         );
-        assert!(said(metadata(None, Some(json!("\u{1b}[2J\u{9b}")))).ends_with("nothing → \"\\u001b[2J\u{fffd}\""));
+        assert!(
+            said(metadata(None, Some("\"\\u001b[2J\u{9b}\"".into()))).ends_with("nothing → \"\\u001b[2J\u{fffd}\"")
+        );
         assert!(said(Reason::Version("9\u{1b}[31m".repeat(50))).chars().count() < 100);
     }
 
