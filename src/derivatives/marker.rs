@@ -49,20 +49,23 @@ impl Input {
 }
 
 impl Marker {
-    /// Writes the marker whole.
+    /// Writes the marker whole, and lets it survive a loss of power. What it stands for must do so already.
     ///
     /// # Errors
     /// [`DerivativeError::Write`].
     pub fn write(&self, output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
-        atomic::write_json(output.join(unit_file(unit, session, "success")), self).map(|_| ())
+        let file = unit_file(unit, session, "success");
+        atomic::write_json(output.join(&file), self)?;
+        atomic::sync_folder(&output.join(file.parent().unwrap_or(Path::new(""))))
     }
 
-    /// Removes the marker, before anything it stands for is touched.
+    /// Removes the marker, before anything it stands for is touched, so that a loss of power does not bring it back.
     ///
     /// # Errors
     /// [`DerivativeError::Access`].
     pub fn remove(output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
-        remove_if_there(&output.join(unit_file(unit, session, "success")))
+        let file = output.join(unit_file(unit, session, "success"));
+        if remove_if_there(&file)? { atomic::sync_folder(file.parent().unwrap_or(output)) } else { Ok(()) }
     }
 
     /// Whether an earlier run of this version did all of this from the same inputs, and its outputs are still there.

@@ -83,8 +83,14 @@ fn mark_done(plan: &mut Plan, options: PlanOptions) {
         return;
     }
     for unit in &mut plan.units {
-        let inputs: Vec<_> = unit.scans.iter().map(ScanPlan::input).collect();
-        let outputs: Vec<_> = unit.scans.iter().flat_map(|s| &s.outputs).flat_map(Output::files).cloned().collect();
-        unit.done = Marker::covers(&plan.output, &unit.id, unit.marker_session.as_deref(), &inputs, &outputs);
+        unit.done = is_done(&plan.output, unit);
     }
+}
+
+/// Whether a run has finished the unit from the inputs there are now.
+#[must_use]
+pub fn is_done(output: &std::path::Path, unit: &Unit) -> bool {
+    let inputs: Vec<_> = unit.scans.iter().map(ScanPlan::input).collect();
+    let outputs: Vec<_> = unit.scans.iter().flat_map(|s| &s.outputs).flat_map(Output::files).cloned().collect();
+    Marker::covers(output, &unit.id, unit.marker_session.as_deref(), &inputs, &outputs)
 }

@@ -7,6 +7,7 @@ pub mod pool;
 pub mod process;
 mod runner;
 mod scan;
+mod turn;
 mod unit;
 
 pub use runner::run_stages;
