@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Claim {
     path: PathBuf,
-    /// Holds the lock.
-    _file: File,
+    /// Holds the lock, and says who we are.
+    file: File,
 }
 
 /// Who holds a claim.
@@ -80,19 +80,20 @@ impl Claim {
                 return Err(failed(e));
             }
             let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-            let mut file = match opened {
+            let file = match opened {
                 // Another process has just given back the last claim, and removed the folder.
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 opened => opened.map_err(failed)?,
             };
             match file.try_lock() {
                 Ok(()) if is_at(&file, &path) => {
-                    file.set_len(0).and_then(|()| file.write_all(&Holder::this().json())).map_err(failed)?;
-                    return Ok(Claimed::Ours(Self { path, _file: file }));
+                    let claim = Self { path: path.clone(), file };
+                    claim.sign().map_err(failed)?;
+                    return Ok(Claimed::Ours(claim));
                 }
                 // Its holder has just removed it: the next to come makes another.
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(Claimed::Others(Holder::read(file))),
+                Err(TryLockError::WouldBlock) => return Ok(Claimed::Others(Holder::read(&file))),
                 Err(TryLockError::Error(e)) => {
                     release(&path);
                     return Ok(Claimed::Unguarded(e));
@@ -102,15 +103,24 @@ impl Claim {
         Ok(Claimed::Others(None))
     }
 
+    fn sign(&self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        (&self.file).write_all(&Holder::this().json())
+    }
+
     /// Removes the files of claims that killed processes of this machine left.
     pub fn sweep(output: &Path) {
         let here = Holder::this().host;
-        for path in std::fs::read_dir(output.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let entries = std::fs::read_dir(output.join(FOLDER)).into_iter().flatten().flatten();
+        // Opening anything but a file may block or do something.
+        let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+        for path in files.map(|entry| entry.path()) {
             let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
-            if file.try_lock().is_ok() && is_at(&file, &path) && Holder::read(file).is_none_or(|h| h.host == here) {
+            if file.try_lock().is_ok() && is_at(&file, &path) && Holder::read(&file).is_none_or(|h| h.host == here) {
                 release(&path);
             }
         }
+        let _ = std::fs::remove_dir(output.join(FOLDER)); // fails while there are others, or none was ever there
     }
 }
 
@@ -149,7 +159,7 @@ impl Holder {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    fn read(file: File) -> Option<Self> {
+    fn read(file: &File) -> Option<Self> {
         let mut text = Vec::new();
         file.take(4096).read_to_end(&mut text).ok()?;
         serde_json::from_slice(&text).ok()

@@ -17,7 +17,6 @@ const OF_THE_RUN: [&str; 8] =
 
 /// A dataset and what an undisturbed run made of it.
 pub struct Study {
-    _dir: tempfile::TempDir,
     /// The dataset: three participants with a T1w image and a bold run each.
     pub bids: PathBuf,
     /// How long the undisturbed run took.
@@ -47,11 +46,13 @@ impl Study {
     pub fn get() -> &'static Self {
         static STUDY: OnceLock<Study> = OnceLock::new();
         STUDY.get_or_init(|| {
-            let dir = tempfile::tempdir().unwrap();
-            let bids = dir.path().join("bids");
+            let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interrupt");
+            let _ = fs::remove_dir_all(&dir);
+            fs::create_dir_all(&dir).unwrap();
+            let bids = dir.join("bids");
             let size = ["--participants", "3", "--voxel-size", "6", "--volumes", "6"];
             run(["synth", bids.to_str().unwrap()].iter().chain(&size)).exits(0);
-            let mut study = Self { _dir: dir, bids, took: Duration::ZERO, files: BTreeMap::new() };
+            let mut study = Self { bids, took: Duration::ZERO, files: BTreeMap::new() };
             let out = study.bids.with_file_name("undisturbed");
             let start = Instant::now();
             study.run(&out).exits(0);

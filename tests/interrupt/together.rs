@@ -55,7 +55,8 @@ fn what_another_run_holds_is_left_to_it_until_it_is_gone() {
     let mut slow = study.command(&out);
     slow.args(["--participant-label", "01", "--slow-stage", "load:3600"]);
     let mut holder = slow.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while !out.join(".neuro-preprocess/sub-01.lock").exists() {
+    let claim = out.join(".neuro-preprocess/sub-01.lock");
+    while std::fs::read(&claim).unwrap_or_default().is_empty() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let mut other = study.command(&out);
