@@ -18,19 +18,15 @@ const FOREIGN: Duration = Duration::from_secs(3600);
 /// Files tried when a sweeper takes those just made; it does so once for each time it reads the folder.
 const ATTEMPTS: usize = 8;
 
-/// A new temporary file in `folder`, locked, with the permissions an ordinary new file would get (`tempfile` alone would
-/// make it private).
+/// A new temporary file in `folder`, locked, with the permissions of any new file, and errors as the system gave them
+/// (`tempfile` alone would make it private, and hide the numbers of errors).
 pub(super) fn create(folder: &Path) -> io::Result<NamedTempFile> {
     let prefix = own_prefix();
     let mut builder = Builder::new();
     builder.prefix(&prefix).suffix(SUFFIX);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
     for _ in 0..ATTEMPTS {
-        let file = builder.tempfile_in(folder)?;
+        let file =
+            builder.make_in(folder, |path| File::options().read(true).write(true).create_new(true).open(path))?;
         match file.as_file().try_lock() {
             Ok(()) if file.path().exists() => return Ok(file),
             // A sweeper saw it between its making and its locking.
