@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 /// Module → what it may use besides itself. The most specific row applies; a module without a row is a failure.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("host", &[]),
     ("imaging", &["error"]),
     ("figures", &["imaging", "error"]),
     ("nifti", &["error"]),
@@ -18,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("synth", &["imaging", "nifti", "bids", "error"]),
     ("run::reason", &["error"]),
     ("run::event", &["run::reason", "bids", "error"]),
-    ("derivatives", &["figures", "imaging", "bids", "nifti", "error", "run::event"]),
+    ("derivatives", &["figures", "imaging", "bids", "nifti", "error", "host", "run::event"]),
     ("plan", &["derivatives", "bids", "nipoppy", "nifti", "run::event", "run::reason", "error"]),
     (
         "stages",
@@ -39,7 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry::config", &[]),
     ("telemetry::names", &["run::event"]),
     ("terminal", &[]),
-    ("telemetry", &["run::event", "run::reason", "bids", "terminal", "error"]),
+    ("telemetry", &["run::event", "run::reason", "bids", "terminal", "error", "host"]),
     ("trace_view", &["telemetry::names", "error"]),
     ("report", &["run::event", "derivatives", "bids", "terminal", "error"]),
     ("pages", &["report", "trace_view", "derivatives", "figures", "bids", "error"]),
@@ -63,6 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "trace_view",
             "pages",
             "terminal",
+            "host",
             "error",
         ],
     ),

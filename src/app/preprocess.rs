@@ -5,9 +5,10 @@ use super::say;
 use super::shown::{self, Shown};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Input, Level, RunConfig};
-use crate::derivatives::DerivativeError;
+use crate::derivatives::claim::Claim;
 use crate::derivatives::dataset::{Container, Origin, prepare};
 use crate::derivatives::marker::Marker;
+use crate::derivatives::{DerivativeError, temporary};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, PlanError, PlanOptions, Source, Unit};
 use crate::report::screen::View;
@@ -43,6 +44,9 @@ pub enum RunError {
         /// Why.
         source: Box<DerivativeError>,
     },
+    /// Outputs cannot be written any more.
+    #[error("the run was given up, the same command does the rest later: {0}")]
+    GaveUp(String),
     /// The threads cannot be started.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -56,6 +60,7 @@ impl Coded for RunError {
         match self {
             Self::Plan(e) => e.code(),
             Self::Output { .. } => ErrorCode::OutputUnusable,
+            Self::GaveUp(_) => ErrorCode::WriteFailed,
             Self::Pool(_) => ErrorCode::OutOfMemory,
             Self::Report(e) => e.code(),
         }
@@ -104,10 +109,18 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
     })
 }
 
-/// Makes the output folder a derivative dataset.
+/// Makes the output folder a derivative dataset, without what killed runs left at its root.
 pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     let origin = Origin { raw: plan.root.clone(), name: plan.name.clone(), doi: None, container: Container::current() };
-    prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })
+    prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })?;
+    clear(&plan.output);
+    Ok(())
+}
+
+/// Removes what killed runs left of the files of the whole dataset; a unit's own go when it is done.
+pub(super) fn clear(output: &Path) {
+    Claim::sweep(output);
+    temporary::sweep([output, &output.join("logs")]);
 }
 
 fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
@@ -140,6 +153,9 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
     }
     describe_delivery(&config.telemetry, &telemetry.finish());
     outcome?;
+    if let Some(why) = cancel.gave_up() {
+        return Err(RunError::GaveUp(why.to_owned()));
+    }
     Ok(if cancel.requested() {
         ExitStatus::Interrupted
     } else if counts.any_failed() {
@@ -177,6 +193,7 @@ fn work_through(
     let cx = RunContext {
         run_id,
         output: &plan.output,
+        force: config.force,
         faults: config.faults,
         cancel,
         sinks,

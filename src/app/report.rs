@@ -4,9 +4,10 @@ use super::say;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Input, ReportConfig, RunConfig};
 use crate::derivatives::DerivativeError;
+use crate::derivatives::summary::unit_file;
 use crate::error::{Coded, ErrorCode};
 use crate::pages::{self, PageError, Written};
-use crate::plan::Plan;
+use crate::plan::{Plan, Unit};
 use crate::telemetry::Telemetry;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,7 @@ pub fn run(config: &ReportConfig) -> Result<ExitStatus, ReportError> {
 /// [`ReportError`].
 pub fn remake(output: &Path, threads: usize, report: bool) -> Result<ExitStatus, ReportError> {
     let path = || output.to_owned();
+    super::preprocess::clear(output);
     let made = if report { pages::write_dataset(output, None, threads) } else { pages::write_tables_only(output) };
     let written = made.map_err(|e| match e {
         PageError::Files(source @ DerivativeError::Access { .. }) => ReportError::Unusable { path: path(), source },
@@ -82,7 +84,7 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
         return None;
     }
     let participants: BTreeSet<String> =
-        plan.units.iter().filter(|unit| !unit.done()).map(|unit| format!("sub-{}", unit.id.participant)).collect();
+        plan.units.iter().filter(|unit| !unit.done() || !has_page(&plan.output, unit)).map(participant_id).collect();
     let written = if is_whole(config) {
         pages::write_dataset(&plan.output, Some(&participants), config.threads)
     } else {
@@ -96,6 +98,17 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
             Some(format!("not written: {e} [{code}]"))
         }
     }
+}
+
+fn participant_id(unit: &Unit) -> String {
+    format!("sub-{}", unit.id.participant)
+}
+
+/// Whether there is a page made after the unit was: a run that was stopped makes none.
+fn has_page(output: &Path, unit: &Unit) -> bool {
+    let made = |file: PathBuf| std::fs::metadata(output.join(file)).and_then(|meta| meta.modified()).ok();
+    let summary = made(unit_file(&unit.id, unit.marker_session.as_deref(), "summary"));
+    made(format!("{}.html", participant_id(unit)).into()).is_some_and(|page| summary.is_some_and(|s| page >= s))
 }
 
 /// Whether nobody of the dataset was left out on purpose.

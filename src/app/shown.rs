@@ -24,7 +24,7 @@ impl Shown {
         let identity = Identity {
             run_id: run_id.to_owned(),
             version: env!("CARGO_PKG_VERSION"),
-            host: crate::telemetry::host_name(),
+            host: crate::host::name(),
             pid: std::process::id(),
             dataset: plan.root.clone(),
             already_done: already_done(plan),

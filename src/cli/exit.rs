@@ -30,7 +30,7 @@ macro_rules! exit_statuses {
 }
 
 exit_statuses! {
-    Success 0 "ok", "Everything asked for was done, or had been done before.";
+    Success 0 "ok", "Everything asked for was done, had been done before, or is being done by another run.";
     ScanFailed 1 "scan-failed", "The run came to its end, but at least one scan failed.";
     InvalidDataset 16 "invalid-dataset", "The input is not a BIDS dataset or Nipoppy study that can be used.";
     UnknownLevel 17 "unknown-level", "The analysis level is missing, or neither participant nor group.";

@@ -1,9 +1,14 @@
 //! Files that appear whole or not at all: written beside their place under a temporary name, synced, then renamed.
+//!
+//! A name survives a loss of power when its folder is synced too. That is done for many files at once: [`sync_names`].
 
 use super::DerivativeError;
-use std::io::{BufWriter, Write};
+use super::temporary;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use tempfile::{Builder, NamedTempFile};
+use tempfile::NamedTempFile;
 
 /// A file that is complete but not yet under its name. Dropping it removes it.
 #[derive(Debug)]
@@ -25,7 +30,7 @@ impl Staged {
             |source: Box<dyn std::error::Error + Send + Sync>| DerivativeError::Write { path: path.clone(), source };
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| failed(e.into()))?;
-        let mut file = new_temp(folder).map_err(|e| failed(e.into()))?;
+        let mut file = temporary::create(folder).map_err(|e| failed(e.into()))?;
         let mut buffered = BufWriter::with_capacity(1 << 18, file.as_file_mut());
         fill(&mut buffered).map_err(failed)?;
         buffered.flush().map_err(|e| failed(e.into()))?;
@@ -39,24 +44,39 @@ impl Staged {
     /// # Errors
     /// [`DerivativeError::Write`] when the rename is refused; the old file, if any, is untouched.
     pub fn publish(self) -> Result<u64, DerivativeError> {
-        let bytes = self.file.as_file().metadata().map(|m| m.len()).unwrap_or(0);
-        match self.file.persist(&self.path) {
-            Ok(_) => Ok(bytes),
-            Err(e) => Err(DerivativeError::Write { path: self.path, source: e.error.into() }),
+        // Open until it has its name: the lock on it keeps others from removing it.
+        let (file, temporary) = self.file.into_parts();
+        let bytes = file.metadata().map(|m| m.len()).unwrap_or(0);
+        if let Err(e) = std::fs::rename(&temporary, &self.path) {
+            return Err(DerivativeError::Write { path: self.path, source: e.into() });
         }
+        let _ = temporary.keep(); // nothing is under the temporary name any more
+        Ok(bytes)
     }
 }
 
-/// A temporary file with the permissions an ordinary new file would get (`tempfile` alone would make it private).
-fn new_temp(folder: &Path) -> std::io::Result<NamedTempFile> {
-    let mut builder = Builder::new();
-    builder.prefix(".neuro-preprocess-").suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+/// Makes the names of files, given relative to `root`, survive a loss of power: syncs the folders they are in, and those
+/// above them up to `root`, each once.
+///
+/// # Errors
+/// [`DerivativeError::Write`] when a folder cannot be synced.
+pub fn sync_names<'a>(root: &Path, files: impl IntoIterator<Item = &'a Path>) -> Result<(), DerivativeError> {
+    let folders: BTreeSet<&Path> = files.into_iter().flat_map(|file| file.ancestors().skip(1)).collect();
+    folders.into_iter().rev().try_for_each(|folder| sync_folder(&root.join(folder)))
+}
+
+/// Makes the names in one folder survive a loss of power.
+///
+/// # Errors
+/// [`DerivativeError::Write`].
+pub fn sync_folder(folder: &Path) -> Result<(), DerivativeError> {
+    match File::open(folder).and_then(|opened| opened.sync_all()) {
+        // Some network file systems do not know it for folders; they write names through.
+        Err(e) if !matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
+            Err(DerivativeError::Write { path: folder.to_owned(), source: e.into() })
+        }
+        _ => Ok(()),
     }
-    builder.tempfile_in(folder)
 }
 
 /// Writes one file of text whole.
@@ -81,7 +101,7 @@ pub fn write_json(path: PathBuf, value: &impl serde::Serialize) -> Result<u64, D
 /// As [`Staged::write`].
 pub fn stage_json(path: PathBuf, value: &impl serde::Serialize) -> Result<Staged, DerivativeError> {
     Staged::write(path, |w| {
-        serde_json::to_writer_pretty(&mut *w, value)?;
+        serde_json::to_writer_pretty(&mut *w, value).map_err(std::io::Error::from)?;
         Ok(w.write_all(b"\n")?)
     })
 }

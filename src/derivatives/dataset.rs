@@ -1,7 +1,7 @@
 //! The files at the root of the derivative dataset. Written first, whole, and the same by every process that shares the
 //! folder, so that the tasks of a job array do not disturb each other.
 
-use super::{DerivativeError, atomic};
+use super::{DerivativeError, atomic, temporary};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -46,14 +46,26 @@ impl Container {
     }
 }
 
-/// Writes `dataset_description.json` and `.bidsignore` where they are missing or differ.
+/// Makes the output folder, finds out whether it can be written to, and writes `dataset_description.json` and `.bidsignore`
+/// where they are missing or differ.
 ///
 /// # Errors
 /// [`DerivativeError::Write`] when the output folder refuses.
 pub fn prepare(output: &Path, origin: &Origin) -> Result<(), DerivativeError> {
+    make_folder(output)?;
     let description = serde_json::to_string_pretty(&description(origin)).unwrap_or_default() + "\n";
     write_if_different(output.join("dataset_description.json"), &description)?;
     write_if_different(output.join(".bidsignore"), IGNORED)
+}
+
+/// Makes a folder so that it survives a loss of power, and tries whether files can be made in it.
+fn make_folder(folder: &Path) -> Result<(), DerivativeError> {
+    let failed = |e: std::io::Error| DerivativeError::Write { path: folder.to_owned(), source: e.into() };
+    let absolute = std::path::absolute(folder).map_err(failed)?;
+    let new: Vec<&Path> = absolute.ancestors().take_while(|f| !f.exists()).collect();
+    std::fs::create_dir_all(&absolute).map_err(failed)?;
+    new.into_iter().filter_map(Path::parent).try_for_each(atomic::sync_folder)?;
+    temporary::create(folder).map(drop).map_err(failed)
 }
 
 fn write_if_different(path: PathBuf, text: &str) -> Result<(), DerivativeError> {

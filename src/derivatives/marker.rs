@@ -96,20 +96,23 @@ impl Marker {
         }
     }
 
-    /// Writes the marker whole.
+    /// Writes the marker whole, and lets it survive a loss of power. What it stands for must do so already.
     ///
     /// # Errors
     /// [`DerivativeError::Write`].
     pub fn write(&self, output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
-        atomic::write_json(place(output, unit, session), self).map(|_| ())
+        let file = place(output, unit, session);
+        atomic::write_json(file.clone(), self)?;
+        atomic::sync_folder(file.parent().unwrap_or(output))
     }
 
-    /// Removes the marker, before anything it stands for is touched.
+    /// Removes the marker, before anything it stands for is touched, so that a loss of power does not bring it back.
     ///
     /// # Errors
     /// [`DerivativeError::Access`].
     pub fn remove(output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
-        remove_if_there(&place(output, unit, session))
+        let file = place(output, unit, session);
+        if remove_if_there(&file)? { atomic::sync_folder(file.parent().unwrap_or(output)) } else { Ok(()) }
     }
 
     /// The marker this version has left for a unit.

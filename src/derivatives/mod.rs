@@ -1,13 +1,16 @@
 //! What a run leaves behind: BIDS derivatives with their sidecars, the dataset's description, markers and summaries.
 
 pub mod atomic;
+pub mod claim;
 pub mod dataset;
+mod hint;
 pub mod marker;
 pub mod outputs;
 pub mod products;
 pub mod save;
 pub mod sidecar;
 pub mod summary;
+pub mod temporary;
 
 use crate::error::{Coded, ErrorCode};
 use std::path::PathBuf;
@@ -17,7 +20,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum DerivativeError {
     /// Writing failed; nothing partial is left under the name.
-    #[error("cannot write {}: {source}; check free space, quota and permissions", path.display())]
+    #[error("cannot write {}: {source}; {}", path.display(), hint::hint(path, source.as_ref()))]
     Write {
         /// The final path.
         path: PathBuf,
@@ -25,7 +28,7 @@ pub enum DerivativeError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A folder cannot be listed or a file not removed.
-    #[error("cannot use {}: {source}; check permissions of the output folder", path.display())]
+    #[error("cannot use {}: {source}; {}", path.display(), hint::hint(path, source))]
     Access {
         /// The path.
         path: PathBuf,
@@ -38,6 +41,18 @@ pub enum DerivativeError {
         /// The missing product.
         what: &'static str,
     },
+}
+
+impl DerivativeError {
+    /// Whether no other output can be written either: the disk is full or can only be read, say.
+    #[must_use]
+    pub fn is_hopeless(&self) -> bool {
+        match self {
+            Self::Write { source, .. } => hint::is_hopeless(source.as_ref()),
+            Self::Access { source, .. } => hint::is_hopeless(source),
+            Self::Incomplete { .. } => false,
+        }
+    }
 }
 
 impl Coded for DerivativeError {

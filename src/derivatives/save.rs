@@ -82,16 +82,15 @@ pub fn remove_old(root: &Path, modality: Modality, entities: &Entities) -> Resul
     Ok(())
 }
 
-/// Removes a file; one that is not there is fine.
+/// Removes a file; one that is not there is fine. Returns whether it was there.
 ///
 /// # Errors
 /// [`DerivativeError::Access`].
-pub fn remove_if_there(path: &Path) -> Result<(), DerivativeError> {
+pub fn remove_if_there(path: &Path) -> Result<bool, DerivativeError> {
     match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(DerivativeError::Access { path: path.to_owned(), source })
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(DerivativeError::Access { path: path.to_owned(), source }),
     }
 }
 
@@ -122,7 +121,7 @@ fn stage_output(path: PathBuf, kind: OutputKind, products: &Products) -> Result<
         }
         OutputKind::FigureData => {
             let figures = products.figures.as_ref().ok_or(missing("a figure"))?;
-            Staged::write(path, |w| Ok(serde_json::to_writer(w, &figures.data)?))
+            Staged::write(path, |w| Ok(serde_json::to_writer(w, &figures.data).map_err(std::io::Error::from)?))
         }
         OutputKind::Confounds => Staged::write(path, |w| Ok(write_table(w, &products.confounds)?)),
     }

@@ -107,7 +107,7 @@ pub enum NiftiError {
         grid: [usize; 3],
     },
     /// The output could not be written.
-    #[error("the image cannot be written ({0}); check free space, quota and permissions of the output folder")]
+    #[error("the image cannot be written ({0})")]
     Write(#[from] io::Error),
 }
 

@@ -7,12 +7,17 @@ use super::gather::{Gathered, page_of};
 use super::index::index_page;
 use super::subject::{SubjectFiles, subject_page};
 use crate::derivatives::atomic::write_text;
+use crate::derivatives::claim::Claim;
 use crate::derivatives::summary::{UnitSummary, read_all};
 use crate::report::group::{GroupTable, write_tables};
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long to wait for another run that is at its tables and reports.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub fn write_dataset(
     participants: Option<&BTreeSet<String>>,
     threads: usize,
 ) -> Result<Written, PageError> {
+    // From reading to writing, so that of two runs the last to write knows all.
+    let _claim = Claim::on_reports(output, PATIENCE);
     let gathered = Gathered::read(output)?;
     if gathered.units.is_empty() {
         return Ok(Written::default());
@@ -69,6 +76,7 @@ pub fn write_participants(
 /// # Errors
 /// As [`write_dataset`].
 pub fn write_tables_only(output: &Path) -> Result<Written, PageError> {
+    let _claim = Claim::on_reports(output, PATIENCE);
     Ok(Written { tables: write_tables(output, &read_all(output)?)?, ..Written::default() })
 }
 

@@ -36,6 +36,13 @@ fn state(output: &Path, unit: &Unit, force: bool) -> State {
     }
 }
 
+/// Whether a run has finished the unit from the inputs there are now.
+#[must_use]
+pub fn is_done(output: &Path, unit: &Unit) -> bool {
+    let marker = Marker::read(output, &unit.id, unit.marker_session.as_deref());
+    marker.is_ok_and(|marker| compare(output, unit, &marker).is_ok())
+}
+
 /// What the summary of the last run tells about a unit that was not finished.
 fn without_marker(output: &Path, unit: &Unit) -> Reason {
     let Some(summary) = UnitSummary::read(output, &unit.id, unit.marker_session.as_deref()) else {

@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub succeeded: usize,
     /// Scans that failed, those stopped on request among them.
     pub failed: usize,
+    /// Scans left to other runs.
+    pub skipped: usize,
     /// What is being worked on, in the order of its beginning.
     pub active: Vec<Active>,
     /// The last failures, the oldest first.
@@ -92,7 +94,7 @@ impl Snapshot {
     #[must_use]
     pub fn new(planned: usize, started: Timestamp) -> Self {
         let (active, failures) = (Vec::new(), VecDeque::new());
-        Self { started, planned, succeeded: 0, failed: 0, active, failures }
+        Self { started, planned, succeeded: 0, failed: 0, skipped: 0, active, failures }
     }
 
     /// Takes note of an event that happens at `now`.
@@ -133,7 +135,7 @@ impl Snapshot {
                     self.failures.pop_front();
                 }
             }
-            Status::Skipped => {}
+            Status::Skipped => self.skipped += 1,
         }
     }
 
@@ -146,7 +148,7 @@ impl Snapshot {
     /// Scans that have not ended.
     #[must_use]
     pub const fn left(&self) -> usize {
-        self.planned.saturating_sub(self.done())
+        self.planned.saturating_sub(self.done() + self.skipped)
     }
 
     /// How fast it goes; `None` until the first scan has ended.

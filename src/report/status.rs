@@ -67,6 +67,7 @@ struct Scans {
     planned: usize,
     succeeded: usize,
     failed: usize,
+    skipped: usize,
     active: usize,
     waiting: usize,
 }
@@ -149,6 +150,7 @@ impl StatusFile {
                 planned: run.planned,
                 succeeded: run.succeeded,
                 failed: run.failed,
+                skipped: run.skipped,
                 active: run.active.len(),
                 waiting: run.left().saturating_sub(run.active.len()),
             },

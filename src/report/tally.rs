@@ -16,6 +16,8 @@ pub struct Tally(Mutex<Counts>);
 pub struct Counts {
     /// All outputs written.
     pub succeeded: usize,
+    /// Left to other runs on the same output.
+    pub left: usize,
     /// Failed scans: id, code, message.
     pub failed: Vec<(String, ErrorCode, String)>,
     /// Units whose outputs are there but whose marker or summary could not be written.
@@ -42,7 +44,10 @@ impl EventSink for Tally {
                     Status::Failed(code) => {
                         counts.failed.push((scan_id.clone(), *code, message.clone().unwrap_or_default()));
                     }
-                    Status::Skipped => {}
+                    Status::Skipped => {
+                        counts.left += 1;
+                        return;
+                    }
                 }
                 counts.took(*seconds, scan_id);
             }

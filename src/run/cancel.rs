@@ -1,10 +1,10 @@
-//! Stopping on request: the first SIGINT or SIGTERM lets each worker drop its scan at the next stage, the second ends the
-//! process at once.
+//! Stopping before the end: the first SIGINT or SIGTERM lets each worker drop its scan at the next stage, the second ends
+//! the process at once. A run whose outputs cannot be written any more stops itself in the same way.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Exit status of a process that was told twice to stop: run again to go on.
@@ -12,9 +12,12 @@ const STATUS_AFTER_SECOND_SIGNAL: i32 = 75;
 /// How often a sleeping worker looks whether it should stop.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Whether the run was asked to stop. Clones share the answer.
+/// Whether the run is to stop. Clones share the answer.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    asked: Arc<AtomicBool>,
+    hopeless: Arc<OnceLock<String>>,
+}
 
 impl Cancel {
     /// Listens to SIGINT and SIGTERM from now on.
@@ -25,21 +28,38 @@ impl Cancel {
         let cancel = Self::default();
         for signal in [SIGINT, SIGTERM] {
             // Order matters: the shutdown is armed only once the flag is set, that is from the second signal on.
-            flag::register_conditional_shutdown(signal, STATUS_AFTER_SECOND_SIGNAL, Arc::clone(&cancel.0))?;
-            flag::register(signal, Arc::clone(&cancel.0))?;
+            flag::register_conditional_shutdown(signal, STATUS_AFTER_SECOND_SIGNAL, Arc::clone(&cancel.asked))?;
+            flag::register(signal, Arc::clone(&cancel.asked))?;
         }
         Ok(cancel)
     }
 
-    /// Whether to stop.
+    /// Whether to stop, for whatever reason.
     #[must_use]
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.asked() || self.hopeless.get().is_some()
+    }
+
+    /// Whether somebody asked to stop.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Asks to stop.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops because it is no use to go on; the first reason stays.
+    pub fn give_up(&self, why: &str) {
+        let _ = self.hopeless.set(why.to_owned()); // fails when there is a reason already
+    }
+
+    /// Why the run gave up, if it did.
+    #[must_use]
+    pub fn gave_up(&self) -> Option<&str> {
+        self.hopeless.get().map(String::as_str)
     }
 
     /// Sleeps, but not past a request to stop.

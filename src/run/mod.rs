@@ -8,6 +8,7 @@ pub mod process;
 pub mod reason;
 mod runner;
 mod scan;
+mod turn;
 mod unit;
 
 pub use runner::run_stages;

@@ -3,6 +3,7 @@
 use super::RunContext;
 use super::event::{RunEvent, StageName, Status, UnitId};
 use super::runner::{Failed, StagesRun, run_stages};
+use crate::derivatives::DerivativeError;
 use crate::derivatives::marker::{DoneScan, Input};
 use crate::derivatives::save::{SavedFile, remove_old};
 use crate::derivatives::summary::{Failure, ScanSummary};
@@ -23,8 +24,15 @@ pub(super) struct Finished {
 }
 
 impl RunContext<'_> {
-    /// Takes one scan through all stages below `parent`. Never fails: the outcome is in what it returns.
-    pub(super) fn run_scan(&self, unit: &UnitId, scan: &ScanPlan, parent: spans::Parent<'_>) -> (Finished, Span) {
+    /// Takes one scan through all stages below `parent`, unless its place was `refused`. Never fails: the outcome is in what
+    /// it returns.
+    pub(super) fn run_scan(
+        &self,
+        unit: &UnitId,
+        scan: &ScanPlan,
+        parent: spans::Parent<'_>,
+        refused: Option<&DerivativeError>,
+    ) -> (Finished, Span) {
         let span = spans::scan_span(&described(scan, unit), parent);
         let entered = span.enter();
         self.publish(&RunEvent::ScanStarted {
@@ -37,13 +45,20 @@ impl RunContext<'_> {
         info!("scan started");
         let start = Instant::now();
         let mut work = Work::new(scan, self.output);
-        let run = match remove_old(self.output, scan.modality, &scan.entities) {
+        let ready = match refused {
+            Some(e) => Err(StageError::Invalid { code: e.code(), message: e.to_string() }),
+            None => remove_old(self.output, scan.modality, &scan.entities).map_err(StageError::Derivative),
+        };
+        let run = match ready {
             Ok(()) => run_stages(STAGES, &mut work, &span, self),
-            Err(e) => StagesRun {
+            Err(error) => StagesRun {
                 seconds: std::collections::BTreeMap::new(),
-                outcome: Err(Failed { stage: StageName::Load, error: StageError::Derivative(e) }),
+                outcome: Err(Failed { stage: StageName::Load, error }),
             },
         };
+        if let Err(Failed { error: StageError::Derivative(e), .. }) = &run.outcome {
+            self.stop_if_hopeless(e);
+        }
         let finished = finish(scan, work, run, start.elapsed().as_secs_f64());
         self.tell(unit, scan, &finished, &span);
         drop(entered);

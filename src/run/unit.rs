@@ -5,12 +5,16 @@ use super::event::{EventSink, RunEvent, Status};
 use super::faults::Faults;
 use super::process::peak_memory_bytes;
 use super::scan::Finished;
+use super::turn::Turn;
+use crate::derivatives::DerivativeError;
+use crate::derivatives::atomic::sync_names;
+use crate::derivatives::claim::Claim;
 use crate::derivatives::marker::Marker;
-use crate::derivatives::summary::UnitSummary;
+use crate::derivatives::summary::{UnitSummary, unit_file};
 use crate::error::Coded;
 use crate::plan::Unit;
 use crate::telemetry::{names, spans};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tracing::{Span, error, info};
 
@@ -20,6 +24,8 @@ pub struct RunContext<'a> {
     pub run_id: &'a str,
     /// The folder everything is written below.
     pub output: &'a Path,
+    /// Whether what is done is done again.
+    pub force: bool,
     /// Failures and delays that were asked for.
     pub faults: Faults,
     /// Whether to stop.
@@ -40,21 +46,31 @@ impl RunContext<'_> {
         }
     }
 
-    /// Does one unit. Never fails: the outcome is in the events, the summary and the marker.
+    /// Does one unit, unless another run has it. Never fails: the outcome is in the events, the summary and the marker.
     pub fn run_unit(&self, unit: &Unit) {
         self.publish(&RunEvent::UnitStarted { unit: unit.id.clone(), why: unit.state.clone() });
+        match self.turn(unit) {
+            Ok(Turn::Theirs(why)) => self.leave(unit, &why),
+            Ok(Turn::Ours(claim)) => self.do_unit(unit, Ok(claim)),
+            Err(e) => {
+                self.stop_if_hopeless(&e);
+                self.do_unit(unit, Err(e));
+            }
+        }
+    }
+
+    /// Does a unit that is this run's, or fails its scans because their places cannot be written to.
+    fn do_unit(&self, unit: &Unit, ready: Result<Option<Claim>, DerivativeError>) {
         let started = jiff::Timestamp::now();
         let start = Instant::now();
-        let session = unit.marker_session.as_deref();
         let subject = self.run_span.map(|run| spans::subject_span(&unit.id, self.run_id, run));
         self.say_why(unit, subject.as_ref());
-        // Removed first: from here on the outputs may be of two runs.
-        let removed = Marker::remove(self.output, &unit.id, session);
+        let refused = ready.as_ref().err();
         let mut finished = Vec::with_capacity(unit.scans.len());
         let mut trace_id = subject.as_ref().and_then(spans::trace_id);
         for scan in &unit.scans {
             let parent = subject.as_ref().map_or(spans::Parent::Remote(self.remote), spans::Parent::Subject);
-            let (done, span) = self.run_scan(&unit.id, scan, parent);
+            let (done, span) = self.run_scan(&unit.id, scan, parent, refused);
             trace_id = trace_id.or_else(|| spans::trace_id(&span));
             finished.push(done);
         }
@@ -63,15 +79,8 @@ impl RunContext<'_> {
         let seconds = start.elapsed().as_secs_f64();
         let summary = self.summary(unit, &finished, status, trace_id, (started, seconds));
         let entered = subject.as_ref().map(Span::enter);
-        let written =
-            removed.and_then(|()| summary.write(self.output, &unit.id, session)).and_then(|()| match status {
-                Status::Success => {
-                    let scans = finished.iter().filter_map(|f| f.done.clone()).collect();
-                    Marker::new(&unit.id, session, scans).write(self.output, &unit.id, session)
-                }
-                _ => Ok(()),
-            });
-        if let Err(e) = written {
+        if let Err(e) = self.conclude(unit, &summary, &finished, status) {
+            self.stop_if_hopeless(&e);
             error!(error_code = e.code().as_str(), "{e}");
             status = Status::Failed(e.code());
         }
@@ -90,6 +99,33 @@ impl RunContext<'_> {
             spans::record(span, names::UNIT_REASON, unit.state.kind());
         }
         info!(reason = unit.state.kind(), "participant-session started: {}", unit.state);
+    }
+
+    /// Writes the summary and, when all went well, the marker, once everything it stands for would survive a loss of power.
+    fn conclude(
+        &self,
+        unit: &Unit,
+        summary: &UnitSummary,
+        finished: &[Finished],
+        status: Status,
+    ) -> Result<(), DerivativeError> {
+        let session = unit.marker_session.as_deref();
+        summary.write(self.output, &unit.id, session)?;
+        if status != Status::Success {
+            return Ok(());
+        }
+        let written = unit_file(&unit.id, session, "summary");
+        let outputs = summary.scans.iter().flat_map(|scan| &scan.outputs);
+        sync_names(self.output, outputs.chain([&written]).map(PathBuf::as_path))?;
+        let scans = finished.iter().filter_map(|f| f.done.clone()).collect();
+        Marker::new(&unit.id, session, scans).write(self.output, &unit.id, session)
+    }
+
+    /// Ends the run when nothing more can be written.
+    pub(super) fn stop_if_hopeless(&self, e: &DerivativeError) {
+        if e.is_hopeless() {
+            self.cancel.give_up(&e.to_string());
+        }
     }
 
     fn summary(

@@ -50,7 +50,7 @@ pub enum StageError {
     #[error("this scan was chosen to fail by --fail-rate")]
     Injected,
     /// The run was asked to stop.
-    #[error("the run was asked to stop before this scan was done; run the same command again to go on")]
+    #[error("the run was stopped before this scan was done; run the same command again to go on")]
     Interrupted,
     /// A defect stopped the scan.
     #[error("a defect stopped this scan: {message}")]

@@ -31,8 +31,6 @@ mod text;
 mod tree;
 pub mod variables;
 
-pub use resource::host_name;
-
 use crate::run::event::{EventSink, RunEvent};
 use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig, without_password};
 use delivery::courier::Courier;

@@ -62,7 +62,7 @@ fn own_attributes(run_id: &str, pseudonyms: Option<&Pseudonyms>) -> Vec<KeyValue
         KeyValue::new(names::PROCESS_COMMAND_ARGS, Value::Array(Array::String(arguments))),
         KeyValue::new(names::VCS_REVISION, env!("NEURO_PREPROCESS_COMMIT")),
     ];
-    out.extend(host_name().map(|h| KeyValue::new(names::HOST_NAME, h)));
+    out.extend(crate::host::name().map(|h| KeyValue::new(names::HOST_NAME, h)));
     out
 }
 
@@ -73,13 +73,6 @@ fn arch() -> &'static str {
         "aarch64" => "arm64",
         other => other,
     }
-}
-
-/// The host's name as the kernel knows it.
-#[must_use]
-pub fn host_name() -> Option<String> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|n| !n.is_empty())
 }
 
 /// The user and the batch job. There is no convention for schedulers yet, hence our own `slurm.` names.

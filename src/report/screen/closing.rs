@@ -9,6 +9,9 @@ use std::path::Path;
 /// Failures shown one by one; the rest is counted.
 const SHOWN: usize = 10;
 
+/// What the last line calls scans that another run does.
+const LEFT: &str = "left to other runs";
+
 /// What the end says besides the counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Closing<'a> {
@@ -39,8 +42,12 @@ impl Closing<'_> {
         }
         let stopped = counts.stopped();
         let mut parts = vec![format!("{} ok", counts.succeeded), format!("{} failed", counts.failed.len() - stopped)];
-        let others =
-            [(stopped, "stopped"), (self.not_reached(counts), "not reached"), (self.already_done, "already done")];
+        let others = [
+            (stopped, "stopped"),
+            (self.not_reached(counts), "not reached"),
+            (counts.left, LEFT),
+            (self.already_done, "already done"),
+        ];
         for (n, what) in others {
             if n > 0 {
                 parts.push(format!("{n} {what}"));
@@ -53,7 +60,7 @@ impl Closing<'_> {
     }
 
     const fn not_reached(&self, counts: &Counts) -> usize {
-        self.planned.saturating_sub(counts.succeeded + counts.failed.len())
+        self.planned.saturating_sub(counts.succeeded + counts.failed.len() + counts.left)
     }
 
     /// The table: how it went, and where to look.
@@ -61,8 +68,12 @@ impl Closing<'_> {
         let stopped = counts.stopped();
         let mut rows =
             vec![("ok", counts.succeeded.to_string()), ("failed", (counts.failed.len() - stopped).to_string())];
-        let others =
-            [("stopped", stopped), ("not reached", self.not_reached(counts)), ("already done", self.already_done)];
+        let others = [
+            ("stopped", stopped),
+            ("not reached", self.not_reached(counts)),
+            ("other runs", counts.left),
+            ("already done", self.already_done),
+        ];
         rows.extend(others.into_iter().filter(|(_, n)| *n > 0).map(|(label, n)| (label, n.to_string())));
         let slowest: Vec<String> =
             counts.slowest.iter().map(|(seconds, scan)| format!("{scan} {seconds:.1} s")).collect();
@@ -114,7 +125,7 @@ mod tests {
         let failed = [(1, ErrorCode::Truncated, "x.nii.gz ends early"), (2, ErrorCode::Interrupted, "stopped")];
         let failed = failed.map(|(n, code, why)| (format!("sub-{n:02}_T1w"), code, why.to_owned())).to_vec();
         let slowest = vec![(9.0, "sub-03_T1w".to_owned()), (2.25, "sub-04_T1w".to_owned())];
-        Counts { succeeded: 3, failed, unmarked: vec![], slowest }
+        Counts { succeeded: 3, left: 0, failed, unmarked: vec![], slowest }
     }
 
     #[test]
@@ -124,6 +135,9 @@ mod tests {
         let last = "8 scans: 3 ok, 1 failed, 1 stopped, 1 not reached, 2 already done in 1.2 s; outputs in out\n";
         assert!(text.ends_with(last), "{text}");
         assert_eq!(text.matches("FAILED").count(), 1, "stopped is not failed: {text}");
+        let text = closing().text(&Counts { succeeded: 4, left: 2, ..Counts::default() });
+        let last = "8 scans: 4 ok, 0 failed, 2 left to other runs, 2 already done in 1.2 s; outputs in out\n";
+        assert!(text.ends_with(last) && text.contains("  other runs   2\n"), "{text}");
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl EventSink for Lines {
             let session = unit.session.as_ref().map(|s| format!(" ses-{s}")).unwrap_or_default();
             self.print(&format!("sub-{}{session} {why}", unit.participant), Timestamp::now());
         }
-        let RunEvent::ScanFinished { scan_id, status, seconds, quality_score, .. } = event else { return };
+        let RunEvent::ScanFinished { scan_id, status, seconds, quality_score, message, .. } = event else { return };
         let n = self.done.fetch_add(1, Relaxed) + 1;
         let line = match status {
             Status::Success => {
@@ -70,7 +70,10 @@ impl EventSink for Lines {
                 format!("[{n}/{}] {scan_id} stopped after {seconds:.1} s", self.total)
             }
             Status::Failed(code) => format!("[{n}/{}] {scan_id} failed after {seconds:.1} s: {code}", self.total),
-            Status::Skipped => format!("[{n}/{}] {scan_id} skipped", self.total),
+            Status::Skipped => {
+                let why = message.as_deref().unwrap_or("skipped");
+                format!("[{n}/{}] {scan_id} left alone: {why}", self.total)
+            }
         };
         if self.on.load(Relaxed) {
             self.print(&line, Timestamp::now());
