@@ -11,6 +11,7 @@ mod units;
 pub use dataset::{Survey, plan_dataset, survey};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
+pub use memory::{Need, Room};
 pub use show::{to_json, to_text};
 pub use units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
 
