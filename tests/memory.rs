@@ -193,7 +193,7 @@ fn two_units_are_at_work_only_where_both_fit() {
     }
     let together = |memory: &str| {
         let out = dir.path().join(memory);
-        let slow = ["--nprocs", "2", "--slow-stage", "load=3", "--mem", memory];
+        let slow = ["--nprocs", "2", "--slow-stage", "load:3", "--mem", memory];
         let (ran, peak) = participant(&bids, &out, &slow);
         assert!(ran.exits(1).stdout.contains("NP-NO-SIGNAL"));
         let times = spans(&out);
