@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    neuro_preprocess::app::give_back_freed_memory();
     neuro_preprocess::main(std::env::args_os())
 }

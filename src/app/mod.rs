@@ -1,5 +1,7 @@
 //! The application: one request, from the resolved command line to the exit code.
 
+mod allocator;
+mod budget;
 mod demo;
 mod explain;
 mod extract;
@@ -12,6 +14,7 @@ mod slurm;
 mod telemetry;
 mod telemetry_view;
 
+pub use allocator::give_back_freed_memory;
 pub use last_words::let_readers_finish;
 
 use crate::cli::exit::ExitStatus;

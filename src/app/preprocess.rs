@@ -1,5 +1,6 @@
 //! A run: plan, prepare the output, switch telemetry on, work through the units, say how it went.
 
+use super::budget;
 use super::report::{self, ReportError};
 use super::say;
 use super::shown::{self, Shown};
@@ -10,25 +11,20 @@ use crate::derivatives::dataset::{Container, Origin, prepare};
 use crate::derivatives::marker::Marker;
 use crate::derivatives::{DerivativeError, temporary};
 use crate::error::{Coded, ErrorCode};
-use crate::plan::{self, Plan, PlanError, PlanOptions, Source, Unit};
+use crate::plan::{self, Plan, PlanError, PlanOptions, Room, Source, Unit};
 use crate::report::screen::View;
 use crate::report::tally::Tally;
+use crate::run::RunContext;
 use crate::run::cancel::Cancel;
 use crate::run::event::{EventSink, RunEvent};
 use crate::run::pool::{self, PoolError, PoolSettings};
 use crate::run::reason::State;
-use crate::run::{RunContext, process};
 use crate::telemetry::config::{TelemetryConfig, Verbosity};
 use crate::telemetry::pseudonym::Personal;
 use crate::telemetry::{Delivery, Telemetry, names, spans};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Part of the available memory a run may use when nothing was said.
-const MEMORY_SHARE: f64 = 0.85;
-/// What is assumed available where the system does not tell.
-const MEMORY_UNKNOWN: u64 = 4_000_000_000;
 
 /// A run that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +71,10 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     if config.level == Level::Group {
         return group(config);
     }
-    let plan = make_plan(config)?;
+    let mut plan = make_plan(config)?;
+    let (room, note) = budget::room(config);
+    plan.warnings.extend(note);
+    plan.refuse_too_large(&room);
     if config.dry_run {
         say(&match config.format {
             Format::Json => serde_json::to_string_pretty(&plan::to_json(&plan)).unwrap_or_default() + "\n",
@@ -89,7 +88,7 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
         return Ok(ExitStatus::Success);
     }
     prepare_output(&plan)?;
-    work(config, &plan)
+    work(config, &plan, &room)
 }
 
 /// The plan of a run, and what of it is done.
@@ -123,21 +122,20 @@ pub(super) fn clear(output: &Path) {
     temporary::sweep([output, &output.join("logs")]);
 }
 
-fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
+fn work(config: &RunConfig, plan: &Plan, room: &Room) -> Result<ExitStatus, RunError> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let telemetry = crate::telemetry::init(&config.telemetry, Some(&plan.output.join("logs")), &run_id);
     telemetry.protect(personal(plan));
     let cancel = Cancel::on_signals().unwrap_or_default();
     let (tally, shown) = (Tally::default(), Shown::new(plan, &run_id));
     let sinks: [&dyn EventSink; 4] = [&tally, &shown.live, &shown.lines, telemetry.events()];
-    let memory = memory_budget(config);
     let view = shown::view(&config.telemetry);
     if view != View::Nothing {
-        shown::header(plan, &run_id, (config.threads, memory), &telemetry.describe());
+        shown::header(plan, &run_id, (config.threads, room.limit), &telemetry.describe());
     }
     let start = Instant::now();
     let outcome = shown.watch(view, &|| cancel.requested()).during(|| {
-        let settings = PoolSettings { threads: config.threads, memory };
+        let settings = PoolSettings { threads: config.threads, memory: plan.memory_for_units(room) };
         work_through(config, plan, settings, &run_id, &telemetry, &cancel, (&sinks, &tally))
     });
     let counts = tally.counts();
@@ -272,18 +270,6 @@ pub(super) fn personal(plan: &Plan) -> Vec<(Personal, String)> {
         }
     }
     out
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of memory"
-)]
-fn memory_budget(config: &RunConfig) -> u64 {
-    config.memory_bytes.unwrap_or_else(|| {
-        process::available_memory_bytes().map_or(MEMORY_UNKNOWN, |bytes| (bytes as f64 * MEMORY_SHARE) as u64)
-    })
 }
 
 /// The group level: tables and reports of everything below the output folder.

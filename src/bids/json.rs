@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 const LARGEST: u64 = 16 << 20;
 
 /// The object in a file, or what is wrong with the file in words for a person.
-pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>, String> {
+pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, String> {
     // A pipe of that name would block for ever, so look before opening.
     let found = fs::metadata(path).map_err(|e| unreadable(path, &e))?;
     if !found.is_file() {

@@ -23,6 +23,7 @@ pub use entities::{Entities, EntityError, long_key, short_key};
 pub use error::{BidsError, LabelKind, UnknownLabel};
 pub use filter::Filter;
 pub use index::{Index, Participant, index};
+pub(crate) use json::read_object;
 pub use label::{Label, LabelError};
 pub use names::{NameError, derivative_name, participant_dir};
 pub use scan::{Datatype, Extension, ScanFile, Suffix};

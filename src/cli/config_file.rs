@@ -3,6 +3,7 @@
 
 use super::error::Refusal;
 use super::settings::{SETTINGS, Settings, nearest};
+use super::small_file;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -22,11 +23,11 @@ pub(super) struct Loaded {
 /// Reads the file that applies.
 pub(super) fn load(asked: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Refusal> {
     if let Some(file) = asked {
-        let text = std::fs::read_to_string(file).map_err(|e| unreadable(file, &e))?;
+        let text = small_file::text(file).map_err(|e| unreadable(file, &e))?;
         return read(file, &text);
     }
     let Some(file) = usual_place(env) else { return Ok(Loaded::default()) };
-    match std::fs::read_to_string(&file) {
+    match small_file::text(&file) {
         Ok(text) => read(&file, &text),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Loaded::default()),
         // In a container HOME may be somebody else's: a file nobody asked for must not stop the run.

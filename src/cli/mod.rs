@@ -15,6 +15,7 @@ mod resolve;
 mod resolve_telemetry;
 pub mod settings;
 mod slurm_args;
+mod small_file;
 mod subcohort;
 mod telemetry_args;
 

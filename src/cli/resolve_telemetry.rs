@@ -5,6 +5,7 @@ use super::error::Refusal;
 use super::layers::{self, Layers};
 use super::resolve::Env;
 use super::settings::Settings;
+use super::small_file;
 use super::telemetry_args::{ConfigArgs, ReplayArgs, ShowArgs, StatusArgs, TelemetryVerb};
 use super::{InForceConfig, Request, ShowConfig, TelemetryRequest, paths};
 use crate::telemetry::config::{PseudonymKey, TelemetryConfig};
@@ -103,7 +104,7 @@ fn pseudonym_key(settings: &Settings, env: Env) -> Result<PseudonymKey, Refusal>
     let refuse = |problem: String| Refusal::PseudonymKey { problem };
     let (place, bytes) = match (&settings.pseudonymize_key, env(PSEUDONYM_KEY)) {
         (Some(file), _) => {
-            let bytes = std::fs::read(file).map_err(|e| refuse(format!("the key file {}: {e}", file.display())))?;
+            let bytes = small_file::bytes(file).map_err(|e| refuse(format!("the key file {}: {e}", file.display())))?;
             (file.display().to_string(), bytes)
         }
         (None, Some(key)) => (PSEUDONYM_KEY.to_owned(), key.into_bytes()),

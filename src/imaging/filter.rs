@@ -39,8 +39,9 @@ pub(crate) fn values_in(image: ArrayView3<f32>, mask: ArrayView3<u8>, wanted: im
 pub fn gaussian_smooth(image: ArrayView3<f32>, sigma_vox: [f64; 3]) -> Array3<f32> {
     let mut out = image.as_standard_layout().into_owned();
     smooth_rows(&mut out, &kernel(sigma_vox[2]));
-    smooth_slices(&mut out, &kernel(sigma_vox[1]));
-    smooth_stack(out, &kernel(sigma_vox[0]))
+    smooth_lines(&mut out, 1, &kernel(sigma_vox[1]));
+    smooth_lines(&mut out, 0, &kernel(sigma_vox[0]));
+    out
 }
 
 /// One half of a Gaussian kernel, centre first, reaching 3 σ.
@@ -106,36 +107,21 @@ fn smooth_rows(volume: &mut Array3<f32>, kernel: &[f32]) {
     });
 }
 
-fn smooth_slices(volume: &mut Array3<f32>, kernel: &[f32]) {
-    let (_, ny, nx) = volume.dim();
+/// Smooths along `axis` (0 = z, 1 = y) in place, with a copy of one plane per thread instead of one of the volume.
+fn smooth_lines(volume: &mut Array3<f32>, axis: usize, kernel: &[f32]) {
+    let (n, nx) = (volume.len_of(Axis(axis)), volume.dim().2);
     if kernel.len() < 2 || nx == 0 {
         return;
     }
-    let norm = norms(ny, kernel);
-    par_planes(volume, 0).for_each(|mut slice| {
-        let old: Vec<f32> = slice.iter().copied().collect();
-        for ((j, mut row), &n) in slice.outer_iter_mut().enumerate().zip(&norm) {
-            if let Some(row) = row.as_slice_mut() {
-                blend_lines(row, &old, j, kernel, n);
+    let norm = norms(n, kernel);
+    par_planes(volume, 1 - axis).for_each(|mut plane| {
+        let old: Vec<f32> = plane.iter().copied().collect();
+        for ((at, mut line), &n) in plane.outer_iter_mut().enumerate().zip(&norm) {
+            if let Some(line) = line.as_slice_mut() {
+                blend_lines(line, &old, at, kernel, n);
             }
         }
     });
-}
-
-fn smooth_stack(volume: Array3<f32>, kernel: &[f32]) -> Array3<f32> {
-    let (nz, ny, nx) = volume.dim();
-    if kernel.len() < 2 || ny * nx == 0 {
-        return volume;
-    }
-    let norm = norms(nz, kernel);
-    let mut out = Array3::zeros((nz, ny, nx));
-    let Some(old) = volume.as_slice() else { return volume };
-    par_planes(&mut out, 0).enumerate().for_each(|(k, mut slice)| {
-        if let (Some(slice), Some(&n)) = (slice.as_slice_mut(), norm.get(k)) {
-            blend_lines(slice, old, k, kernel, n);
-        }
-    });
-    out
 }
 
 /// Shrinks by whole factors `[z, y, x]` (0 counts as 1), each output voxel being the mean of its block.

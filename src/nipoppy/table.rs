@@ -9,6 +9,9 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use super::error::NipoppyError;
 use crate::bids::Label;
 
+/// The largest table that is read, in bytes: a million rows. The limit keeps a wrong file from filling the memory.
+const LARGEST: u64 = 256 << 20;
+
 /// The texts that pandas, with which Nipoppy reads these tables, takes for a missing value; `None` is treated apart.
 const MISSING: [&str; 16] = [
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
@@ -34,6 +37,10 @@ pub(super) enum Rows {
 pub(super) fn participant_sessions(path: &Path, rows: Rows) -> Result<Vec<(String, Option<String>)>, NipoppyError> {
     let bad = |reason: String| NipoppyError::BadTable { path: path.to_owned(), reason };
     let file = File::open(path).map_err(|e| bad(format!("it cannot be read: {e}")))?;
+    let length = file.metadata().map_err(|e| bad(format!("it cannot be read: {e}")))?.len();
+    if length > LARGEST {
+        return Err(bad(format!("it has {length} bytes, which is no table of participants and sessions")));
+    }
     let mut reader = ReaderBuilder::new().delimiter(b'\t').trim(Trim::All).from_reader(file);
     let header = reader.headers().map_err(|e| bad(e.to_string()))?.clone();
     if header.len() == 1 && header.iter().any(|only| only.contains(',')) {

@@ -1,6 +1,6 @@
 //! The plan for a BIDS dataset, or for the BIDS folder of a Nipoppy study.
 
-use super::memory::estimate;
+use super::memory::{Need, estimate};
 use super::resume::decide;
 use super::units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
 use super::{PlanError, PlanOptions};
@@ -136,7 +136,7 @@ fn scan_plan(index: &Index, file: &ScanFile, options: PlanOptions) -> Option<Sca
         problem = Some(Problem { code: e.code(), message: e.to_string() });
     }
     let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
-    let (source, memory) = source_of(file, path, modality, bytes, options);
+    let (source, memory) = source_of(file, path, modality, options);
     Some(ScanPlan {
         id: file.id(),
         modality,
@@ -151,17 +151,17 @@ fn scan_plan(index: &Index, file: &ScanFile, options: PlanOptions) -> Option<Sca
     })
 }
 
-fn source_of(file: &ScanFile, path: PathBuf, modality: Modality, bytes: u64, options: PlanOptions) -> (Source, u64) {
+fn source_of(file: &ScanFile, path: PathBuf, modality: Modality, options: PlanOptions) -> (Source, Need) {
     if let Some(seed) = options.synthetic {
         let source = Source::Synthetic {
             participant: file.participant().into(),
             session: file.session().map(str::to_owned),
             seed,
         };
-        return (source, estimate(modality, None, bytes));
+        return (source, estimate(modality, None, options.tissues));
     }
     let header = nifti::read_header(&path).ok();
-    (Source::File(path), estimate(modality, header.as_ref(), bytes))
+    (Source::File(path), estimate(modality, header.as_ref(), options.tissues))
 }
 
 /// Every image of the dataset with its metadata, whether it is processed or not.

@@ -5,7 +5,7 @@ use super::memory::estimate;
 use super::resume::decide;
 use super::units::{Plan, ScanPlan, Source, Unit};
 use super::{PlanError, PlanOptions};
-use crate::bids::{Entities, EntityError, Modality, NameError};
+use crate::bids::{Entities, EntityError, Modality, NameError, read_object};
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
 use crate::nifti;
@@ -114,9 +114,10 @@ fn scan_plan(root: &Path, file: &Path, options: PlanOptions) -> Result<(UnitId, 
     } else {
         Source::File(file.to_owned())
     };
+    let read = header.as_ref().filter(|_| options.synthetic.is_none());
     let scan = ScanPlan {
         outputs: outputs_of(modality, &entities, options.tissues)?,
-        memory: estimate(modality, header.as_ref(), bytes),
+        memory: estimate(modality, read, options.tissues),
         metadata: used(modality, sidecar(file, &id)),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id,
@@ -161,8 +162,7 @@ fn label_entities(id: &str, modality: Modality) -> Result<Entities, EntityError>
 }
 
 fn sidecar(file: &Path, id: &str) -> serde_json::Map<String, serde_json::Value> {
-    let text = std::fs::read(file.with_file_name(format!("{id}.json"))).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
+    read_object(&file.with_file_name(format!("{id}.json"))).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,59 +1,156 @@
-//! How much memory a scan will need, from its header alone.
+//! How much memory a scan will need, from its header alone, and which scans a run has no room for.
+//!
+//! What is estimated is an upper bound: a run must stay within what it was given, so a scan that would not is refused
+//! before it is read. Measured by `benches/memory.py` over real and large scans (docs/performance.md).
 
+use super::units::{Plan, Problem};
 use crate::bids::Modality;
+use crate::error::ErrorCode;
 use crate::nifti::Header;
 
-// Measured as the peak resident memory of whole runs on one to four threads, for T1w of 0.7 and 1 mm with and without
-// tissue maps and for bold of 54 to 374 MB. What is estimated is at or above what four threads need; on one or two it is
-// up to a third too much, more for scans of a few MB. Every thread of a scan beyond four adds about 10 MB.
-
-/// Volumes of f32 that a T1w image takes: image, bias field, and the masks and distances of the brain's neighbourhood.
-const T1W_VOLUMES: f64 = 2.7;
-/// Code, threads, buffers of the compression and what else does not grow with a T1w image.
-const T1W_BASE_BYTES: f64 = 75e6;
-/// Series of f32 that a bold run takes: it is resampled in place.
-const BOLD_SERIES: f64 = 1.02;
-/// What does not grow with the number of volumes.
-const BOLD_BASE_BYTES: f64 = 60e6;
-/// Typical ratio of f32 voxels to a gzip file, for a header that cannot be read.
-const BYTES_PER_FILE_BYTE: f64 = 6.0;
+/// Volumes of f32 that a T1w image takes: itself, two copies of the brain's neighbourhood while its edge is looked for,
+/// which at most are the whole volume, and bits. Later, instead: the bias field, the mask, labels and the values in it.
+const T1W_VOLUMES: f64 = 3.15;
+/// What tissue maps add: the labels kept, and a map as it is written.
+const TISSUE_VOLUMES: f64 = 0.9;
+/// Volumes besides the series of a bold run, which is resampled in place: the mean, the field, and what a T1w image takes.
+const BOLD_VOLUMES: f64 = 5.0;
+/// What does not grow with the image: the working grid of 2 mm, histograms, the figures.
+const SCAN_BYTES: f64 = 28e6;
+/// Volumes that each thread has at hand while a run is aligned.
+const ALIGNING_VOLUMES: f64 = 3.5;
+/// Pieces of the output that each thread has at hand, not yet compressed and compressed.
+const WRITING_BYTES: f64 = 7e6;
 /// Bytes of one voxel in memory.
 const VOXEL_BYTES: f64 = 4.0;
+/// What the program takes in the course of a run besides its scans and what it had before the first: code that is only
+/// now used, stacks, telemetry that waits to be sent.
+const GROWTH_BYTES: u64 = 10_000_000;
+/// By how much what the program has before its first scan differs from run to run: advice must hold for the next one.
+const ADVICE_BYTES: u64 = 4_000_000;
 
-/// Estimated peak memory of one scan in bytes.
+/// Upper bounds of what a scan takes besides the program itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// Bytes, whatever the number of threads.
+    pub bytes: u64,
+    /// Bytes for each thread that works on it.
+    pub per_thread: u64,
+}
+
+/// What a scan needs. A scan whose header cannot be read is refused before anything is allocated for it.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "an estimate of a size"
 )]
-pub fn estimate(modality: Modality, header: Option<&Header>, file_bytes: u64) -> u64 {
-    let array = header.map_or(file_bytes as f64 * BYTES_PER_FILE_BYTE, |h| {
-        h.grid().shape.iter().map(|&n| n as f64).product::<f64>() * h.volumes() as f64 * VOXEL_BYTES
-    });
-    let (factor, base) = match modality {
-        Modality::T1w => (T1W_VOLUMES, T1W_BASE_BYTES),
-        Modality::Bold => (BOLD_SERIES, BOLD_BASE_BYTES),
+pub(super) fn estimate(modality: Modality, header: Option<&Header>, tissues: bool) -> Need {
+    let volume = header.map_or(0.0, |h| h.grid().shape.iter().map(|&n| n as f64).product::<f64>() * VOXEL_BYTES);
+    let series = volume * header.map_or(0.0, |h| h.volumes() as f64);
+    let (image, per_thread) = match modality {
+        Modality::T1w if tissues => (series * (T1W_VOLUMES + TISSUE_VOLUMES), WRITING_BYTES),
+        Modality::T1w => (series * T1W_VOLUMES, WRITING_BYTES),
+        Modality::Bold => (series + volume * BOLD_VOLUMES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES)),
     };
-    (array * factor + base) as u64
+    Need { bytes: (image + SCAN_BYTES) as u64, per_thread: per_thread as u64 }
+}
+
+/// The memory of a run.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// Bytes the process may have resident.
+    pub limit: u64,
+    /// Who says so, for people.
+    pub by: String,
+    /// Bytes it has before the first scan.
+    pub taken: u64,
+    /// Threads that work on scans.
+    pub threads: usize,
+}
+
+impl Room {
+    /// What is left for scans.
+    const fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.taken + GROWTH_BYTES)
+    }
+
+    /// What a scan that runs alone needs on so many threads.
+    const fn alone(&self, need: Need) -> u64 {
+        need.bytes.saturating_add(need.per_thread.saturating_mul(self.threads as u64))
+    }
+
+    /// Why a scan does not fit; `None` if it does.
+    fn refusal(&self, id: &str, need: Need) -> Option<Problem> {
+        let mb = |bytes: u64| bytes.div_ceil(1_000_000);
+        if self.alone(need) <= self.left() {
+            return None;
+        }
+        let total = self.alone(need).saturating_add(self.taken + GROWTH_BYTES);
+        let fewer = self.left().saturating_sub(need.bytes).checked_div(need.per_thread).filter(|&n| n > 0);
+        let or = fewer.map_or_else(String::new, |n| format!(", or --nprocs {n}"));
+        let message = format!(
+            "{id} needs {} MB of memory on {} threads, but the run may use {} MB ({}); give it {} MB{or}",
+            mb(total),
+            self.threads,
+            self.limit / 1_000_000,
+            self.by,
+            mb(total + ADVICE_BYTES)
+        );
+        Some(Problem { code: ErrorCode::OutOfMemory, message })
+    }
+}
+
+impl Plan {
+    /// Refuses the scans still to be done that do not fit into `room` even alone: each will fail before it is read.
+    pub fn refuse_too_large(&mut self, room: &Room) {
+        for scan in self.units.iter_mut().filter(|u| !u.done).flat_map(|u| &mut u.scans) {
+            if scan.problem.is_none() {
+                scan.problem = room.refusal(&scan.id, scan.memory);
+            }
+        }
+    }
+
+    /// Bytes that the units at work together may need, besides what all threads have at hand.
+    #[must_use]
+    pub fn memory_for_units(&self, room: &Room) -> u64 {
+        let scans = self.units.iter().filter(|u| !u.done).flat_map(|u| &u.scans);
+        let at_hand = scans.filter(|s| s.problem.is_none()).map(|s| s.memory.per_thread).max().unwrap_or(0);
+        room.left().saturating_sub(at_hand.saturating_mul(room.threads as u64))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nifti::Grid;
+
+    fn header(shape: [usize; 3], volumes: usize) -> Header {
+        let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+        Header::new(Grid { shape, voxel_mm: [1.0; 3], affine }, volumes, Some(2.0))
+    }
+
+    fn room(limit: u64, threads: usize) -> Room {
+        Room { limit: limit * 1_000_000, by: "--mem".into(), taken: 15_000_000, threads }
+    }
 
     #[test]
-    fn estimates_are_above_what_was_measured_and_not_far() {
-        // MB of the image as f32; peak MB on two and on four threads.
-        let measured = [
-            (Modality::T1w, 46.1, 181.0, 197.0),
-            (Modality::T1w, 134.5, 408.0, 421.0),
-            (Modality::Bold, 124.5, 160.0, 185.0),
-            (Modality::Bold, 373.6, 414.0, 437.0),
-        ];
-        for (modality, image, two, four) in measured {
-            let mb = estimate(modality, None, (image / BYTES_PER_FILE_BYTE * 1e6) as u64) as f64 / 1e6;
-            assert!(mb >= four && mb < 1.25 * two, "{modality:?} of {image} MB: {mb}, measured {two} and {four}");
-        }
+    fn what_does_not_fit_alone_is_refused_with_what_would_do() {
+        let need = estimate(Modality::Bold, Some(&header([72, 104, 104], 900)), false);
+        let refusal = room(2000, 4).refusal("sub-01_bold", need).unwrap();
+        assert_eq!(refusal.code, ErrorCode::OutOfMemory);
+        let asked: u64 = refusal.message.split("give it ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!(refusal.message.contains("may use 2000 MB (--mem)") && asked > 2800, "{}", refusal.message);
+        assert_eq!(room(asked, 4).refusal("sub-01_bold", need), None, "what was advised is enough");
+        assert!(room(asked - 5, 4).refusal("sub-01_bold", need).is_some());
+    }
+
+    #[test]
+    fn fewer_threads_are_advised_where_they_help() {
+        let need = Need { bytes: 100_000_000, per_thread: 10_000_000 };
+        let refusal = room(160, 8).refusal("x", need).unwrap();
+        assert!(refusal.message.ends_with("give it 209 MB, or --nprocs 3"), "{}", refusal.message);
+        assert_eq!(room(160, 3).refusal("x", need), None);
+        assert!(room(60, 8).refusal("x", need).unwrap().message.ends_with("give it 209 MB"));
     }
 }

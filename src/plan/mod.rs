@@ -13,6 +13,7 @@ pub use dataset::{Survey, plan_dataset, survey};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
 pub use resume::is_done;
+pub use memory::{Need, Room};
 pub use show::{to_json, to_text};
 pub use units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
 

@@ -39,7 +39,7 @@ fn scan_json(scan: &ScanPlan) -> Value {
         "modality": scan.modality.as_str(),
         "format": scan.format(),
         "size_mb": scan.size_mb(),
-        "memory_mb": megabytes(scan.memory),
+        "memory_mb": megabytes(scan.memory.bytes),
         "stages": scan.stages().map(super::super::run::event::StageName::as_str).collect::<Vec<_>>(),
         "outputs": scan.outputs.iter().flat_map(Output::files).collect::<Vec<_>>(),
         "problem": scan.problem.as_ref().map(|p| json!({ "code": p.code.as_str(), "message": p.message })),

@@ -1,5 +1,6 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
+use super::memory::Need;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::Output;
 use crate::run::event::{StageName, UnitId};
@@ -41,8 +42,8 @@ pub struct ScanPlan {
     pub problem: Option<Problem>,
     /// Size of the file in bytes; 0 when there is none to read.
     pub bytes: u64,
-    /// Estimated peak memory in bytes.
-    pub memory: u64,
+    /// The memory it takes at most.
+    pub memory: Need,
     /// The files it will leave.
     pub outputs: Vec<Output>,
 }
@@ -105,10 +106,11 @@ impl Unit {
         self.state.is_kept()
     }
 
-    /// Estimated peak memory in bytes: scans of a unit run one after the other.
+    /// The memory its scans take at most, in bytes, besides what threads have at hand: they run one after the other, and
+    /// those that will fail are not read.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        self.scans.iter().map(|s| s.memory).max().unwrap_or(0)
+        self.scans.iter().filter(|s| s.problem.is_none()).map(|s| s.memory.bytes).max().unwrap_or(0)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod event;
 pub mod faults;
+pub mod limits;
 pub mod pool;
 pub mod process;
 pub mod reason;

@@ -26,7 +26,7 @@ pub struct PoolError {
 
 /// Does every item once: `estimate` says what it needs, `work` does it, on a worker's thread and inside its pool of
 /// kernel threads. Items are taken in order, but one that does not fit into memory now lets smaller ones pass. An item
-/// that is larger than the whole budget runs alone. Stops taking items when cancelled; returns how many were done.
+/// that is larger than the whole budget runs alone: what must not run at all is for the plan to refuse. Stops taking items when cancelled; returns how many were done.
 ///
 /// # Errors
 /// [`PoolError`] when the system refuses the threads.

@@ -7,17 +7,20 @@ pub fn peak_memory_bytes() -> u64 {
     kilobytes(&status, "VmHWM:").unwrap_or(0)
 }
 
-/// Memory this process may use, in bytes: what the machine has available, or less where a control group says so.
+/// The resident memory of this process now, in bytes; 0 where the system does not tell.
 #[must_use]
-pub fn available_memory_bytes() -> Option<u64> {
-    let machine = kilobytes(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
-    let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .find_map(|p| std::fs::read_to_string(p).ok()?.trim().parse::<u64>().ok());
-    Some(limit.map_or(machine, |l| l.min(machine)))
+pub fn resident_memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    kilobytes(&status, "VmRSS:").unwrap_or(0)
 }
 
-fn kilobytes(text: &str, key: &str) -> Option<u64> {
+/// What the machine has free or could free, in bytes.
+#[must_use]
+pub fn available_memory_bytes() -> Option<u64> {
+    kilobytes(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+}
+
+pub(super) fn kilobytes(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix(key))?;
     line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|k| k * 1024)
 }
@@ -30,7 +33,7 @@ mod tests {
     fn memory_is_read_from_proc() {
         assert_eq!(kilobytes("A: 1 kB\nVmHWM:\t  20 kB\n", "VmHWM:"), Some(20480));
         assert_eq!(kilobytes("A: 1 kB\n", "VmHWM:"), None);
-        assert!(peak_memory_bytes() > 1 << 20);
+        assert!(peak_memory_bytes() >= resident_memory_bytes() && resident_memory_bytes() > 1 << 20);
         assert!(available_memory_bytes().unwrap() > 1 << 20);
     }
 }

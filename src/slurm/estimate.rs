@@ -40,10 +40,11 @@ pub fn needs(tasks: &[&[&Unit]], cpus: usize, memory: Option<u64>) -> Needs {
     let side_by_side = |units: &[&Unit]| -> u64 {
         let mut each: Vec<u64> = units.iter().map(|u| u.memory()).collect();
         each.sort_unstable_by(|a, b| b.cmp(a));
-        each.iter().take(cpus).sum()
+        let at_hand = units.iter().flat_map(|u| &u.scans).map(|s| s.memory.per_thread).max().unwrap_or(0);
+        each.iter().take(cpus).sum::<u64>() + at_hand * cpus as u64
     };
     let seconds = |units: &[&Unit]| -> f64 {
-        let bytes: u64 = units.iter().flat_map(|u| &u.scans).map(|s| s.memory).sum();
+        let bytes: u64 = units.iter().flat_map(|u| &u.scans).map(|s| s.memory.bytes).sum();
         bytes as f64 * SECONDS_PER_BYTE * PATIENCE * 2.0 / cpus.min(2) as f64
     };
     let largest = tasks.iter().map(|t| side_by_side(t)).max().unwrap_or(0);
@@ -63,7 +64,7 @@ pub fn needs(tasks: &[&[&Unit]], cpus: usize, memory: Option<u64>) -> Needs {
 mod tests {
     use super::*;
     use crate::bids::{Entities, Modality};
-    use crate::plan::{ScanPlan, Source};
+    use crate::plan::{Need, ScanPlan, Source};
     use crate::run::event::UnitId;
 
     fn unit(megabytes: &[u64]) -> Unit {
@@ -76,7 +77,7 @@ mod tests {
             metadata: serde_json::Map::new(),
             problem: None,
             bytes: 0,
-            memory: mb * 1_000_000,
+            memory: Need { bytes: mb * 1_000_000, per_thread: 0 },
             outputs: Vec::new(),
         };
         let id = UnitId { participant: "01".into(), session: None };
