@@ -7,8 +7,10 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Input, Level, RunConfig};
 use crate::derivatives::DerivativeError;
 use crate::derivatives::dataset::{Container, Origin, prepare};
+use crate::derivatives::links::{self, BadLink};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, PlanError, PlanOptions, Source, Unit};
+use crate::printable;
 use crate::report::screen::View;
 use crate::report::tally::Tally;
 use crate::run::cancel::Cancel;
@@ -40,6 +42,9 @@ pub enum RunError {
         /// Why.
         source: Box<DerivativeError>,
     },
+    /// A folder in the output folder is a link that is not followed.
+    #[error(transparent)]
+    Link(#[from] BadLink),
     /// The threads cannot be started.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -52,7 +57,7 @@ impl Coded for RunError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Plan(e) => e.code(),
-            Self::Output { .. } => ErrorCode::OutputUnusable,
+            Self::Output { .. } | Self::Link(_) => ErrorCode::OutputUnusable,
             Self::Pool(_) => ErrorCode::OutOfMemory,
             Self::Report(e) => e.code(),
         }
@@ -101,8 +106,11 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
     })
 }
 
-/// Makes the output folder a derivative dataset.
+/// Makes the output folder a derivative dataset, after a look at the links in it.
 pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
+    let scans = plan.units.iter().filter(|unit| !unit.done).flat_map(|unit| &unit.scans);
+    let folders = scans.flat_map(|scan| &scan.outputs).filter_map(|output| output.path.parent());
+    links::check(&plan.output, &plan.root, folders.chain([Path::new("logs")]))?;
     let origin = Origin { raw: plan.root.clone(), name: plan.name.clone(), doi: None, container: Container::current() };
     prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })
 }
@@ -149,7 +157,7 @@ fn work(config: &RunConfig, plan: &Plan) -> Result<ExitStatus, RunError> {
 /// What became of the telemetry, for those who asked for more (`-v`).
 pub(super) fn describe_delivery(config: &TelemetryConfig, delivery: &Delivery) {
     if config.verbosity >= Verbosity::Verbose {
-        crate::terminal::print(format!("telemetry: {delivery}\n").as_bytes());
+        crate::terminal::print(&format!("telemetry: {delivery}\n"));
     }
 }
 
@@ -224,7 +232,8 @@ const fn verb(input: &Input) -> &'static str {
 
 /// Everything of a plan that says who a participant is.
 pub(super) fn personal(plan: &Plan) -> Vec<(Personal, String)> {
-    let path = |path: &Path| (Personal::Path, path.to_string_lossy().into_owned());
+    // In messages paths stand as they are printed.
+    let path = |path: &Path| (Personal::Path, printable::text(&path.to_string_lossy()).into_owned());
     let mut out = vec![path(&plan.root), path(&plan.output)];
     for unit in &plan.units {
         out.push((Personal::Participant, unit.id.participant.clone()));

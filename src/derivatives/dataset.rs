@@ -2,6 +2,7 @@
 //! folder, so that the tasks of a job array do not disturb each other.
 
 use super::{DerivativeError, atomic};
+use crate::printable;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -52,7 +53,7 @@ impl Container {
 /// [`DerivativeError::Write`] when the output folder refuses.
 pub fn prepare(output: &Path, origin: &Origin) -> Result<(), DerivativeError> {
     let description = serde_json::to_string_pretty(&description(origin)).unwrap_or_default() + "\n";
-    write_if_different(output.join("dataset_description.json"), &description)?;
+    write_if_different(output.join("dataset_description.json"), &printable::text(&description))?;
     write_if_different(output.join(".bidsignore"), IGNORED)
 }
 

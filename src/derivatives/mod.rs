@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod dataset;
+pub mod links;
 pub mod marker;
 pub mod outputs;
 pub mod products;

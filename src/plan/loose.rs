@@ -7,6 +7,7 @@ use super::{PlanError, PlanOptions, mark_done};
 use crate::bids::{Entities, EntityError, Modality, NameError};
 use crate::derivatives::outputs::outputs_of;
 use crate::nifti;
+use crate::printable;
 use crate::run::event::UnitId;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -117,7 +118,7 @@ fn scan_plan(root: &Path, file: &Path, options: PlanOptions) -> Result<(UnitId, 
         memory: estimate(modality, header.as_ref(), bytes),
         metadata: sidecar(file, &id),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
-        id,
+        id: printable::line(&id).into_owned(),
         modality,
         source,
         entities,
