@@ -9,7 +9,7 @@
 //! ```
 //! [`slurm`] makes batch jobs of a plan; [`trace_view`] reads back the telemetry that runs left; [`pages`] makes HTML of it
 //! and of the derivatives; [`score`] compares what a run wrote with the truth of a synthetic dataset; [`terminal`] is the
-//! way to the screen. [`app`] wires these together and is the place to start reading; no module knows one to the right of
+//! way to the screen, and [`printable`] what goes there. [`app`] wires these together and is the place to start reading; no module knows one to the right of
 //! it (`tests/architecture.rs` holds that).
 
 pub mod app;
@@ -24,6 +24,7 @@ pub mod nifti;
 pub mod nipoppy;
 pub mod pages;
 pub mod plan;
+pub mod printable;
 pub mod report;
 pub mod run;
 pub mod score;
@@ -42,11 +43,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let status = match cli::parse(args, &|name| std::env::var(name).ok()) {
         Ok(request) => app::run(request),
         Err(e) => {
-            e.print();
             if e.to_stdout() {
+                e.print_help();
                 // Help and version: whoever asks for them reads to the end.
                 return ExitCode::from(e.status().number());
             }
+            terminal::print_marked(&e.text(), "error:", terminal::Color::Red);
             e.status()
         }
     };

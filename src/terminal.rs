@@ -1,14 +1,42 @@
-//! Standard error, the one way there: a block of lines at the bottom that changes all the time, everything else above it.
+//! Standard error and standard output, the one way there. On standard error a block of lines at the bottom changes all the
+//! time, everything else is above it.
 //!
 //! Whoever writes to standard error during a run goes through [`print`](fn@print), so that a warning never lands in the
-//! middle of the block. Without a block it is a plain write.
+//! middle of the block. Without a block it is a plain write. Whatever is written is made [`printable`](crate::printable)
+//! here: commands to the terminal are made in this file and nowhere else, so that none comes from a file's name.
 
+use crate::printable;
 use console::{Term, measure_text_width, truncate_str};
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
 /// The lines of the block as they stand on the screen. A process has one standard error, hence one of these.
 static BLOCK: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The colour of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// What is wrong.
+    Red,
+    /// What is odd.
+    Yellow,
+    /// What goes as it should.
+    Green,
+    /// What few want to know.
+    Dim,
+}
+
+impl Color {
+    /// Switches it on (SGR, ECMA-48).
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Red => "\x1b[1;31m",
+            Self::Yellow => "\x1b[33m",
+            Self::Green => "\x1b[32m",
+            Self::Dim => "\x1b[2m",
+        }
+    }
+}
 
 /// Rows and columns of the terminal that standard error is; `None` when it is none, or one that cannot move its cursor
 /// (`TERM=dumb`).
@@ -28,13 +56,25 @@ pub fn colored() -> bool {
 
 /// Writes `text` (whole lines) to standard error, above the block. Whoever read it may be gone, which is no reason to
 /// fail.
-pub fn print(text: &[u8]) {
-    paint(text, None);
+pub fn print(text: &str) {
+    paint(&printable::text(text), None);
+}
+
+/// As [`print`](fn@print), with the first `word` of `text` in `color` where colours are wanted.
+pub fn print_marked(text: &str, word: &str, color: Color) {
+    let text = printable::text(text);
+    paint(&if colored() { marked(&text, word, color) } else { text.into_owned() }, None);
+}
+
+/// Writes `text` to standard output. Whoever read it may be gone, which is no reason to fail.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(printable::text(text).as_bytes()).and_then(|()| out.flush());
 }
 
 /// Puts `lines` in place of the block. Each must fit into the columns that [`size`] told.
 pub fn show(lines: Vec<String>) {
-    paint(&[], Some(lines));
+    paint("", Some(lines));
 }
 
 /// `text` as one word of a POSIX shell, whatever is in it.
@@ -48,10 +88,10 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
-/// `line`, cut with an ellipsis so that it takes `columns` at most.
+/// `line`, made printable and cut with an ellipsis so that it takes `columns` at most.
 #[must_use]
 pub fn fit(line: &str, columns: usize) -> String {
-    truncate_str(line, columns, "…").into_owned()
+    truncate_str(&printable::line(line), columns, "…").into_owned()
 }
 
 /// `text` with each line broken at blanks so that it fits the terminal that standard error is; as it is where that is none.
@@ -92,7 +132,11 @@ pub fn pad(line: &str, columns: usize) -> String {
     cut + &" ".repeat(missing)
 }
 
-fn paint(above: &[u8], new: Option<Vec<String>>) {
+fn marked(text: &str, word: &str, color: Color) -> String {
+    text.replacen(word, &format!("{}{word}\x1b[0m", color.command()), 1)
+}
+
+fn paint(above: &str, new: Option<Vec<String>>) {
     let mut block = BLOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let lines = new.unwrap_or_else(|| block.clone());
     if above.is_empty() && lines == *block {
@@ -105,16 +149,16 @@ fn paint(above: &[u8], new: Option<Vec<String>>) {
 }
 
 /// The bytes that take `old` off a screen of `columns`, write `above` there, and `new` below it.
-fn repainted(old: &[String], columns: usize, above: &[u8], new: &[String]) -> Vec<u8> {
+fn repainted(old: &[String], columns: usize, above: &str, new: &[String]) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A terminal that became narrower has wrapped the old lines.
     let rows: usize = old.iter().map(|line| measure_text_width(line).div_ceil(columns).max(1)).sum();
     if rows > 0 {
         bytes.extend(format!("\x1b[{rows}A\r\x1b[J").bytes());
     }
-    bytes.extend(above);
+    bytes.extend(above.bytes());
     for line in new {
-        bytes.extend(line.bytes());
+        bytes.extend(printable::line(line).bytes());
         bytes.push(b'\n');
     }
     bytes
@@ -127,11 +171,11 @@ mod tests {
     #[test]
     fn a_block_is_taken_off_by_its_rows_and_put_below_what_is_said() {
         let (old, new) = (["a".repeat(50), "b".into()], ["c".to_owned()]);
-        let text = String::from_utf8(repainted(&old, 80, b"warning\n", &new)).unwrap();
+        let text = String::from_utf8(repainted(&old, 80, "warning\n", &new)).unwrap();
         assert_eq!(text, "\x1b[2A\r\x1b[Jwarning\nc\n");
-        let narrower = String::from_utf8(repainted(&old, 40, b"", &[])).unwrap();
+        let narrower = String::from_utf8(repainted(&old, 40, "", &[])).unwrap();
         assert_eq!(narrower, "\x1b[3A\r\x1b[J");
-        assert_eq!(repainted(&[], 80, b"warning\n", &[]), b"warning\n");
+        assert_eq!(repainted(&[], 80, "warning\n", &[]), b"warning\n");
     }
 
     #[test]
@@ -141,13 +185,18 @@ mod tests {
         assert_eq!(wrap("/a/path/without/a/blank\n", 10), "/a/path/without/a/blank\n");
         assert_eq!(wrap("  table   cell and more", 16), "  table   cell\n    and more");
         assert_eq!(wrap(text, 80), text);
-        assert_eq!(wrap("\x1b[33mWARN\x1b[0m one two", 12), "\x1b[33mWARN\x1b[0m one two");
+    }
+
+    #[test]
+    fn only_the_word_that_was_meant_is_coloured() {
+        let text = marked("12:34:56 ERROR ERROR\n", "ERROR", Color::Red);
+        assert_eq!(text, "12:34:56 \x1b[1;31mERROR\x1b[0m ERROR\n");
     }
 
     #[test]
     fn lines_are_cut_by_what_is_seen() {
         assert_eq!(fit("sub-01_T1w bias", 10), "sub-01_T1…");
-        assert_eq!(fit("\x1b[1mbold\x1b[0m", 4), "\x1b[1mbold\x1b[0m");
+        assert_eq!(fit("a\x1b[1mb\n", 99), r"a\u001b[1mb\n");
         assert_eq!(pad("é", 3), "é  ");
     }
 }

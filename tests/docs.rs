@@ -1,4 +1,4 @@
-//! Tries the documentation: every command after a `$` in the console blocks of the README and of `docs/` is run, in the
+//! Tries the documentation: every command after a `$` in the console blocks of the README, of `SECURITY.md` and of `docs/` is run, in the
 //! order it stands, in one empty folder per document.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
@@ -9,8 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Commands of the README that are run as they are by other means: the first is `tests/demo.rs`, the second runs this test.
-const RUN_ELSEWHERE: [&str; 2] = ["cargo run --release -- demo normal -o demo", "bash tests/run.sh"];
+/// Commands of the README that are run as they are by other means: the first is `tests/demo.rs`, the second runs this test and
+/// the third.
+const RUN_ELSEWHERE: [&str; 3] =
+    ["cargo run --release -- demo normal -o demo", "bash tests/run.sh", "bash tests/audit.sh"];
 /// Tried with the programs they are about, by `tests/stack/`, `tests/nipoppy.rs` and `tests/nipoppy_inside.rs`.
 const TRIED_ELSEWHERE: [&str; 3] = ["01-setup.md", "02-running.md", "04-nipoppy-integration.md"];
 /// Programs that take minutes or change this checkout; their documents say what they need.
@@ -20,7 +22,7 @@ fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = fs::read_dir(root.join("docs")).unwrap().map(|f| f.unwrap().path());
     let mut documents: Vec<PathBuf> = docs.filter(|p| p.extension().is_some_and(|e| e == "md")).collect();
-    documents.push(root.join("README.md"));
+    documents.extend(["README.md", "SECURITY.md"].map(|name| root.join(name)));
     documents.sort();
     documents
 }

@@ -6,4 +6,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo fmt --check
 cargo clippy --release --all-targets --locked -- -D warnings
+bash tests/audit.sh
 cargo test --release --locked

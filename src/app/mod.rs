@@ -21,8 +21,10 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Request, RunConfig, ScoreConfig, comfort, descriptor};
 use crate::derivatives::DerivativeError;
 use crate::error::Coded;
+use crate::printable::line;
 use crate::score::score;
 use crate::synth::{SynthConfig, write_dataset};
+use crate::terminal::{self, say};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
@@ -105,12 +107,6 @@ fn manual(dir: &Path) -> ExitStatus {
 /// Says why a request was refused: what is wrong, what to do, and the code to look up.
 fn refuse(error: &dyn Coded) -> ExitStatus {
     let code = error.code();
-    let _ = writeln!(std::io::stderr(), "error: {error}\n  what to do: {} [{code}]", code.advice());
+    terminal::print(&format!("error: {}\n  what to do: {} [{code}]\n", line(&error.to_string()), code.advice()));
     ExitStatus::from(code)
-}
-
-/// Writes to stdout; whoever read it may be gone, which is no reason to fail.
-fn say(text: &str) {
-    let mut out = std::io::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -8,10 +8,12 @@ use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Input, Level, RunConfig};
 use crate::derivatives::claim::Claim;
 use crate::derivatives::dataset::{Container, Origin, prepare};
+use crate::derivatives::links::{self, BadLink};
 use crate::derivatives::marker::Marker;
 use crate::derivatives::{DerivativeError, temporary};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, PlanError, PlanOptions, Room, Source, Unit};
+use crate::printable;
 use crate::report::screen::View;
 use crate::report::tally::Tally;
 use crate::run::RunContext;
@@ -43,6 +45,9 @@ pub enum RunError {
     /// Outputs cannot be written any more.
     #[error("the run was given up, the same command does the rest later: {0}")]
     GaveUp(String),
+    /// A folder in the output folder is a link that is not followed.
+    #[error(transparent)]
+    Link(#[from] BadLink),
     /// The threads cannot be started.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -55,7 +60,7 @@ impl Coded for RunError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Plan(e) => e.code(),
-            Self::Output { .. } => ErrorCode::OutputUnusable,
+            Self::Output { .. } | Self::Link(_) => ErrorCode::OutputUnusable,
             Self::GaveUp(_) => ErrorCode::WriteFailed,
             Self::Pool(_) => ErrorCode::OutOfMemory,
             Self::Report(e) => e.code(),
@@ -108,8 +113,11 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
     })
 }
 
-/// Makes the output folder a derivative dataset, without what killed runs left at its root.
+/// Makes the output folder a derivative dataset, without what killed runs left at its root, after a look at the links in it.
 pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
+    let scans = plan.units.iter().filter(|unit| !unit.done()).flat_map(|unit| &unit.scans);
+    let folders = scans.flat_map(|scan| &scan.outputs).filter_map(|output| output.path.parent());
+    links::check(&plan.output, &plan.root, folders.chain([Path::new("logs")]))?;
     let origin = Origin { raw: plan.root.clone(), name: plan.name.clone(), doi: None, container: Container::current() };
     prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })?;
     clear(&plan.output);
@@ -166,7 +174,7 @@ fn work(config: &RunConfig, plan: &Plan, room: &Room) -> Result<ExitStatus, RunE
 /// What became of the telemetry, for those who asked for more (`-v`).
 pub(super) fn describe_delivery(config: &TelemetryConfig, delivery: &Delivery) {
     if config.verbosity >= Verbosity::Verbose {
-        crate::terminal::print(format!("telemetry: {delivery}\n").as_bytes());
+        crate::terminal::print(&format!("telemetry: {delivery}\n"));
     }
 }
 
@@ -255,7 +263,8 @@ const fn verb(input: &Input) -> &'static str {
 
 /// Everything of a plan that says who a participant is.
 pub(super) fn personal(plan: &Plan) -> Vec<(Personal, String)> {
-    let path = |path: &Path| (Personal::Path, path.to_string_lossy().into_owned());
+    // In messages paths stand as they are printed.
+    let path = |path: &Path| (Personal::Path, printable::text(&path.to_string_lossy()).into_owned());
     let mut out = vec![path(&plan.root), path(&plan.output)];
     for unit in &plan.units {
         out.push((Personal::Participant, unit.id.participant.clone()));

@@ -60,7 +60,7 @@ pub(super) fn header(plan: &Plan, run_id: &str, (threads, memory): (usize, u64),
         memory,
         telemetry,
     };
-    terminal::print(header.text(terminal::size().map(|(_, columns)| columns)).as_bytes());
+    terminal::print(&header.text(terminal::size().map(|(_, columns)| columns)));
 }
 
 /// The last lines of a run that took `seconds`, for standard output: whether it left telemetry, and where its report is or

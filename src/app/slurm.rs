@@ -7,7 +7,7 @@ use crate::cli::{Input, RunConfig, SlurmConfig};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{Plan, PlanError, Unit};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
-use crate::telemetry::config::{LogFormat, Verbosity};
+use crate::telemetry::config::{LogFormat, Verbosity, without_password};
 use crate::telemetry::{context, names, spans};
 use std::path::{Path, PathBuf};
 
@@ -125,6 +125,11 @@ fn scripts(
     .into_iter()
     .filter_map(|(option, file)| Some((option, absolute(file.as_deref()?))))
     .collect();
+    if let Some(endpoint) = config.run.telemetry.endpoint.as_deref().map(without_password)
+        && config.run.telemetry.endpoint.as_deref() != Some(&endpoint)
+    {
+        return Err(SlurmError::Password { endpoint });
+    }
     let Input::Bids { dir } = &config.run.input else {
         let problem = "slurm takes a dataset";
         return Err(SlurmError::Path { path: plan.root.clone(), problem });

@@ -2,7 +2,6 @@
 
 use super::exit::ExitStatus;
 use crate::error::{Coded, ErrorCode};
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Why [`super::parse`] gave no request: help or version was asked for, or something is wrong.
@@ -43,12 +42,12 @@ impl CliError {
         }
     }
 
-    /// Prints it where it belongs, coloured on a terminal. A closed pipe is no reason to fail.
-    pub fn print(&self) {
-        let _ = match self {
-            Self::Clap(e) => e.print(),
-            Self::Refused(_) => std::io::stderr().lock().write_all(self.text().as_bytes()),
-        };
+    /// Prints help or version on standard output, coloured on a terminal; nothing of it is from outside. A closed pipe is no
+    /// reason to fail.
+    pub fn print_help(&self) {
+        if let Self::Clap(e) = self {
+            let _ = e.print();
+        }
     }
 }
 

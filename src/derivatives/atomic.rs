@@ -4,6 +4,7 @@
 
 use super::DerivativeError;
 use super::temporary;
+use crate::printable;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
@@ -28,6 +29,10 @@ impl Staged {
     {
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| DerivativeError::Write { path: path.clone(), source };
+        // A rename would take the place of a pipe or device, such as /dev/stdout.
+        if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+            return Err(failed("something that is no file is there".into()));
+        }
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| failed(e.into()))?;
         let mut file = temporary::create(folder).map_err(|e| failed(e.into()))?;
@@ -101,8 +106,8 @@ pub fn write_json(path: PathBuf, value: &impl serde::Serialize) -> Result<u64, D
 /// As [`Staged::write`].
 pub fn stage_json(path: PathBuf, value: &impl serde::Serialize) -> Result<Staged, DerivativeError> {
     Staged::write(path, |w| {
-        serde_json::to_writer_pretty(&mut *w, value).map_err(std::io::Error::from)?;
-        Ok(w.write_all(b"\n")?)
+        let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
+        Ok(writeln!(w, "{}", printable::text(&text))?)
     })
 }
 
@@ -118,6 +123,22 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path().join("a")).unwrap().count(), 0);
         assert_eq!(Staged::write(path.clone(), |w| Ok(w.write_all(b"xy")?)).unwrap().publish().unwrap(), 2);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "xy");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_replaced_and_a_device_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (elsewhere, link) = (dir.path().join("elsewhere"), dir.path().join("x.json"));
+        std::fs::write(&elsewhere, "theirs").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        write_text(link.clone(), "ours").unwrap();
+        assert!(!link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "theirs");
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        assert!(write_text(link.clone(), "ours").unwrap_err().to_string().contains("no file is there"));
+        assert!(link.is_symlink());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! folder, so that the tasks of a job array do not disturb each other.
 
 use super::{DerivativeError, atomic, temporary};
+use crate::printable;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -54,7 +55,7 @@ impl Container {
 pub fn prepare(output: &Path, origin: &Origin) -> Result<(), DerivativeError> {
     make_folder(output)?;
     let description = serde_json::to_string_pretty(&description(origin)).unwrap_or_default() + "\n";
-    write_if_different(output.join("dataset_description.json"), &description)?;
+    write_if_different(output.join("dataset_description.json"), &printable::text(&description))?;
     write_if_different(output.join(".bidsignore"), IGNORED)
 }
 

@@ -4,6 +4,7 @@ pub mod atomic;
 pub mod claim;
 pub mod dataset;
 mod hint;
+pub mod links;
 pub mod marker;
 pub mod outputs;
 pub mod products;

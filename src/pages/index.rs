@@ -8,8 +8,10 @@ use crate::bids::Modality;
 use crate::derivatives::dataset::uri_path;
 use crate::derivatives::summary::{ScanSummary, UnitSummary};
 use crate::error::ErrorCode;
+use crate::printable;
 use crate::report::measures::{describe, order};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -326,9 +328,14 @@ fn embedded(data: &impl Serialize) -> Result<String, PageError> {
     let json = serde_json::to_string(data).map_err(failed)?;
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
-        match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => safe.push(c),
+        match (c, printable::line(c.encode_utf8(&mut [0; 4]))) {
+            ('<' | '>' | '&', _) => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
+            // A second backslash: the script, too, gets the number and not the character.
+            (_, Cow::Owned(shown)) => {
+                safe.push('\\');
+                safe.push_str(&shown);
+            }
+            _ => safe.push(c),
         }
     }
     Ok(safe)
@@ -340,10 +347,16 @@ mod tests {
 
     #[test]
     fn data_never_ends_its_element() {
-        let text = "</script><script>alert(1)</script>\u{2028}&amp;<!--";
+        let text = "</script><script>alert(1)</script>&amp;<!-- \\u202e\"";
         let safe = embedded(&text).unwrap();
-        assert!(!safe.contains(['<', '>', '&', '\u{2028}']), "{safe}");
+        assert!(!safe.contains(['<', '>', '&']), "{safe}");
         assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+    }
+
+    #[test]
+    fn what_turns_the_direction_is_shown_by_its_number() {
+        let safe = embedded(&"a\u{2028}b\u{202e}c\\\u{9b}é").unwrap();
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), r"a\u2028b\u202ec\\u009bé");
     }
 
     #[test]

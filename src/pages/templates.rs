@@ -1,6 +1,7 @@
 //! The templates of all pages, in the binary, and the one place where they are filled.
 
 use super::PageError;
+use crate::printable;
 use minijinja::{Environment, Value};
 use serde::Serialize;
 use std::sync::LazyLock;
@@ -33,5 +34,6 @@ pub(super) fn render(page: &'static str, data: &impl Serialize) -> Result<String
     let env = PAGES.as_ref().map_err(|e| failed(e.clone()))?;
     env.get_template(page)
         .and_then(|t| t.render(Value::from(minijinja::value::Serde(data))))
+        .map(|page| printable::text(&page).into_owned())
         .map_err(|e| failed(format!("{e:#}")))
 }

@@ -10,6 +10,7 @@ use crate::derivatives::sidecar::used;
 use crate::error::{Coded, ErrorCode};
 use crate::nifti;
 use crate::nipoppy::{self, Study};
+use crate::printable;
 use crate::run::event::UnitId;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
@@ -80,7 +81,11 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
         name: dataset_name(&index, root),
         units: units(&index, &chosen, unnamed, options),
         index: indexed(&index, &chosen),
-        skipped: index.skipped.iter().map(|s| (s.path.clone(), s.reason.to_string())).collect(),
+        skipped: index
+            .skipped
+            .iter()
+            .map(|s| (s.path.clone(), printable::line(&s.reason.to_string()).into_owned()))
+            .collect(),
         warnings,
     };
     Ok(Survey { plan, without_scans: without_scans(&index), others: index.others })
@@ -102,7 +107,8 @@ fn listed<'a>(scans: Vec<&'a ScanFile>, study: Option<&Study>) -> Vec<&'a ScanFi
 
 fn dataset_name(index: &Index, root: &Path) -> String {
     let folder = || root.file_name().map_or_else(|| root.display().to_string(), |n| n.to_string_lossy().into_owned());
-    if index.description.name.is_empty() { folder() } else { index.description.name.clone() }
+    let name = if index.description.name.is_empty() { folder() } else { index.description.name.clone() };
+    printable::line(&name).into_owned()
 }
 
 fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: PlanOptions) -> Vec<Unit> {

@@ -3,6 +3,7 @@
 use super::dataset::Survey;
 use super::units::{ScanPlan, Unit};
 use crate::bids::Modality;
+use crate::printable;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -55,7 +56,8 @@ pub fn list_text(found: &Survey) -> String {
         let size: f64 = unit.scans.iter().map(ScanPlan::size_mb).sum();
         let _ = writeln!(text, "  {:<width$}  {:<16}  {size:>8.1} MB", name(unit), kinds(unit));
         for (scan, problem) in unit.scans.iter().filter_map(|s| Some((s, s.problem.as_ref()?))) {
-            let _ = writeln!(text, "    {} will fail: {} [{}]", scan.relative.display(), problem.message, problem.code);
+            let reason = format!("{} will fail: {} [{}]", scan.relative.display(), problem.message, problem.code);
+            let _ = writeln!(text, "    {}", printable::line(&reason));
         }
     }
     left_out(&mut text, found);
@@ -76,7 +78,7 @@ fn left_out(text: &mut String, found: &Survey) {
         let _ = writeln!(text, "left out");
     }
     for line in lines {
-        let _ = writeln!(text, "  {line}");
+        let _ = writeln!(text, "  {}", printable::line(&line));
     }
 }
 

@@ -9,6 +9,7 @@ use crate::bids::{Entities, EntityError, Modality, NameError, read_object};
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
 use crate::nifti;
+use crate::printable;
 use crate::run::event::UnitId;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -120,7 +121,7 @@ fn scan_plan(root: &Path, file: &Path, options: PlanOptions) -> Result<(UnitId, 
         memory: estimate(modality, read, options.tissues),
         metadata: used(modality, sidecar(file, &id)),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
-        id,
+        id: printable::line(&id).into_owned(),
         modality,
         source,
         entities,

@@ -2,8 +2,10 @@
 
 use super::units::{Plan, ScanPlan, Unit};
 use crate::derivatives::outputs::Output;
+use crate::printable;
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::path::Path;
 
 /// The plan as one JSON object.
 #[must_use]
@@ -74,9 +76,9 @@ pub fn to_text(plan: &Plan) -> String {
         );
         for scan in &unit.scans {
             let stages: Vec<_> = scan.stages().map(super::super::run::event::StageName::as_str).collect();
-            let _ = writeln!(text, "  {} ({:.1} MB): {}", scan.relative.display(), scan.size_mb(), stages.join(" > "));
+            let _ = writeln!(text, "  {} ({:.1} MB): {}", shown(&scan.relative), scan.size_mb(), stages.join(" > "));
             if let Some(problem) = &scan.problem {
-                let _ = writeln!(text, "    will fail: {}: {}", problem.code, problem.message);
+                let _ = writeln!(text, "    will fail: {}: {}", problem.code, printable::line(&problem.message));
             }
             for output in &scan.outputs {
                 let _ = writeln!(text, "    -> {}", output.path.display());
@@ -86,10 +88,15 @@ pub fn to_text(plan: &Plan) -> String {
     if !plan.skipped.is_empty() {
         let _ = writeln!(text, "\nLeft out:");
         for (path, reason) in &plan.skipped {
-            let _ = writeln!(text, "  {}: {reason}", path.display());
+            let _ = writeln!(text, "  {}: {reason}", shown(path));
         }
     }
     text
+}
+
+/// A path on one line.
+fn shown(path: &Path) -> String {
+    printable::line(&path.to_string_lossy()).into_owned()
 }
 
 const fn megabytes(bytes: u64) -> u64 {

@@ -1,6 +1,7 @@
 //! The group level: one table per modality, a row per scan, from the summaries alone, so that separate jobs can be
 //! gathered after the fact.
 
+use super::cell::cell;
 use crate::bids::Modality;
 use crate::derivatives::summary::{ScanSummary, UnitSummary};
 use crate::derivatives::{DerivativeError, atomic::Staged};
@@ -54,16 +55,16 @@ fn write_rows(w: &mut dyn std::io::Write, rows: &[(&UnitSummary, &ScanSummary)])
         "quality_score",
         "brain_volume_ml",
     ];
-    table.write_record(fixed.into_iter().chain(measures.iter().copied()))?;
+    table.write_record(fixed.into_iter().map(str::to_owned).chain(measures.iter().map(|m| cell(m))))?;
     let number = |v: Option<f64>| v.map_or_else(|| "n/a".to_owned(), |v| format!("{v:.6}"));
     for (unit, scan) in rows {
         let code = scan.error.as_ref().map_or("n/a", |e| e.code.as_str());
         let mut row = vec![
-            unit.participant_id.clone(),
-            unit.session_id.clone().unwrap_or_else(|| "n/a".into()),
-            scan.scan_id.clone(),
-            scan.status.clone(),
-            code.to_owned(),
+            cell(&unit.participant_id),
+            unit.session_id.as_deref().map_or_else(|| "n/a".into(), cell),
+            cell(&scan.scan_id),
+            cell(&scan.status),
+            cell(code),
             format!("{:.3}", scan.seconds),
             number(scan.quality_score),
             number(scan.brain_volume_ml),

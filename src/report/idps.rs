@@ -4,6 +4,7 @@
 //! Beside `NAME.tsv` stands its data dictionary `NAME.json`, as BIDS has it for tabular files. Measures are the mean over
 //! the successful scans of a kind, times their sum; `n/a` stands where nothing was measured.
 
+use super::cell::cell;
 use super::measures::describe;
 use crate::bids::Modality;
 use crate::derivatives::summary::{ScanSummary, UnitSummary, read_all};
@@ -48,7 +49,7 @@ pub fn write_idps(output: &Path, table: &Path) -> Result<Extracted, DerivativeEr
 
 fn write_rows(w: &mut dyn Write, columns: &[Column], units: &[UnitSummary]) -> csv::Result<()> {
     let mut table = csv::WriterBuilder::new().delimiter(b'\t').from_writer(w);
-    table.write_record(columns.iter().map(|column| column.name.as_str()))?;
+    table.write_record(columns.iter().map(|column| cell(&column.name)))?;
     for unit in units {
         table.write_record(columns.iter().map(|column| (column.cell)(unit)))?;
     }
@@ -80,20 +81,20 @@ fn of_unit() -> Vec<Column> {
     });
     vec![
         column("participant_id", about("Participant, as in participants.tsv of the dataset."), |u| {
-            u.participant_id.clone()
+            cell(&u.participant_id)
         }),
         column("session_id", about("Session; ses-unnamed is Nipoppy's name for data without sessions."), |u| {
             text(u.session_id.as_deref())
         }),
-        column("status", json!({ "Description": "How processing ended.", "Levels": statuses }), |u| u.status.clone()),
+        column("status", json!({ "Description": "How processing ended.", "Levels": statuses }), |u| cell(&u.status)),
         column("error_code", about("Code of the first failure, explained in docs/errors.md."), move |u| {
             text(first_code(u).as_deref())
         }),
         column("reason", about("Why it failed, in words."), |u| text(u.reason.as_deref())),
         column("scans", about("Number of scans."), |u| u.scans.len().to_string()),
         column("scans_failed", about("Number of scans that failed."), move |u| failed(u).to_string()),
-        column("started", about("When processing began, RFC 3339, UTC."), |u| u.started.clone()),
-        column("version", about("Version and commit of neuro-preprocess."), |u| u.version.clone()),
+        column("started", about("When processing began, RFC 3339, UTC."), |u| cell(&u.started)),
+        column("version", about("Version and commit of neuro-preprocess."), |u| cell(&u.version)),
         column("trace_id", about("Trace of the processing, for a tracing backend."), |u| text(u.trace_id.as_deref())),
         column("seconds", json!({ "Description": "Duration of processing, wall clock.", "Units": "s" }), |u| {
             format!("{:.3}", u.seconds)
@@ -165,7 +166,7 @@ fn of_kind<'u>(unit: &'u UnitSummary, kind: &'static str) -> impl Iterator<Item 
 
 /// A cell of text on one line, without tabs.
 fn text(value: Option<&str>) -> String {
-    value.map_or_else(|| "n/a".to_owned(), |v| v.replace(['\t', '\n', '\r'], " "))
+    value.map_or_else(|| "n/a".to_owned(), |v| cell(&v.replace(['\t', '\n', '\r'], " ")))
 }
 
 fn mean(values: impl Iterator<Item = Option<f64>>) -> String {

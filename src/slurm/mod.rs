@@ -29,6 +29,15 @@ pub enum SlurmError {
         /// What in it is in the way.
         problem: &'static str,
     },
+    /// A password that would stand in a script.
+    #[error(
+        "the endpoint {endpoint} has a password, which would stand in the job scripts: give it as OTEL_EXPORTER_OTLP_ENDPOINT, \
+         or credentials as OTEL_EXPORTER_OTLP_HEADERS; tasks get both from the environment of the submission"
+    )]
+    Password {
+        /// The endpoint without it.
+        endpoint: String,
+    },
     /// A script cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -50,7 +59,7 @@ pub enum SlurmError {
 impl Coded for SlurmError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Path { .. } => ErrorCode::Usage,
+            Self::Path { .. } | Self::Password { .. } => ErrorCode::Usage,
             Self::Write { .. } => ErrorCode::OutputUnusable,
             Self::Submit { .. } => ErrorCode::SubmitFailed,
         }
@@ -82,6 +91,6 @@ pub fn submit(folder: &Path) -> Result<String, SlurmError> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
-        Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        Err(failed(String::from_utf8_lossy(&output.stderr).trim().lines().collect::<Vec<_>>().join("; ")))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Needs, SUBMIT, SlurmError};
 use crate::plan::Unit;
+use crate::printable;
 use crate::terminal::shell_word;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -210,7 +211,11 @@ fn quoted(path: &Path) -> Result<String, SlurmError> {
 fn text_of(path: &Path) -> Result<&str, SlurmError> {
     let bad = |problem| SlurmError::Path { path: path.to_owned(), problem };
     let text = path.to_str().ok_or_else(|| bad("its name is not UTF-8"))?;
-    if text.chars().any(char::is_control) { Err(bad("its name has a line break or the like")) } else { Ok(text) }
+    if printable::line(text) == text {
+        Ok(text)
+    } else {
+        Err(bad("its name has a line break or an invisible character"))
+    }
 }
 
 #[cfg(test)]

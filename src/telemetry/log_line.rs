@@ -3,6 +3,8 @@
 use super::names;
 use super::outgoing::Outgoing;
 use super::text;
+use crate::printable;
+use crate::terminal::Color;
 use opentelemetry::logs::{AnyValue, LogRecord, Severity};
 use opentelemetry::trace::SpanContext;
 use serde_json::{Map, Value};
@@ -66,7 +68,7 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        let value = text::bounded(value, text::MAX_TEXT).into_owned();
+        let value = text::shown(value);
         if field.name() == names::LOG_MESSAGE { self.message = value } else { self.put(field, value.into()) }
     }
     fn record_f64(&mut self, field: &Field, value: f64) {
@@ -108,7 +110,7 @@ impl Line<'_> {
     /// One JSON object and a newline. The event's own fields come last; one that has the name of a field of the scope
     /// replaces it, and one named like the time or level is left out.
     #[must_use]
-    pub fn json(&self) -> Vec<u8> {
+    pub fn json(&self) -> String {
         let mut map = Map::new();
         map.insert(names::LOG_TIMESTAMP.into(), timestamp(self.time).into());
         map.insert(names::LOG_LEVEL.into(), self.level.as_str().into());
@@ -125,16 +127,13 @@ impl Line<'_> {
                 map.insert((*key).into(), value.clone());
             }
         }
-        let mut line = Value::Object(map).to_string().into_bytes();
-        line.push(b'\n');
-        line
+        printable::text(&Value::Object(map).to_string()).into_owned() + "\n"
     }
 
     /// `12:34:56 WARN  sub-01_ses-2 bias_correction: message (key=value)`, local time, one line whatever it holds.
     #[must_use]
-    pub fn human(&self, color: bool) -> String {
+    pub fn human(&self) -> String {
         let clock = jiff::Timestamp::try_from(self.time).unwrap_or_default().to_zoned(jiff::tz::TimeZone::system());
-        let (on, off) = if color { (ansi(self.level), "\x1b[0m") } else { ("", "") };
         let mut place = String::new();
         if let Some(participant) = &self.scope.participant_id {
             place.push_str(&format!("sub-{participant}"));
@@ -149,7 +148,7 @@ impl Line<'_> {
         let own: Vec<String> = self.fields.own.iter().map(|(k, v)| format!("{k}={}", shown(v))).collect();
         let own = if own.is_empty() { String::new() } else { format!(" ({})", own.join(" ")) };
         let body = format!("{place}{}{own}", self.fields.message).replace(char::is_control, " ");
-        format!("{} {on}{:<5}{off} {body}\n", clock.strftime("%H:%M:%S"), self.level)
+        format!("{} {:<5} {body}\n", clock.strftime("%H:%M:%S"), self.level)
     }
 
     /// Fills an OTLP record with the same content, as far as it may leave the machine.
@@ -210,12 +209,13 @@ const fn severity(level: Level) -> Severity {
     }
 }
 
-const fn ansi(level: Level) -> &'static str {
+/// The colour of a level on a terminal.
+pub(super) const fn color(level: Level) -> Color {
     match level {
-        Level::ERROR => "\x1b[1;31m",
-        Level::WARN => "\x1b[33m",
-        Level::INFO => "\x1b[32m",
-        Level::DEBUG | Level::TRACE => "\x1b[2m",
+        Level::ERROR => Color::Red,
+        Level::WARN => Color::Yellow,
+        Level::INFO => Color::Green,
+        Level::DEBUG | Level::TRACE => Color::Dim,
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn json_lines_hold_time_place_and_fields_in_order() {
         let scope = Scope { participant_id: Some("01".into()), stage: Some("load".into()), ..Scope::default() };
-        let text = String::from_utf8(line(&scope).json()).unwrap();
+        let text = line(&scope).json();
         let expected = r#"{"timestamp":"1970-01-01T00:00:01.234Z","level":"WARN","message":"a\u001b[31m\nb","participant_id":"01","stage":"save","duration_seconds":1.5}"#;
         assert_eq!(text, format!("{expected}\n"));
     }
@@ -241,8 +241,7 @@ mod tests {
     #[test]
     fn a_person_gets_one_line_without_control_characters() {
         let scope = Scope { participant_id: Some("01".into()), session_id: Some("2".into()), ..Scope::default() };
-        let text = line(&scope).human(false);
+        let text = line(&scope).human();
         assert!(text.ends_with("WARN  sub-01_ses-2: a [31m b (duration_seconds=1.5 stage=save level=x)\n"), "{text}");
-        assert!(line(&scope).human(true).contains("\x1b[33mWARN \x1b[0m"));
     }
 }

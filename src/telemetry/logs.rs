@@ -4,9 +4,10 @@
 //! the fields of the surrounding spans, which is where participant, session, scan and stage are.
 
 use super::config::{LogFormat, TelemetryConfig, Verbosity};
-use super::log_line::{Fields, Line, Scope};
+use super::log_line::{Fields, Line, Scope, color};
 use super::outgoing::Outgoing;
 use super::stats::Stats;
+use crate::terminal;
 use opentelemetry::logs::Logger;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::logs::SdkLogger;
@@ -31,7 +32,12 @@ struct LineFile {
 impl LineFile {
     fn open(dir: &Path, name: &str) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let file = OpenOptions::new().create(true).append(true).open(dir.join(name))?;
+        let path = dir.join(name);
+        // A link of that name makes way, as it does for every other output: nothing is appended to a file elsewhere.
+        if path.is_symlink() {
+            std::fs::remove_file(&path)?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self { file, torn: AtomicBool::new(false) })
     }
 
@@ -55,7 +61,6 @@ struct Place {
 pub struct LogLayer {
     stderr_level: Level,
     format: LogFormat,
-    color: bool,
     dir: Option<PathBuf>,
     run_file: Option<LineFile>,
     otlp: Option<SdkLogger>,
@@ -82,7 +87,6 @@ impl LogLayer {
         Self {
             stderr_level: level(config.verbosity),
             format: config.log_format,
-            color: crate::terminal::colored(),
             dir: dir.map(Path::to_path_buf),
             run_file,
             otlp,
@@ -96,11 +100,12 @@ impl LogLayer {
         if line.level > self.stderr_level {
             return;
         }
-        let bytes = match self.format {
-            LogFormat::Json => line.json(),
-            LogFormat::Text => crate::terminal::wrapped(&line.human(self.color)).into_bytes(),
-        };
-        crate::terminal::print(&bytes);
+        match self.format {
+            LogFormat::Json => terminal::print(&line.json()),
+            LogFormat::Text => {
+                terminal::print_marked(&terminal::wrapped(&line.human()), line.level.as_str(), color(line.level));
+            }
+        }
     }
 
     fn to_files(&self, line: &Line<'_>, subject: Option<&LineFile>) {
@@ -109,7 +114,7 @@ impl LogLayer {
         }
         let bytes = line.json();
         for file in self.run_file.iter().chain(subject) {
-            if let Err(e) = file.write(&bytes) {
+            if let Err(e) = file.write(bytes.as_bytes()) {
                 self.stats.warn_file(&e);
             }
         }

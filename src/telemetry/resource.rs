@@ -8,6 +8,7 @@ use super::config::without_password;
 use super::env::Environment;
 use super::names;
 use super::pseudonym::Pseudonyms;
+use super::text;
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
@@ -41,7 +42,7 @@ pub fn build(env: &Environment, run_id: &str, pseudonyms: Option<&Pseudonyms>) -
         all.retain(|(k, _)| *k != key);
         all.push((key, value));
     }
-    let all = all.into_iter().map(|(k, v)| KeyValue::new(k, v));
+    let all = all.into_iter().map(|(k, v)| KeyValue::new(k, text::safe(v)));
     Resource::builder_empty().with_schema_url(all, SCHEMA_URL).build()
 }
 

@@ -121,7 +121,7 @@ pub fn add_event(span: &Span, name: &'static str, attributes: Vec<KeyValue>) {
 
 /// Marks a span as failed: status, `error.type`, `error.code`, and an `exception` event with the message.
 pub fn fail(span: &Span, code: ErrorCode, message: &str) {
-    let message = text::bounded(message, text::MAX_TEXT).into_owned();
+    let message = text::shown(message);
     record(span, names::ERROR_TYPE, code.class().as_str());
     record(span, names::ERROR_CODE, code.as_str());
     let exception = vec![
@@ -147,7 +147,7 @@ fn adopt(span: &Span, remote: &Context) {
     }
     start(span);
     for member in context::baggage(remote) {
-        span.set_attribute(member.key, member.value);
+        span.set_attribute(member.key, text::safe(member.value));
     }
 }
 

@@ -9,6 +9,7 @@
 use super::delivery::files::SpoolFile;
 use super::names;
 use super::stats::Stats;
+use crate::printable;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -127,7 +128,7 @@ fn mark(line: &mut Vec<u8>, place: &SpoolFile) {
 
 /// JSON as the OTLP specification wants it: no `null`.
 fn canonical_json<T: serde::Serialize>(message: &T) -> io::Result<Vec<u8>> {
-    let line = serde_json::to_vec(message).map_err(io::Error::other)?;
+    let line = printable::text(&serde_json::to_string(message).map_err(io::Error::other)?).into_owned().into_bytes();
     // Nearly every line is clean already; a text that happens to hold `:null` only costs time.
     if !line.windows(5).any(|w| w == b":null") {
         return Ok(line);

@@ -1,5 +1,6 @@
-//! Values made safe to write: bounded text, and floats that JSON can hold.
+//! Values made safe to write and to look at: bounded printable text, and floats that JSON can hold.
 
+use crate::printable;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use std::borrow::Cow;
 
@@ -14,6 +15,12 @@ pub fn bounded(text: &str, max: usize) -> Cow<'_, str> {
     }
     let end = (0..=max.saturating_sub('…'.len_utf8())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
     Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default()))
+}
+
+/// `text` made printable and cut to [`MAX_TEXT`].
+#[must_use]
+pub fn shown(text: &str) -> String {
+    bounded(&printable::text(text), MAX_TEXT).into_owned()
 }
 
 /// The first `limit` characters of `text`.
@@ -33,12 +40,16 @@ pub fn non_finite(value: f64) -> Option<&'static str> {
     }
 }
 
-/// An attribute value that survives every encoding: non-finite floats become words, long text is cut.
+/// An attribute value that survives every encoding and every screen: non-finite floats become words, long text is cut, and
+/// what would steer a terminal becomes visible.
 #[must_use]
 pub fn safe(value: Value) -> Value {
     match value {
         Value::F64(v) => non_finite(v).map_or(Value::F64(v), Value::from),
-        Value::String(s) if s.as_str().len() > MAX_TEXT => bounded(s.as_str(), MAX_TEXT).into_owned().into(),
+        Value::String(s) => shown(s.as_str()).into(),
+        Value::Array(Array::String(texts)) => {
+            Value::Array(Array::String(texts.iter().map(|s| shown(s.as_str()).into()).collect()))
+        }
         Value::Array(Array::F64(v)) if v.iter().any(|x| !x.is_finite()) => {
             let words =
                 v.iter().map(|x| StringValue::from(non_finite(*x).map_or_else(|| x.to_string(), str::to_owned)));
@@ -58,7 +69,7 @@ pub fn safe_all(attributes: Vec<KeyValue>) -> Vec<KeyValue> {
 ///
 /// Logging from inside an exporter would feed the exporter. A closed stderr is ignored.
 pub fn warn(message: &str) {
-    crate::terminal::print(crate::terminal::wrapped(&format!("warning: {message}\n")).as_bytes());
+    crate::terminal::print(&crate::terminal::wrapped(&format!("warning: {message}\n")));
 }
 
 #[cfg(test)]
@@ -79,6 +90,9 @@ mod tests {
         assert_eq!(safe(Value::F64(f64::NAN)), Value::from("NaN"));
         assert_eq!(safe(Value::F64(-f64::INFINITY)), Value::from("-Infinity"));
         assert_eq!(safe(Value::F64(1.5)), Value::F64(1.5));
+        let steering = ["a\u{1b}[2J", "\u{202e}"].map(StringValue::from).to_vec();
+        let harmless = [r"a\u001b[2J", r"\u202e"].map(StringValue::from).to_vec();
+        assert_eq!(safe(Value::Array(Array::String(steering))), Value::Array(Array::String(harmless)));
         let mixed = safe(Value::Array(Array::F64(vec![1.5, f64::NAN])));
         assert_eq!(mixed, Value::Array(Array::String(vec!["1.5".into(), "NaN".into()])));
     }

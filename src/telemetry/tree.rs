@@ -23,7 +23,7 @@ impl SpanExporter for TreeExporter {
             spans.push(span);
             // With a remote parent several roots share one trace; each prints what ended with it.
             if is_root && let Some(spans) = pending.remove(&trace) {
-                crate::terminal::print(render(spans).as_bytes());
+                crate::terminal::print(&render(spans));
             }
         }
         Ok(())

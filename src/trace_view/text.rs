@@ -2,6 +2,7 @@
 
 use super::stages::{StageRow, stage_rows};
 use super::{Archive, Run, Scan, Span, Status, Subject, seconds};
+use crate::printable;
 use std::fmt::Write;
 
 /// Width of the names in a waterfall.
@@ -167,7 +168,7 @@ fn stages(rows: &[StageRow], out: &mut String) {
 
 /// Text from a file, made safe for a terminal.
 fn clean(text: &str) -> String {
-    text.replace(char::is_control, " ")
+    printable::line(text).into_owned()
 }
 
 fn moment(time_ns: u64) -> jiff::Timestamp {

@@ -46,7 +46,7 @@ impl Lines {
 
     fn print(&self, line: &str, now: Timestamp) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        terminal::print(terminal::wrapped(&format!("{line}\n")).as_bytes());
+        terminal::print(&terminal::wrapped(&format!("{line}\n")));
     }
 }
 

@@ -126,7 +126,7 @@ impl Keeper<'_> {
         self.written = None;
         terminal::show(Vec::new());
         if self.watch.view != View::Nothing && !over {
-            terminal::print(terminal::wrapped(&stopping(run, now)).as_bytes());
+            terminal::print(&terminal::wrapped(&stopping(run, now)));
             self.watch.lines.switch_on();
         }
     }

@@ -76,7 +76,12 @@ impl SpoolFile {
     /// When that cannot be written.
     pub fn save(&self, cursor: &Cursor) -> io::Result<()> {
         // Always as long as before and within one sector: written over, it is old or new, never half.
-        let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(self.beside(ACK))?;
+        let path = self.beside(ACK);
+        // A link of that name makes way: nothing is written over a file elsewhere.
+        if path.is_symlink() {
+            std::fs::remove_file(&path)?;
+        }
+        let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
         file.write_all(cursor.text().as_bytes())?;
         file.sync_data()
     }

@@ -109,10 +109,11 @@ impl Grpc {
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout.min(CONNECT));
         if endpoint.uri().scheme_str() == Some("https") {
-            let mut tls = ClientTlsConfig::new().with_enabled_roots();
-            if let Some(ca) = &settings.ca {
-                tls = tls.ca_certificate(Certificate::from_pem(&ca.bytes));
-            }
+            let tls = ClientTlsConfig::new();
+            let mut tls = match &settings.ca {
+                Some(ca) => tls.ca_certificate(Certificate::from_pem(&ca.bytes)),
+                None => tls.with_enabled_roots(),
+            };
             if let Some((chain, key)) = &settings.identity {
                 tls = tls.identity(Identity::from_pem(&chain.bytes, &key.bytes));
             }

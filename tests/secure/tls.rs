@@ -1,0 +1,116 @@
+//! TLS to a real Collector, over gRPC and HTTP: verified unless told whom else to trust, and a refusal costs one warning and
+//! nothing that was written.
+
+use crate::collector::{Collector, into_files, shipped};
+use crate::common::{Ran, install, run_command};
+use crate::study::{Study, status, text};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder of certificates and keys, made anew: see `tests/peers/make_certificates.py`.
+fn certificates(folder: &Path) -> Option<PathBuf> {
+    let python = install::python("secure", "tests/peers/requirements-secure.txt");
+    let python = install::or_skip("the maker of certificates", python)?;
+    let folder = folder.join("certificates");
+    let script = install::root("tests/peers/make_certificates.py");
+    run_command(Command::new(python).arg(script).arg(&folder)).exits(0);
+    Some(folder)
+}
+
+/// A Collector with one of the certificates; with `clients` it asks for certificates of that authority.
+fn collector(study: &Study, certificates: &Path, server: &str, clients: Option<&str>) -> Option<Collector> {
+    let server_at = certificates.join(server);
+    let clients = clients.map(|name| certificates.join(format!("{name}.pem")));
+    let mut set = vec![("TLS_SERVER", text(&server_at))];
+    set.extend(clients.iter().map(|path| ("TLS_CLIENTS", text(path))));
+    let configs = [shipped(), into_files(), install::root("tests/peers/collector/tls.yaml")];
+    let name = format!("collector-{server}{}", if clients.is_some() { "-mutual" } else { "" });
+    Collector::start(&study.path(&name), &configs, &set)
+}
+
+const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
+
+/// A run that sends to `https://HOST` by one protocol, trusting and showing the certificates of these names.
+fn send(
+    study: &Study,
+    (to, host, protocol): (&Collector, &str, &str),
+    certificates: &Path,
+    (trusts, shows): (Option<&str>, Option<&str>),
+) -> (Ran, PathBuf) {
+    let name = format!("out-{}-{host}{protocol}{trusts:?}{shows:?}", to.grpc).replace('/', "-");
+    let port = if protocol == "grpc" { to.grpc } else { to.http };
+    let mut run = study.run(&name);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://{host}:{port}"));
+    run.env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
+    let file = |name: &str, end: &str| certificates.join(format!("{name}.{end}"));
+    if let Some(name) = trusts {
+        run.env("OTEL_EXPORTER_OTLP_CERTIFICATE", file(name, "pem"));
+    }
+    if let Some(name) = shows {
+        run.env("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", file(name, "pem"));
+        run.env("OTEL_EXPORTER_OTLP_CLIENT_KEY", file(name, "key"));
+    }
+    (run_command(&mut run).exits(0), study.path(&name))
+}
+
+#[track_caller]
+fn is_delivered((ran, out): (Ran, PathBuf)) {
+    assert!(!ran.stderr.contains("cannot be delivered"), "{}", ran.stderr);
+    for signal in ["traces", "metrics", "logs"] {
+        let counts = ["delivered", "waiting"].map(|count| status(&out, signal, count));
+        assert!(counts[0] > 0 && counts[1] == 0, "{signal}: {counts:?}");
+    }
+}
+
+/// The run ended well, everything waits in its files, and one warning says why.
+#[track_caller]
+fn is_refused((ran, out): (Ran, PathBuf), why: &str) {
+    let warnings = ran.stderr.matches("telemetry cannot be delivered").count();
+    assert!(warnings == 1 && ran.stderr.contains(why), "{why} is not why:\n{}", ran.stderr);
+    for signal in ["traces", "metrics", "logs"] {
+        let counts = ["delivered", "waiting", "rejected"].map(|count| status(&out, signal, count));
+        assert!(counts[0] == 0 && counts[1] > 0 && counts[2] == 0, "{signal}: {counts:?}");
+    }
+}
+
+#[test]
+fn a_known_authority_is_trusted_and_no_other() {
+    let study = Study::new(1, 0);
+    let Some(at) = certificates(&study.path("")) else { return };
+    let Some(server) = collector(&study, &at, "server", None) else { return };
+    for protocol in PROTOCOLS {
+        for host in ["localhost", "127.0.0.1"] {
+            is_delivered(send(&study, (&server, host, protocol), &at, (Some("authority"), None)));
+        }
+        // Without a word about whom to trust, the authorities of the web are.
+        is_refused(send(&study, (&server, "localhost", protocol), &at, (None, None)), "UnknownIssuer");
+        is_refused(send(&study, (&server, "localhost", protocol), &at, (Some("stranger"), None)), "UnknownIssuer");
+    }
+}
+
+#[test]
+fn a_wrong_name_and_a_past_date_are_refused() {
+    let study = Study::new(1, 0);
+    let Some(at) = certificates(&study.path("")) else { return };
+    for (name, why) in [("elsewhere", "not valid for name"), ("expired", "expired")] {
+        let Some(server) = collector(&study, &at, name, None) else { return };
+        for protocol in PROTOCOLS {
+            is_refused(send(&study, (&server, "localhost", protocol), &at, (Some("authority"), None)), why);
+        }
+        assert!(!server.files().join("traces.jsonl").metadata().is_ok_and(|file| file.len() > 0));
+    }
+}
+
+#[test]
+fn a_collector_that_asks_for_a_certificate_gets_it() {
+    let study = Study::new(1, 0);
+    let Some(at) = certificates(&study.path("")) else { return };
+    let Some(server) = collector(&study, &at, "server", Some("authority")) else { return };
+    for protocol in PROTOCOLS {
+        let to = (&server, "localhost", protocol);
+        is_delivered(send(&study, to, &at, (Some("authority"), Some("client"))));
+        // Who hangs up first decides what the refusal is called.
+        is_refused(send(&study, to, &at, (Some("authority"), None)), "");
+        is_refused(send(&study, to, &at, (Some("authority"), Some("client-of-stranger"))), "");
+    }
+}
