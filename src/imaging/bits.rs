@@ -4,6 +4,8 @@
 //! those neighbours, above and beside, at which the ball is just so wide. All of it works on whole words, costs no distance
 //! and no floating-point number a voxel, and is exact in millimetres for any voxel size. Shrinking is growing of the rest.
 
+use std::ops::Range;
+
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 
@@ -87,10 +89,15 @@ impl Bits {
         self.planes().map(|plane| plane.iter().map(|word| word.count_ones() as usize).sum()).collect()
     }
 
-    /// Clears the slices below `k`.
-    pub(crate) fn clear_below(&mut self, k: usize) {
-        let words = (k * self.shape[1] * self.wide).min(self.words.len());
-        self.words[..words].fill(0);
+    /// Clears what lies outside these ranges of z, y and x.
+    pub(crate) fn clear_outside(&mut self, [z, y, x]: [Range<usize>; 3]) {
+        let mut keep = Self::empty([1, 1, self.shape[2]]);
+        keep.set_run(0, x.start, x.end.max(x.start));
+        let ny = self.shape[1].max(1);
+        for (n, row) in self.words.chunks_exact_mut(self.wide.max(1)).enumerate() {
+            let kept = z.contains(&(n / ny)) && y.contains(&(n % ny));
+            row.iter_mut().zip(&keep.words).for_each(|(word, keep)| *word &= if kept { *keep } else { 0 });
+        }
     }
 
     /// The indices `[k, j, i]` of the voxels that are set, in memory order.

@@ -21,8 +21,10 @@ use crate::imaging::filter::gaussian_smooth_in_place;
 const AVERAGE_MM: f64 = 1.0;
 /// Dark sheets up to twice this thick, in mm, do not part tissue.
 const SHEET_MM: f64 = 1.0;
-/// The longest way in mm through white matter, and how far around the surface's box brain is looked for.
+/// The longest way in mm through white matter.
 const LIGHT_WAY_MM: f64 = 60.0;
+/// How far in mm around the surface's box tissue counts without limit. The window is larger by the radius of the closing:
+/// tissue in that rim stays, but nothing is closed there.
 const MARGIN_MM: f64 = 18.0;
 
 /// How the edge is refined; intensities are relative to the smooth field, lengths in mm.
@@ -96,8 +98,8 @@ pub(crate) fn refine(image: ArrayView3<f32>, voxel_mm: [f64; 3], mesh: &Mesh, fi
     grow(&mut core, &light.with(&thick, and), voxel_mm, LIGHT_WAY_MM);
     grow(&mut core, &thick, voxel_mm, edge.way_mm);
     let open = core.grown(voxel_mm, ball + 0.5).with(&tissue, and);
-    let hull = open.grown(voxel_mm, edge.close_mm).shrunk(voxel_mm, edge.close_mm);
-    let mut brain = filled(&hull);
+    let cropped = [0, 1, 2].map(|a| [ranges[a].start > 0, ranges[a].end < shape[a]]);
+    let mut brain = filled(&close(&open, edge.close_mm, voxel_mm, cropped));
     cut_cord(&mut brain, voxel_mm);
     let mut out = Array3::zeros(image.dim());
     largest(&brain).write(out.slice_each_axis_mut(window));
@@ -115,18 +117,47 @@ fn classify(part: &Array3<f32>, deep: &Bits, edge: Edge) -> Bits {
     Bits::of(part.view(), |&v| v > dark && v < bright).with(&core, |tissue, core| tissue | core)
 }
 
+/// The mask grown by `mm` and shrunk again. At a border where the volume goes on (`cropped`: low and high end of z, y, x) it
+/// cannot be shrunk from beyond, and so would stay as it was grown: within `mm` of it nothing is closed.
+fn close(mask: &Bits, mm: f64, voxel_mm: [f64; 3], cropped: [[bool; 2]; 3]) -> Bits {
+    let mut closed = mask.grown(voxel_mm, mm).shrunk(voxel_mm, mm);
+    let shape = mask.shape();
+    closed.clear_outside([0, 1, 2].map(|a| {
+        let [low, high] = cropped[a].map(|cropped| if cropped { (mm / voxel_mm[a]) as usize } else { 0 });
+        low.min(shape[a])..shape[a].saturating_sub(high)
+    }));
+    closed.with(mask, |closed, mask| closed | mask)
+}
+
 /// Cuts the cord at the foramen magnum: below the lowest slice whose section is wider than a brainstem (the cerebellum),
 /// 4 mm are kept.
 fn cut_cord(mask: &mut Bits, voxel_mm: [f64; 3]) {
     const WIDER_THAN_STEM_MM2: f64 = 900.0;
     let wide = WIDER_THAN_STEM_MM2 / (voxel_mm[1] * voxel_mm[2]);
     let Some(lowest) = mask.counts().iter().position(|&voxels| voxels as f64 > wide) else { return };
-    mask.clear_below(lowest.saturating_sub((4.0 / voxel_mm[0]).round() as usize));
+    let [nz, ny, nx] = mask.shape();
+    mask.clear_outside([lowest.saturating_sub((4.0 / voxel_mm[0]).round() as usize)..nz, 0..ny, 0..nx]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tissue_near_a_cropped_border_is_not_closed_out_to_it() {
+        let voxels = Array3::from_shape_fn((30, 30, 90), |(k, j, i)| [k, j, i]);
+        // A slab four voxels from the border, and two walls with a gap of four between them, far from every border.
+        let slab = |&[_, _, i]: &[usize; 3]| (80..86).contains(&i);
+        let walls = |&[k, j, i]: &[usize; 3]| {
+            (10..20).contains(&k) && (10..20).contains(&j) && (60..70).contains(&i) && !(63..67).contains(&i)
+        };
+        let mask = Bits::of(voxels.view(), |at| slab(at) || walls(at));
+        let closed = |cropped| close(&mask, 6.0, [1.0; 3], [[false; 2], [false; 2], [false, cropped]]).to_mask();
+        let (whole, part) = (closed(false), closed(true));
+        assert_eq!((whole[[15, 15, 65]], part[[15, 15, 65]]), (1, 1), "the gap");
+        assert_eq!((whole[[15, 15, 88]], part[[15, 15, 88]]), (1, 0), "out to the border");
+        assert_eq!(part[[15, 15, 85]], 1, "the slab itself");
+    }
 
     #[test]
     fn a_cord_is_cut_below_the_wide_part() {
