@@ -224,8 +224,8 @@ fn pack(set: &[u8; WORD]) -> u64 {
 fn unpack(word: u64) -> [u8; WORD] {
     let mut out = [0; WORD];
     for (bytes, byte) in out.as_chunks_mut::<8>().0.iter_mut().zip(word.to_le_bytes()) {
-        let one_each = u64::from(byte) * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
-        *bytes = ((one_each + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101).to_le_bytes();
+        let one_each = (u64::from(byte) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+        *bytes = (((one_each + 0x7f7f_7f7f_7f7f_7f7f) >> 7) & 0x0101_0101_0101_0101).to_le_bytes();
     }
     out
 }
