@@ -75,7 +75,7 @@ impl Coded for NormalizeError {
 /// [`NormalizeError`]: shapes differ, or hardly a positive voxel in the mask.
 pub fn white_matter_reference(image: ArrayView3<f32>, mask: ArrayView3<u8>) -> Result<Reference, NormalizeError> {
     let values = usable(image, mask)?;
-    // Of a part of the voxels, evenly spread: an odd step meets every column.
+    // Of a part of the voxels, evenly spread; never a step of none.
     let mut some = values.iter().step_by((values.len() / SAMPLE) | 1).copied().collect();
     let Some([low, median, upper, high]) = quantiles(&mut some, [0.01, 0.5, 0.75, 0.995]) else {
         return Err(NormalizeError::TooFew { usable: values.len() });
