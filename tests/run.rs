@@ -151,7 +151,7 @@ fn tissue_maps_are_written_when_asked_for_and_go_when_not() {
         voxels[label as usize] += 1;
         let sum: f32 = maps.iter().map(|m| m[at]).sum();
         assert!((sum - mask[at]).abs() < 2e-3, "{sum}");
-        // Maps are stored in steps of 1/2047.
+        // Maps are stored in steps of 1/1023.
         let p = maps.each_ref().map(|m| m[at]);
         assert!(label == 0.0 || p.iter().all(|q| *q <= p[label as usize - 1] + 1e-3), "{label} {p:?}");
     }

@@ -3,7 +3,8 @@
 //! Pictures are drawn as one sees a person from above and from behind (neurological): what is right on the
 //! picture is the participant's right, front and top are up; sagittal slices look to the right.
 
-use ndarray::{Array2, ArrayView3, Axis};
+use crate::imaging::filter::bounding_box;
+use ndarray::{Array2, ArrayView3};
 use rayon::prelude::*;
 
 /// What is shown around the mask, mm.
@@ -160,28 +161,12 @@ fn mix(a: f32, b: f32, part: f32) -> f32 {
 
 /// First and last voxel of the mask along each axis; of the volume when the mask is empty.
 fn bounds(mask: ArrayView3<u8>) -> [[f64; 2]; 3] {
-    let (nz, ny, nx) = mask.dim();
-    let of_plane = |k: usize| {
-        let mut found = NOTHING;
-        for (j, row) in mask.index_axis(Axis(0), k).outer_iter().enumerate() {
-            // Most rows are empty, which is soonest seen without looking where they are not.
-            if row.iter().fold(0, |any, m| any | m) != 0 {
-                let at = |place: Option<usize>| place.unwrap_or_default();
-                let (first, last) = (at(row.iter().position(|m| *m != 0)), at(row.iter().rposition(|m| *m != 0)));
-                found = both(found, [[k, k], [j, j], [first, last]]);
-            }
-        }
-        found
-    };
-    let found = (0..nz).into_par_iter().map(of_plane).reduce(|| NOTHING, both);
-    let whole = [nz, ny, nx].map(|n| [0.0, n.saturating_sub(1) as f64]);
-    if found == NOTHING { whole } else { found.map(|[low, high]| [low as f64, high as f64]) }
-}
-
-const NOTHING: [[usize; 2]; 3] = [[usize::MAX, 0]; 3];
-
-fn both(a: [[usize; 2]; 3], b: [[usize; 2]; 3]) -> [[usize; 2]; 3] {
-    std::array::from_fn(|axis| [a[axis][0].min(b[axis][0]), a[axis][1].max(b[axis][1])])
+    let found = bounding_box(mask);
+    let shape = [mask.dim().0, mask.dim().1, mask.dim().2];
+    std::array::from_fn(|axis| {
+        let of = if found[axis].is_empty() { 0..shape[axis] } else { found[axis].clone() };
+        [of.start as f64, of.end.saturating_sub(1) as f64]
+    })
 }
 
 #[cfg(test)]

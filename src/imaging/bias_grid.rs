@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::imaging::bias_histogram::{BINS, Bins, Target, TissueTarget, look_up};
 use crate::imaging::bspline::{AxisBasis, GridBasis};
 use crate::imaging::bspline_fit::fit;
-use crate::imaging::filter::{par_planes, quantiles};
+use crate::imaging::filter::{bounding_box, par_planes, quantiles};
 
 /// Largest voxel of the working grid, mm; larger voxels are used as they are.
 const WORKING_MM: f64 = 2.0;
@@ -97,22 +97,6 @@ impl WorkingGrid {
         let start = ((bounds.start + bounds.end) as f64 * mm - span) / 2.0;
         AxisBasis::new(centres.map(move |c| c * mm - start), span, elements as usize)
     }
-}
-
-/// The ranges of voxels that hold the mask; the empty mask gives empty ranges.
-fn bounding_box(mask: ArrayView3<u8>) -> [Range<usize>; 3] {
-    // (First, one past the last) index per axis.
-    let mut bounds = [(usize::MAX, 0); 3];
-    for ((k, j), row) in ndarray::indices((mask.dim().0, mask.dim().1)).into_iter().zip(mask.rows()) {
-        let first = row.iter().position(|m| *m > 0);
-        let last = row.iter().rposition(|m| *m > 0);
-        if let (Some(first), Some(last)) = (first, last) {
-            for (b, (low, high)) in bounds.iter_mut().zip([(k, k), (j, j), (first, last)]) {
-                *b = (b.0.min(low), b.1.max(high + 1));
-            }
-        }
-    }
-    bounds.map(|(start, end)| start.min(end)..end)
 }
 
 /// The voxels of block `i` of an axis.
@@ -267,7 +251,7 @@ impl Iterate {
     }
 }
 
-/// The same for tissues. A block counts for a tissue as far as it and its six neighbours are of it: where tissues meet,
+/// For slab `z` the weight of each block, and weight × (intensity − what its tissue has). A block counts for a tissue as far as it and its six neighbours are of it: where tissues meet,
 /// blocks hold some of both, and taking that for field would darken white matter near the cortex and lighten the depth.
 /// Neighbours outside the mask are of no tissue, so its edge, wrong or not, says little.
 fn leave_tissues(

@@ -4,10 +4,10 @@
 //! those neighbours, above and beside, at which the ball is just so wide. All of it works on whole words, costs no distance
 //! and no floating-point number a voxel, and is exact in millimetres for any voxel size. Shrinking is growing of the rest.
 
-use ndarray::{Array3, ArrayView3, Axis};
-use rayon::prelude::*;
+use std::ops::Range;
 
-use crate::imaging::filter::par_planes;
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis};
+use rayon::prelude::*;
 
 /// Voxels in a word.
 const WORD: usize = u64::BITS as usize;
@@ -22,34 +22,51 @@ pub(crate) struct Bits {
 }
 
 impl Bits {
+    /// No voxels of a volume of this shape (nz, ny, nx).
+    pub(crate) fn empty(shape: [usize; 3]) -> Self {
+        let wide = shape[2].div_ceil(WORD);
+        Self { shape, wide, words: vec![0; shape[0] * shape[1] * wide] }
+    }
+
     /// The voxels that are `wanted`.
     pub(crate) fn of<T: Sync>(volume: ArrayView3<T>, wanted: impl Fn(&T) -> bool + Sync) -> Self {
         let (nz, ny, nx) = volume.dim();
-        let wide = nx.div_ceil(WORD);
-        let mut words = vec![0u64; nz * ny * wide];
+        let mut out = Self::empty([nz, ny, nx]);
+        let (per_plane, wide) = ((ny * out.wide).max(1), out.wide.max(1));
         let slices: Vec<_> = volume.axis_iter(Axis(0)).collect();
-        words.par_chunks_mut((ny * wide).max(1)).zip(slices).for_each(|(plane, slice)| {
-            for (row, line) in plane.chunks_exact_mut(wide.max(1)).zip(slice.outer_iter()) {
+        out.words.par_chunks_mut(per_plane).zip(slices).for_each(|(plane, slice)| {
+            for (row, line) in plane.chunks_exact_mut(wide).zip(slice.outer_iter()) {
                 for (word, part) in row.iter_mut().zip(line.axis_chunks_iter(Axis(0), WORD)) {
-                    *word = part.iter().enumerate().fold(0, |word, (i, v)| word | (u64::from(wanted(v)) << i));
+                    let mut set = [0; WORD];
+                    match part.to_slice().and_then(|part| part.first_chunk::<WORD>()) {
+                        Some(full) => set.iter_mut().zip(full).for_each(|(set, v)| *set = u8::from(wanted(v))),
+                        None => set.iter_mut().zip(part).for_each(|(set, v)| *set = u8::from(wanted(v))),
+                    }
+                    *word = pack(&set);
                 }
             }
         });
-        Self { shape: [nz, ny, nx], wide, words }
+        out
     }
 
     /// As an array of 0 and 1.
     pub(crate) fn to_mask(&self) -> Array3<u8> {
         let [nz, ny, nx] = self.shape;
         let mut out = Array3::zeros((nz, ny, nx));
-        par_planes(&mut out, 0).zip(self.planes()).for_each(|(mut slice, plane)| {
+        self.write(out.view_mut());
+        out
+    }
+
+    /// Writes 0 and 1 into an array of the same shape.
+    pub(crate) fn write(&self, mut out: ArrayViewMut3<u8>) {
+        let slices: Vec<_> = out.axis_iter_mut(Axis(0)).collect();
+        slices.into_par_iter().zip(self.planes()).for_each(|(mut slice, plane)| {
             for (mut line, row) in slice.outer_iter_mut().zip(plane.chunks_exact(self.wide.max(1))) {
                 for (mut part, &word) in line.axis_chunks_iter_mut(Axis(0), WORD).zip(row) {
-                    part.iter_mut().enumerate().for_each(|(i, v)| *v = u8::from(word >> i & 1 != 0));
+                    part.iter_mut().zip(unpack(word)).for_each(|(v, bit)| *v = bit);
                 }
             }
         });
-        out
     }
 
     /// Shape (nz, ny, nx).
@@ -65,6 +82,22 @@ impl Bits {
     /// The words of every row, in memory order.
     pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, u64> {
         self.words.chunks_exact(self.wide.max(1))
+    }
+
+    /// How many voxels each slice has.
+    pub(crate) fn counts(&self) -> Vec<usize> {
+        self.planes().map(|plane| plane.iter().map(|word| word.count_ones() as usize).sum()).collect()
+    }
+
+    /// Clears what lies outside these ranges of z, y and x.
+    pub(crate) fn clear_outside(&mut self, [z, y, x]: [Range<usize>; 3]) {
+        let mut keep = Self::empty([1, 1, self.shape[2]]);
+        keep.set_run(0, x.start, x.end.max(x.start));
+        let ny = self.shape[1].max(1);
+        for (n, row) in self.words.chunks_exact_mut(self.wide.max(1)).enumerate() {
+            let kept = z.contains(&(n / ny)) && y.contains(&(n % ny));
+            row.iter_mut().zip(&keep.words).for_each(|(word, keep)| *word &= if kept { *keep } else { 0 });
+        }
     }
 
     /// The indices `[k, j, i]` of the voxels that are set, in memory order.
@@ -178,6 +211,23 @@ impl Bits {
         });
         self.trim();
     }
+}
+
+/// Zeros and ones as bits, the first the lowest: the factor brings the lowest bits of eight bytes together in the highest
+/// byte.
+fn pack(set: &[u8; WORD]) -> u64 {
+    let eight = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    set.as_chunks().0.iter().rev().fold(0, |word, bytes| word << 8 | eight(bytes))
+}
+
+/// The bits of a word as zeros and ones, the lowest first: eight copies of a byte, one bit left of each.
+fn unpack(word: u64) -> [u8; WORD] {
+    let mut out = [0; WORD];
+    for (bytes, byte) in out.as_chunks_mut::<8>().0.iter_mut().zip(word.to_le_bytes()) {
+        let one_each = (u64::from(byte) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+        *bytes = (((one_each + 0x7f7f_7f7f_7f7f_7f7f) >> 7) & 0x0101_0101_0101_0101).to_le_bytes();
+    }
+    out
 }
 
 /// The neighbouring rows `[dk, dj]` of a ball by the number of voxels it reaches along x to each side of their middle.

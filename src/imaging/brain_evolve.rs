@@ -8,12 +8,13 @@ use ndarray::ArrayView3;
 use rayon::prelude::*;
 
 use crate::imaging::brain_surface::{Mesh, Point, add_scaled, cross, dot, sub};
+use crate::imaging::elementary::tanh;
 
 /// Radii of curvature in mm between which smoothing fades out (Smith 2002, eq. 4).
 const SHARPEST_MM: f32 = 3.33;
 const FLATTEST_MM: f32 = 10.0;
 /// Vertices per parallel task.
-const CHUNK: usize = 256;
+const CHUNK: usize = 64;
 
 /// The intensities the surface is moved by.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +110,7 @@ fn step_vertex(mesh: &Mesh, v: usize, edge: f32, sampler: &Sampler, levels: Leve
     // Radius of curvature from the sagitta of the ring.
     let curvature = 2.0 * along.abs() / (edge * edge).max(1e-6);
     let (sharp, flat) = (1.0 / SHARPEST_MM, 1.0 / FLATTEST_MM);
-    let smooth = 0.5 * (1.0 + (6.0 / (sharp - flat) * (curvature - 0.5 * (sharp + flat))).tanh());
+    let smooth = 0.5 * (1.0 + tanh(6.0 / (sharp - flat) * (curvature - 0.5 * (sharp + flat))));
     let push = 0.05 * edge * force(here, normal, sampler, levels, probe);
     add_scaled(add_scaled(here, tangent, 0.5), normal, smooth * along + push)
 }

@@ -13,7 +13,6 @@ use crate::imaging::brain_field::{Field, class_means};
 use crate::imaging::brain_locate::{Head, relative_noise};
 use crate::imaging::brain_refine::Edge;
 use crate::imaging::brain_surface::Mesh;
-use crate::imaging::morphology::erode;
 
 /// Steps of the surface: from a small sphere to the brain with 642 vertices, then with 2562 on the even image.
 const STEPS: [usize; 2] = [400, 200];
@@ -63,8 +62,9 @@ fn fit_at(
     let threshold = if bold { 0.5 * head.median } else { head.threshold };
     let first = Levels { low: head.low, threshold, median: head.median, fraction, dark_mm: 20.0, bright_mm: 10.0 };
     evolve(&mut mesh, small.view(), size, first, STEPS[0]);
-    let rough = mesh.mask([0; 3], shape, size);
-    let inner = erode(rough.view(), size, 4.0);
+    let rough = mesh.inside([0; 3], shape, size);
+    let inner = rough.shrunk(size, 4.0).to_mask();
+    let rough = rough.to_mask();
     // White matter is the bright level of T1w; an EPI has no brighter class of tissue than the bulk.
     let field = Field::fit(small.view(), inner.view(), size, if bold { 0.5 } else { 0.85 })?;
     let even = field.divide(small.view(), [0; 3], size);
@@ -88,7 +88,7 @@ fn fit_at(
     } else {
         Edge::around(tissue, [1.25 * tissue[0], 0.5 * (grey + white)], 9.0, noise)
     };
-    let volume =
-        mesh.mask([0; 3], shape, size).iter().filter(|&&v| v != 0).count() as f64 * size.iter().product::<f64>();
+    let voxels = mesh.inside([0; 3], shape, size).counts().iter().sum::<usize>();
+    let volume = voxels as f64 * size.iter().product::<f64>();
     Some((Fitted { mesh, even, field, edge, fraction: f64::from(fraction) }, volume))
 }

@@ -4,28 +4,30 @@
 //! Marrow, dura and muscle that touch the brain at one spot run along its surface instead. So the length of the way
 //! within tissue, not the distance to the surface, decides what belongs to the brain.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
 use crate::imaging::bits::Bits;
 
 /// Adds to `seed` the voxels of `field` within a way of `reach_mm` through `field`, from voxel face to voxel face.
 pub(crate) fn grow(seed: &mut Bits, field: &Bits, voxel_mm: [f64; 3], reach_mm: f64) {
-    // Micrometres: whole numbers order the queue the same on every machine.
+    // Micrometres: whole numbers, of which there are few, so that the voxels to go on from are kept by their way.
     let (step, reach) = (voxel_mm.map(|d| (1000.0 * d).round() as u32), (1000.0 * reach_mm).round() as u32);
     let shape = field.shape();
-    let mut queue = BinaryHeap::new();
+    let mut by_way: BTreeMap<u32, Vec<[usize; 3]>> = BTreeMap::new();
     let ring = seed.grown(voxel_mm, voxel_mm.iter().copied().fold(0.0, f64::max)).with(seed, |near, seed| near & !seed);
     for at in ring.with(field, |ring, field| ring & field).each() {
         let ways = beside(at, shape).filter(|&(_, from)| seed.get(from)).map(|(axis, _)| step[axis]);
-        queue.extend(ways.filter(|&way| way <= reach).map(|way| Reverse((way, at))));
+        ways.filter(|&way| way <= reach).for_each(|way| by_way.entry(way).or_default().push(at));
     }
-    while let Some(Reverse((way, at))) = queue.pop() {
-        if seed.set(at) {
-            continue;
+    while let Some((way, reached)) = by_way.pop_first() {
+        for at in reached {
+            if seed.set(at) {
+                continue;
+            }
+            let next = beside(at, shape).map(|(axis, to)| (way + step[axis], to));
+            let next = next.filter(|&(way, to)| way <= reach && field.get(to) && !seed.get(to));
+            next.for_each(|(way, to)| by_way.entry(way).or_default().push(to));
         }
-        let next = beside(at, shape).map(|(axis, to)| (way + step[axis], to));
-        queue.extend(next.filter(|&(way, to)| way <= reach && field.get(to) && !seed.get(to)).map(Reverse));
     }
 }
 

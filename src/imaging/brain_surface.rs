@@ -6,10 +6,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use ndarray::Array3;
 use rayon::prelude::*;
 
-use crate::imaging::filter::par_planes;
+use crate::imaging::bits::Bits;
 
 /// A point or direction in mm.
 pub(crate) type Point = [f32; 3];
@@ -136,42 +135,40 @@ impl Mesh {
         })
     }
 
-    /// The mask of the voxels whose centre has a positive winding number, so a fold of the surface opens no hole: the part
-    /// of the volume with this `shape` that begins at index `origin`.
-    pub(crate) fn mask(&self, origin: [usize; 3], shape: [usize; 3], voxel_mm: [f64; 3]) -> Array3<u8> {
+    /// The voxels whose centre has a positive winding number, so a fold of the surface opens no hole: of the part of the
+    /// volume with this `shape` that begins at index `origin`.
+    pub(crate) fn inside(&self, origin: [usize; 3], shape: [usize; 3], voxel_mm: [f64; 3]) -> Bits {
         let [nz, ny, nx] = shape;
         let [dz, dy, dx] = voxel_mm.map(|d| d as f32);
         let [z0, y0, x0] = origin.map(|o| o as f32 + 0.5);
-        let mut crossings: Vec<Vec<Vec<(f32, i32)>>> = vec![vec![Vec::new(); ny]; nz];
+        let mut crossings: Vec<Vec<(f32, i32)>> = vec![Vec::new(); nz * ny];
         for &[a, b, c] in &self.faces {
             let corners = [a, b, c].map(|v| {
                 let p = self.vertices[v];
                 // A hair off the centres: no ray meets an edge or a vertex exactly.
                 [p[0] / dx - x0, p[1] / dy - y0 + 1.37e-4, p[2] / dz - z0 + 2.11e-4]
             });
-            cross_rows(corners, &mut crossings, ny);
+            cross_rows(corners, &mut crossings, [nz, ny]);
         }
-        let mut out = Array3::zeros((nz, ny, nx));
-        par_planes(&mut out, 0).zip(crossings).for_each(|(mut slice, rows)| {
-            for (mut row, mut hits) in slice.outer_iter_mut().zip(rows) {
-                hits.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                let mut winding = 0;
-                for pair in hits.windows(2) {
-                    winding += pair[0].1;
-                    if winding > 0 {
-                        let (from, to) =
-                            (pair[0].0.ceil().max(0.0) as usize, (pair[1].0.floor() + 1.0).max(0.0) as usize);
-                        row.iter_mut().take(to).skip(from).for_each(|v| *v = 1);
-                    }
+        let mut out = Bits::empty(shape);
+        for (row, hits) in crossings.iter_mut().enumerate().filter(|(_, hits)| !hits.is_empty()) {
+            hits.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            let mut winding = 0;
+            for pair in hits.windows(2) {
+                winding += pair[0].1;
+                let from = pair[0].0.ceil().max(0.0) as usize;
+                let to = ((pair[1].0.floor() + 1.0).max(0.0) as usize).min(nx);
+                if winding > 0 && from < to {
+                    out.set_run(row, from, to);
                 }
             }
-        });
+        }
         out
     }
 }
 
 /// Where the rays along x through the voxel centres meet one triangle (index units): x, and +1 entering, −1 leaving.
-fn cross_rows([a, b, c]: [Point; 3], crossings: &mut [Vec<Vec<(f32, i32)>>], ny: usize) {
+fn cross_rows([a, b, c]: [Point; 3], crossings: &mut [Vec<(f32, i32)>], [nz, ny]: [usize; 2]) {
     let (u, v) = (sub(b, a), sub(c, a));
     let area = u[1] * v[2] - u[2] * v[1];
     if area == 0.0 {
@@ -181,13 +178,13 @@ fn cross_rows([a, b, c]: [Point; 3], crossings: &mut [Vec<Vec<(f32, i32)>>], ny:
         let (low, high) = (a[axis].min(b[axis]).min(c[axis]), a[axis].max(b[axis]).max(c[axis]));
         (low.ceil().max(0.0) as usize)..((high.floor() + 1.0).clamp(0.0, n as f32) as usize)
     };
-    for k in span(2, crossings.len()) {
+    for k in span(2, nz) {
         for j in span(1, ny) {
             let (y, z) = (j as f32 - a[1], k as f32 - a[2]);
             let s = (y * v[2] - z * v[1]) / area;
             let t = (u[1] * z - u[2] * y) / area;
             if s >= 0.0 && t >= 0.0 && s + t <= 1.0 {
-                crossings[k][j].push((a[0] + s * u[0] + t * v[0], if area > 0.0 { -1 } else { 1 }));
+                crossings[k * ny + j].push((a[0] + s * u[0] + t * v[0], if area > 0.0 { -1 } else { 1 }));
             }
         }
     }
@@ -228,18 +225,18 @@ mod tests {
         let fine = mesh.refined();
         assert_eq!(fine.vertices.len(), 2562);
         assert!(fine.rings.iter().all(|r| r.count >= 5));
-        let mask = fine.mask([0; 3], [60, 30, 60], [1.0, 2.0, 1.0]);
-        let ml = mask.iter().map(|&v| f64::from(v)).sum::<f64>() * 2.0;
+        let inside = fine.inside([0; 3], [60, 30, 60], [1.0, 2.0, 1.0]);
+        let ml = inside.counts().iter().sum::<usize>() as f64 * 2.0;
         let truth = 4.0 / 3.0 * std::f64::consts::PI * 20f64.powi(3);
         assert!((ml / truth - 1.0).abs() < 0.02, "{ml} {truth}");
     }
 
     #[test]
     fn a_mesh_partly_outside_fills_what_is_inside() {
-        let mask = Mesh::sphere([0.0, 10.0, 10.0], 5.0, 2).mask([0; 3], [20, 20, 20], [1.0; 3]);
+        let mask = Mesh::sphere([0.0, 10.0, 10.0], 5.0, 2).inside([0; 3], [20, 20, 20], [1.0; 3]).to_mask();
         assert_eq!(mask[[10, 10, 0]], 1);
         assert_eq!(mask[[10, 10, 6]], 0);
-        let far = Mesh::sphere([-50.0, 10.0, 10.0], 5.0, 2).mask([0; 3], [20, 20, 20], [1.0; 3]);
+        let far = Mesh::sphere([-50.0, 10.0, 10.0], 5.0, 2).inside([0; 3], [20, 20, 20], [1.0; 3]).to_mask();
         assert!(far.iter().all(|&v| v == 0));
     }
 }

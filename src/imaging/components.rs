@@ -119,3 +119,35 @@ pub(crate) fn filled(mask: &Bits) -> Bits {
     parts.paint(&mut out, |root| !open[root]);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A volume of three slices of three rows of 200 voxels, so that runs go over from one word to the next.
+    fn runs(all: &[(usize, usize, usize)]) -> Bits {
+        let mut bits = Bits::empty([3, 3, 200]);
+        all.iter().for_each(|&(row, from, to)| bits.set_run(row, from, to));
+        bits
+    }
+
+    #[test]
+    fn a_run_across_words_is_one_component() {
+        // 70 voxels in one run over three words, of which no word has more than 64; beside it 66 in two rows.
+        let (long, pair) = ((4, 60, 130), [(0, 140, 173), (1, 140, 173)]);
+        assert_eq!(largest(&runs(&[pair[0], pair[1], long])), runs(&[long]));
+        // What touches the long run at its last word only belongs to it as well.
+        let tail = (5, 129, 135);
+        assert_eq!(largest(&runs(&[pair[0], long, tail])), runs(&[long, tail]));
+    }
+
+    #[test]
+    fn a_hole_across_words_is_filled_and_one_open_at_its_end_is_not() {
+        let mut shell: Vec<_> = (0..9).map(|row| (row, 50, 150)).collect();
+        let whole = runs(&shell);
+        shell[4] = (4, 50, 60);
+        let tunnel = |end| shell.iter().copied().chain([(4, end, 150)]).collect::<Vec<_>>();
+        assert_eq!(filled(&runs(&tunnel(130))), whole);
+        assert_eq!(filled(&runs(&tunnel(150))), runs(&tunnel(150)));
+    }
+}

@@ -3,7 +3,9 @@
 //! All of them are separable or blockwise, run in parallel over z slabs, and give the same bytes at any thread count,
 //! because each output voxel is computed by one thread in one fixed order.
 
-use ndarray::{Array3, ArrayView3, ArrayViewMut2, Axis};
+use std::ops::Range;
+
+use ndarray::{Array3, ArrayView1, ArrayView3, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 /// One axis of an interpolation: for each output index the lower input index and the weight of its upper neighbour.
@@ -20,12 +22,34 @@ pub(crate) fn par_count<T: Sync>(volume: ArrayView3<T>, wanted: impl Fn(&T) -> b
     slabs.into_par_iter().map(|slab| slab.iter().filter(|v| wanted(v)).count()).sum()
 }
 
+/// Whether any voxel of a row is in the mask: most rows have none, which is soonest seen without looking where.
+pub(crate) fn is_any(mask: &ArrayView1<u8>) -> bool {
+    mask.fold(0, |any, m| any | m) != 0
+}
+
+/// First and one past the last voxel of the mask along z, y, x; empty ranges for an empty mask.
+pub(crate) fn bounding_box(mask: ArrayView3<u8>) -> [Range<usize>; 3] {
+    const NOTHING: [[usize; 2]; 3] = [[usize::MAX, 0]; 3];
+    let both = |a: [[usize; 2]; 3], b: [[usize; 2]; 3]| -> [[usize; 2]; 3] {
+        std::array::from_fn(|axis| [a[axis][0].min(b[axis][0]), a[axis][1].max(b[axis][1])])
+    };
+    let of_plane = |k: usize| {
+        let rows = mask.index_axis_move(Axis(0), k).into_outer_iter().enumerate().filter(|(_, row)| is_any(row));
+        rows.fold(NOTHING, |found, (j, row)| {
+            let [first, last] = [row.iter().position(|m| *m != 0), row.iter().rposition(|m| *m != 0)];
+            both(found, [[k, k + 1], [j, j + 1], [first.unwrap_or(0), last.map_or(0, |last| last + 1)]])
+        })
+    };
+    let found = (0..mask.dim().0).into_par_iter().map(of_plane).reduce(|| NOTHING, both);
+    found.map(|[start, end]| start.min(end)..end)
+}
+
 /// The `wanted` voxels inside the mask (same shape), in memory order.
 pub(crate) fn values_in(image: ArrayView3<f32>, mask: ArrayView3<u8>, wanted: impl Fn(f32) -> bool + Sync) -> Vec<f32> {
     let slabs: Vec<_> = image.axis_iter(Axis(0)).zip(mask.axis_iter(Axis(0))).collect();
     let inside = slabs.into_par_iter().map(|(image, mask)| -> Vec<f32> {
         let rows = image.into_outer_iter().zip(mask.into_outer_iter());
-        let rows = rows.filter(|(_, mask)| mask.fold(0, |any, m| any | m) != 0);
+        let rows = rows.filter(|(_, mask)| is_any(mask));
         let voxels = rows.flat_map(|(image, mask)| image.into_iter().zip(mask));
         voxels.filter(|(v, m)| **m != 0 && wanted(**v)).map(|(v, _)| *v).collect()
     });
@@ -38,10 +62,25 @@ pub(crate) fn values_in(image: ArrayView3<f32>, mask: ArrayView3<u8>, wanted: im
 #[must_use]
 pub fn gaussian_smooth(image: ArrayView3<f32>, sigma_vox: [f64; 3]) -> Array3<f32> {
     let mut out = image.as_standard_layout().into_owned();
-    smooth_rows(&mut out, &kernel(sigma_vox[2]));
-    smooth_lines(&mut out, 1, &kernel(sigma_vox[1]));
-    smooth_lines(&mut out, 0, &kernel(sigma_vox[0]));
+    gaussian_smooth_in_place(&mut out, sigma_vox);
     out
+}
+
+/// [`gaussian_smooth`] without a second volume, for images in standard layout.
+pub(crate) fn gaussian_smooth_in_place(image: &mut Array3<f32>, sigma_vox: [f64; 3]) {
+    let [z, y, x] = sigma_vox.map(kernel);
+    let (nz, ny, nx) = image.dim();
+    if image.is_empty() {
+        return;
+    }
+    let (norm_x, norm_y, norm_z) = (norms(nx, &x), norms(ny, &y), norms(nz, &z));
+    if x.len().max(y.len()) > 1 {
+        par_planes(image, 0).for_each_init(Vec::new, |old, mut slice| {
+            smooth_rows(&mut slice, &x, &norm_x, old);
+            smooth_lines(&mut slice, &y, &norm_y, old);
+        });
+    }
+    par_planes(image, 1).for_each_init(Vec::new, |old, mut slice| smooth_lines(&mut slice, &z, &norm_z, old));
 }
 
 /// One half of a Gaussian kernel, centre first, reaching 3 σ.
@@ -84,44 +123,38 @@ fn blend_lines(out: &mut [f32], lines: &[f32], at: usize, kernel: &[f32], norm: 
     }
 }
 
-fn smooth_rows(volume: &mut Array3<f32>, kernel: &[f32]) {
-    let nx = volume.dim().2;
-    if kernel.len() < 2 || nx == 0 {
+/// Smooths each row; `old` is room to work in.
+fn smooth_rows(slice: &mut ArrayViewMut2<f32>, kernel: &[f32], norm: &[f32], old: &mut Vec<f32>) {
+    if kernel.len() < 2 {
         return;
     }
-    let norm = norms(nx, kernel);
-    par_planes(volume, 0).for_each(|mut slice| {
-        let mut old = vec![0.0f32; nx];
-        for mut row in slice.rows_mut() {
-            let Some(row) = row.as_slice_mut() else { continue };
-            old.copy_from_slice(row);
-            row.fill(0.0);
-            for (d, &w) in kernel.iter().enumerate().take(nx) {
-                add_scaled(row.get_mut(d..).unwrap_or(&mut []), &old, w);
-                if d > 0 {
-                    add_scaled(row, old.get(d..).unwrap_or(&[]), w);
-                }
+    for mut row in slice.rows_mut() {
+        let Some(row) = row.as_slice_mut() else { continue };
+        old.clear();
+        old.extend_from_slice(row);
+        row.fill(0.0);
+        for (d, &w) in kernel.iter().enumerate().take(row.len()) {
+            add_scaled(row.get_mut(d..).unwrap_or(&mut []), old, w);
+            if d > 0 {
+                add_scaled(row, old.get(d..).unwrap_or(&[]), w);
             }
-            row.iter_mut().zip(&norm).for_each(|(v, n)| *v *= n);
         }
-    });
+        row.iter_mut().zip(norm).for_each(|(v, n)| *v *= n);
+    }
 }
 
-/// Smooths along `axis` (0 = z, 1 = y) in place, with a copy of one plane per thread instead of one of the volume.
-fn smooth_lines(volume: &mut Array3<f32>, axis: usize, kernel: &[f32]) {
-    let (n, nx) = (volume.len_of(Axis(axis)), volume.dim().2);
-    if kernel.len() < 2 || nx == 0 {
+/// Smooths across the rows; `old` is room to work in.
+fn smooth_lines(slice: &mut ArrayViewMut2<f32>, kernel: &[f32], norm: &[f32], old: &mut Vec<f32>) {
+    if kernel.len() < 2 {
         return;
     }
-    let norm = norms(n, kernel);
-    par_planes(volume, 1 - axis).for_each(|mut plane| {
-        let old: Vec<f32> = plane.iter().copied().collect();
-        for ((at, mut line), &n) in plane.outer_iter_mut().enumerate().zip(&norm) {
-            if let Some(line) = line.as_slice_mut() {
-                blend_lines(line, &old, at, kernel, n);
-            }
+    old.clear();
+    slice.rows().into_iter().for_each(|row| old.extend_from_slice(row.as_slice().unwrap_or_default()));
+    for ((at, mut row), &n) in slice.rows_mut().into_iter().enumerate().zip(norm) {
+        if let Some(row) = row.as_slice_mut() {
+            blend_lines(row, old, at, kernel, n);
         }
-    });
+    }
 }
 
 /// Shrinks by whole factors `[z, y, x]` (0 counts as 1), each output voxel being the mean of its block.
@@ -136,18 +169,17 @@ pub fn shrink(image: ArrayView3<f32>, factor: [usize; 3]) -> Array3<f32> {
     let mut out = Array3::zeros(shape);
     par_planes(&mut out, 0).enumerate().for_each(|(k, mut slice)| {
         let depth = k * fz..((k + 1) * fz).min(nz);
+        let mut sums = vec![0.0f32; nx];
         for (j, mut row) in slice.outer_iter_mut().enumerate() {
             let height = j * fy..((j + 1) * fy).min(ny);
-            let lines = (depth.len() * height.len()) as f32;
-            for z in depth.clone() {
-                for y in height.clone() {
-                    let line = image.index_axis(Axis(0), z);
-                    let line = line.index_axis(Axis(0), y);
-                    let blocks = line.as_slice().unwrap_or(&[]).chunks(fx);
-                    row.iter_mut()
-                        .zip(blocks)
-                        .for_each(|(v, b)| *v += b.iter().sum::<f32>() / (b.len() as f32 * lines));
-                }
+            sums.fill(0.0);
+            for (z, y) in depth.clone().flat_map(|z| height.clone().map(move |y| (z, y))) {
+                let line = image.slice(s![z, y, ..]);
+                sums.iter_mut().zip(line.as_slice().unwrap_or_default()).for_each(|(sum, v)| *sum += v);
+            }
+            let lines = depth.len() * height.len();
+            for (v, block) in row.iter_mut().zip(sums.chunks(fx)) {
+                *v = block.iter().sum::<f32>() / (block.len() * lines) as f32;
             }
         }
     });

@@ -169,9 +169,15 @@ mod tests {
     #[test]
     fn growing_and_shrinking_agree_with_the_distance() {
         let voxel = [1.3, 0.9, 2.1];
-        let mask = Array3::from_shape_fn((13, 21, 17), |(k, j, i)| u8::from((k * 31 + j * 17 + i * 7) % 97 < 3));
-        let outside = mask.mapv(|m| 1 - m);
-        for mm in [0.5, 2.0, 4.7, 60.0] {
+        let speckled = |shape, rare| {
+            Array3::from_shape_fn(shape, |(k, j, i)| u8::from((k * 31 + j * 17 + i * 7 + i * i) % rare < 3))
+        };
+        // Rows of several words too, with few voxels that lie on either side of where words meet.
+        let mut wide = speckled((5, 7, 130), 997);
+        [63, 64, 127].into_iter().zip(0..).for_each(|(i, k)| wide[[k, 3, i]] = 1);
+        let narrow = speckled((13, 21, 17), 97);
+        for (mask, mm) in [0.5, 2.0, 4.7, 60.0].iter().flat_map(|mm| [(&narrow, *mm), (&wide, *mm)]) {
+            let outside = mask.mapv(|m| 1 - m);
             let reach = (mm * mm + 1e-4) as f32;
             let grown = squared_distance(mask.view(), voxel).mapv(|d| u8::from(d <= reach));
             assert_eq!(dilate(mask.view(), voxel, mm), grown, "{mm}");

@@ -62,17 +62,12 @@ pub(super) fn air(image: ArrayView3<f32>, brain: ArrayView3<u8>, voxel_mm: [f64;
     let coarse = Coarse::new(image, brain, voxel_mm, brain_median as f32);
     let (nz, ny, nx) = image.dim();
     let step = (image.len() / SAMPLE) | 1;
-    let sample = |wanted: &(dyn Fn(usize, usize, usize, f32) -> bool + Sync)| -> Vec<f32> {
-        let voxels = (0..image.len()).into_par_iter().step_by(step).map(|at| (at / (ny * nx), at / nx % ny, at % nx));
-        voxels.filter_map(|(k, j, i)| Some(image[[k, j, i]]).filter(|v| wanted(k, j, i, *v))).collect()
-    };
-    let energy = |inside: bool| {
-        let mut values = sample(&|k, j, i, _| coarse.is_head(k, j, i) == inside);
-        quantiles(&mut values, [0.5]).map(|[m]| f64::from(m).powi(2))
-    };
-    let outside = energy(false).filter(|e| *e > 1e-3);
-    let energy_ratio = energy(true).zip(outside).map(|(a, b)| a / b);
-    let mut values = sample(&|k, j, i, _| coarse.is_air(k, j, i));
+    let sampled: Vec<Sampled> = (0..nz).into_par_iter().map(|k| coarse.sample(image, k, step)).collect();
+    let every = |part: fn(&Sampled) -> &Vec<f32>| -> Vec<f32> { sampled.iter().flat_map(part).copied().collect() };
+    let energy = |mut values: Vec<f32>| quantiles(&mut values, [0.5]).map(|[m]| f64::from(m).powi(2));
+    let (inside, outside) = rayon::join(|| energy(every(|s| &s.inside)), || energy(every(|s| &s.outside)));
+    let energy_ratio = inside.zip(outside.filter(|e| *e > 1e-3)).map(|(a, b)| a / b);
+    let mut values = every(|s| &s.air);
     let voxels = values.len();
     values.retain(|v| *v > 0.0);
     let enough = values.len() * step >= LEAST_AIR && 2 * values.len() >= voxels;
@@ -101,7 +96,9 @@ pub(super) fn air(image: ArrayView3<f32>, brain: ArrayView3<u8>, voxel_mm: [f64;
         })
         .collect();
     let (voxels, artefacts) = counts.iter().fold((0, 0), |sum, c| (sum.0 + c.0, sum.1 + c.1));
-    let noise = RegionStats::of(&mut sample(&|k, j, i, v| v > 0.0 && v <= limit && coarse.is_air(k, j, i)));
+    let mut quiet = every(|s| &s.air);
+    quiet.retain(|v| *v > 0.0 && *v <= limit);
+    let noise = RegionStats::of(&mut quiet);
     let artefact = Some(artefacts as f64 / voxels.max(1) as f64);
     Air { noise, artefact, tail: high.map(|h| h / all.median), energy_ratio }
 }
@@ -121,7 +118,36 @@ fn opened(set: &impl Fn(usize, usize, usize) -> bool, shape: [usize; 3], at: [us
     CROSS.iter().filter_map(|&d| moved(at, d)).any(whole)
 }
 
+/// Some voxels of a slice: those of the head, the others, and those of the others that are air above the brain's middle.
+#[derive(Default)]
+struct Sampled {
+    inside: Vec<f32>,
+    outside: Vec<f32>,
+    air: Vec<f32>,
+}
+
 impl Coarse {
+    /// Every voxel of slice `k` whose number in memory is a multiple of `step`.
+    fn sample(&self, image: ArrayView3<f32>, k: usize, step: usize) -> Sampled {
+        let (_, ny, nx) = image.dim();
+        let (mut found, mut i) = (Sampled::default(), (k * ny * nx).next_multiple_of(step) - k * ny * nx);
+        let (head, slice) = (self.head.index_axis(Axis(0), k / self.factor[0]), image.index_axis(Axis(0), k));
+        for (j, row) in slice.outer_iter().enumerate() {
+            let head = head.index_axis(Axis(0), j / self.factor[1]);
+            while i < nx {
+                if head[i / self.factor[2]] != 0 {
+                    found.inside.push(row[i]);
+                } else {
+                    found.outside.push(row[i]);
+                    found.air.extend((k >= self.first_slice).then_some(row[i]));
+                }
+                i += step;
+            }
+            i -= nx;
+        }
+        found
+    }
+
     fn new(image: ArrayView3<f32>, brain: ArrayView3<u8>, voxel_mm: [f64; 3], brain_median: f32) -> Self {
         let factor = voxel_mm.map(|mm| ((COARSE_MM / mm).round() as usize).max(1));
         let mm = std::array::from_fn(|a| voxel_mm[a] * factor[a] as f64);

@@ -5,12 +5,10 @@ use rayon::prelude::*;
 
 use crate::imaging::confounds::finite;
 use crate::imaging::elementary::ln;
-use crate::imaging::filter::{par_count, quantiles, values_in};
+use crate::imaging::filter::{is_any, par_count, quantiles, values_in};
 use crate::imaging::quality::{Graded, RegionStats, Verdict, mean, ratio, score};
 use crate::imaging::quality_air::{Air, air};
 
-/// Labels of the tissues, in the order csf, gm, wm.
-const TISSUES: [u8; 3] = [1, 2, 3];
 /// √(2 / (4 − π)): from the spread of air noise (Rayleigh) to that of the signal (Dietrich 2007, eq. A.12).
 const DIETRICH: f64 = 1.526_430_6;
 
@@ -143,9 +141,13 @@ fn tissues(image: ArrayView3<f32>, brain: ArrayView3<u8>, labels: ArrayView3<u8>
         .map(|k| {
             let (image, labels) = (image.index_axis(Axis(0), k), labels.index_axis(Axis(0), k));
             let mut found: [Vec<f32>; 3] = Default::default();
-            for ((v, l), m) in image.iter().zip(labels).zip(brain.index_axis(Axis(0), k)) {
-                if let Some(t) = TISSUES.iter().position(|t| t == l).filter(|_| *m != 0) {
-                    found[t].push(v.max(0.0));
+            let rows =
+                image.outer_iter().zip(labels.outer_iter()).zip(brain.index_axis_move(Axis(0), k).into_outer_iter());
+            for ((image, labels), brain) in rows.filter(|(_, brain)| is_any(brain)) {
+                for ((v, l), _) in image.iter().zip(labels).zip(brain).filter(|(_, m)| **m != 0) {
+                    if let Some(values) = usize::from(*l).checked_sub(1).and_then(|t| found.get_mut(t)) {
+                        values.push(v.max(0.0));
+                    }
                 }
             }
             found
@@ -234,20 +236,25 @@ impl Moments {
     }
 }
 
-/// Of the positive values of a slab: the sums of x, x² and x·ln x. Eight sums each, which run side by side.
+/// Of the positive values of a slab: the sums of x, x² and x·ln x. Sixteen sums each, which run side by side, in `f32` over
+/// no more than a few hundred values.
 fn energy_sums(slab: &[f32]) -> [f64; 3] {
-    let mut sums = [[0.0_f64; 8]; 3];
-    let mut add = |lane: usize, v: f32| {
-        let v = if v > 0.0 && v < f32::INFINITY { v } else { 0.0 };
-        let value = f64::from(v);
-        sums[0][lane] += value;
-        sums[1][lane] += value * value;
-        sums[2][lane] += value * f64::from(ln(v.max(f32::MIN_POSITIVE)));
-    };
-    let (chunks, rest) = slab.as_chunks::<8>();
-    chunks.iter().for_each(|chunk| (0..8).for_each(|lane| add(lane, chunk[lane])));
-    rest.iter().enumerate().for_each(|(lane, v)| add(lane, *v));
-    sums.map(|lanes| lanes.iter().sum())
+    const LANES: usize = 16;
+    let mut total = [0.0; 3];
+    for block in slab.chunks(32 * LANES) {
+        let mut sums = [[0.0_f32; LANES]; 3];
+        let mut add = |lane: usize, v: f32| {
+            let v = if v > 0.0 && v < f32::INFINITY { v } else { 0.0 };
+            sums[0][lane] += v;
+            sums[1][lane] += v * v;
+            sums[2][lane] += v * ln(v.max(f32::MIN_POSITIVE));
+        };
+        let (chunks, rest) = block.as_chunks::<LANES>();
+        chunks.iter().for_each(|chunk| (0..LANES).for_each(|lane| add(lane, chunk[lane])));
+        rest.iter().enumerate().for_each(|(lane, v)| add(lane, *v));
+        total = std::array::from_fn(|n| total[n] + sums[n].iter().map(|&sum| f64::from(sum)).sum::<f64>());
+    }
+    total
 }
 
 /// Entropy focus criterion and the 99.95 % percentile of the image.
@@ -261,7 +268,8 @@ fn whole_image(image: ArrayView3<f32>) -> (Option<f64>, Option<f64>) {
     let n = image.len() as f64;
     let flat = n.sqrt() * (1.0 / n.sqrt()).ln();
     let step = (image.len() / 1_000_000).max(1);
-    let mut sample: Vec<f32> = image.iter().step_by(step).copied().collect();
+    let image = image.as_standard_layout();
+    let mut sample: Vec<f32> = image.as_slice().unwrap_or_default().iter().step_by(step).copied().collect();
     let bright = quantiles(&mut sample, [0.9995]).map(|[v]| f64::from(v));
     (finite((xlnx - b.ln() * x) / b / flat), bright)
 }

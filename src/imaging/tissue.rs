@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::error::{Coded, ErrorCode};
-use crate::imaging::filter::{par_planes, quantiles, values_in};
+use crate::imaging::filter::{is_any, par_planes, quantiles, values_in};
 use crate::imaging::mixture::Mixture;
 
 /// Bins of the histogram.
@@ -50,14 +50,14 @@ impl Tissues {
         if image.dim() != out.dim() {
             return out;
         }
-        par_planes(&mut out, 0).enumerate().for_each(|(z, mut slab)| {
+        par_planes(&mut out, 0).enumerate().for_each_init(Votes::default, |votes, (z, mut slab)| {
             let (image, labels) = (image.index_axis(Axis(0), z), self.labels.index_axis(Axis(0), z));
             let rows = slab.outer_iter_mut().zip(image.outer_iter().zip(labels.outer_iter())).enumerate();
             for (y, (mut out, (image, labels))) in rows {
-                let around = Neighbours::of_row(&self.before, z, y);
+                votes.count(&self.before, z, y);
                 let voxels = out.iter_mut().zip(image.iter().zip(labels)).enumerate();
                 for (x, (out, (v, _))) in voxels.filter(|(_, (_, (_, label)))| **label > 0) {
-                    let odds = costs_at(Some(&around), x, self.costs[self.axis.bin(*v)]).map(|c| (-c).exp());
+                    let odds = votes.costs_at(x, self.costs[self.axis.bin(*v)]).map(|c| (-c).exp());
                     let of: f32 = odds.iter().zip([1, 2, 3]).filter(|(_, t)| *t == tissue).map(|(o, _)| o).sum();
                     *out = of / odds.iter().sum::<f32>();
                 }
@@ -134,22 +134,13 @@ pub fn classify_tissues(image: ArrayView3<f32>, mask: ArrayView3<u8>) -> Result<
     let axis = IntensityAxis { low, step: (high - low) / (BINS - 1) as f32 };
     let mixture = axis.fit(&values).ok_or(TissueError::NoClasses)?;
     let costs = axis.costs(&mixture);
-    let mut before = label(image, mask, None, axis, &costs);
+    let (mut before, _) = label(image, mask, None, axis, &costs);
     for _ in 1..PASSES {
-        before = label(image, mask, Some(&before), axis, &costs);
+        (before, _) = label(image, mask, Some(&before), axis, &costs);
     }
-    let labels = label(image, mask, Some(&before), axis, &costs);
-    let slabs: Vec<[usize; 4]> = labels.outer_iter().into_par_iter().map(|slab| tally(slab.iter())).collect();
-    let voxels = [1, 2, 3].map(|class| slabs.iter().map(|n| n[class]).sum());
+    let (labels, voxels) = label(image, mask, Some(&before), axis, &costs);
     let (means, sds) = (mixture.classes.map(|c| c.mean), mixture.classes.map(|c| c.sd));
     Ok(Tissues { labels, means, sds, voxels, before, axis, costs })
-}
-
-/// How many voxels have each label.
-fn tally<'a>(labels: impl Iterator<Item = &'a u8>) -> [usize; 4] {
-    let mut counts = [0; 4];
-    labels.for_each(|label| counts[usize::from(label & 3)] += 1);
-    counts
 }
 
 /// The histogram's axis.
@@ -180,67 +171,73 @@ impl IntensityAxis {
     }
 }
 
-/// The cheapest class of each voxel, with the labels of its neighbours `before` counted in. All voxels are decided from the
-/// labels of the pass before, so the order does not matter.
+/// The cheapest class of each voxel, with the labels of its neighbours `before` counted in, and how many voxels have each.
+/// All voxels are decided from the labels of the pass before, so the order does not matter.
 fn label(
     image: ArrayView3<f32>,
     mask: ArrayView3<u8>,
     before: Option<&Array3<u8>>,
     axis: IntensityAxis,
     costs: &[[f32; 3]],
-) -> Array3<u8> {
+) -> (Array3<u8>, [usize; 3]) {
     let mut labels = Array3::<u8>::zeros(image.dim());
-    par_planes(&mut labels, 0).enumerate().for_each(|(z, mut slab)| {
+    let slabs = par_planes(&mut labels, 0).enumerate().map_init(Votes::default, |votes, (z, mut slab)| {
+        let mut voxels = [0; 3];
         let (image, mask) = (image.index_axis(Axis(0), z), mask.index_axis(Axis(0), z));
         let rows = slab.outer_iter_mut().zip(image.outer_iter().zip(mask.outer_iter())).enumerate();
-        for (y, (mut out, (image, mask))) in rows.filter(|(_, (_, (_, mask)))| mask.iter().any(|m| *m > 0)) {
-            let around = before.map(|labels| Neighbours::of_row(labels, z, y));
+        for (y, (mut out, (image, mask))) in rows.filter(|(_, (_, (_, mask)))| is_any(mask)) {
+            votes.clear(mask.len());
+            before.iter().for_each(|labels| votes.count(labels, z, y));
             for (x, (out, (v, m))) in out.iter_mut().zip(image.iter().zip(mask)).enumerate() {
                 if *m > 0 && v.is_finite() {
-                    let [csf, grey, white] = costs_at(around.as_ref(), x, costs[axis.bin(*v)]);
-                    *out = if white < grey && white < csf { 3 } else { 1 + u8::from(grey <= csf) };
+                    let [csf, grey, white] = votes.costs_at(x, costs[axis.bin(*v)]);
+                    let class = if white < grey && white < csf { 2 } else { usize::from(grey <= csf) };
+                    voxels[class] += 1;
+                    *out = 1 + class as u8;
                 }
             }
         }
+        voxels
     });
-    labels
+    let slabs: Vec<[usize; 3]> = slabs.collect();
+    (labels, [0, 1, 2].map(|class| slabs.iter().map(|n| n[class]).sum()))
 }
 
-/// The costs of the classes at voxel `x` of a row: those of its intensity, less what the labels of its neighbours speak for.
-fn costs_at(around: Option<&Neighbours>, x: usize, [csf, grey, white]: [f32; 3]) -> [f32; 3] {
-    // What has no label votes for the first of four, which nobody asks for.
-    let mut cost = [0.0, csf, grey, white];
-    for label in around.map(|rows| rows.at(x)).into_iter().flatten() {
-        cost[usize::from(label & 3)] -= COUPLING;
+/// How many of the six neighbours of each voxel of a row have each label.
+#[derive(Default)]
+struct Votes([Vec<u8>; 3]);
+
+impl Votes {
+    /// No votes for `n` voxels.
+    fn clear(&mut self, n: usize) {
+        self.0.iter_mut().for_each(|votes| {
+            votes.clear();
+            votes.resize(n, 0);
+        });
     }
-    let [_, csf, grey, white] = cost;
-    [csf, grey, white]
-}
 
-/// The labels of a row of voxels and of the four rows beside it.
-struct Neighbours<'a> {
-    /// Below, above, behind, in front; empty beyond the volume.
-    beside: [&'a [u8]; 4],
-    row: &'a [u8],
-}
-
-impl<'a> Neighbours<'a> {
-    fn of_row(labels: &'a Array3<u8>, z: usize, y: usize) -> Self {
+    /// Counts anew for row `y` of slab `z`: neighbour by neighbour for the whole row, which the processor does for many
+    /// voxels at once.
+    fn count(&mut self, labels: &Array3<u8>, z: usize, y: usize) {
         let (nz, ny, nx) = labels.dim();
         let all = labels.as_slice().unwrap_or_default();
         let row = |z: usize, y: usize| {
             let first = (z * ny + y) * nx;
             if z < nz && y < ny { &all[first..first + nx] } else { &[] }
         };
-        let (below, behind) = (z.wrapping_sub(1), y.wrapping_sub(1));
-        Self { beside: [row(below, y), row(z + 1, y), row(z, behind), row(z, y + 1)], row: row(z, y) }
+        let (below, behind, own) = (z.wrapping_sub(1), y.wrapping_sub(1), row(z, y));
+        let beside = [row(below, y), row(z + 1, y), row(z, behind), row(z, y + 1), own.get(1..).unwrap_or_default()];
+        self.clear(nx);
+        for (votes, label) in self.0.iter_mut().zip(1..) {
+            let add = |(votes, other): (&mut u8, &u8)| *votes += u8::from(*other == label);
+            beside.iter().for_each(|row| votes.iter_mut().zip(*row).for_each(add));
+            votes.iter_mut().skip(1).zip(own).for_each(add);
+        }
     }
 
-    /// The labels of the six neighbours of voxel `x`, 0 beyond the volume.
-    fn at(&self, x: usize) -> [u8; 6] {
-        let of = |row: &[u8], x: usize| row.get(x).copied().unwrap_or(0);
-        let [below, above, behind, front] = self.beside.map(|row| of(row, x));
-        [below, above, behind, front, of(self.row, x.wrapping_sub(1)), of(self.row, x + 1)]
+    /// The costs of the classes at voxel `x`: those of its intensity, less what its neighbours speak for.
+    fn costs_at(&self, x: usize, costs: [f32; 3]) -> [f32; 3] {
+        std::array::from_fn(|class| costs[class] - COUPLING * f32::from(self.0[class][x]))
     }
 }
 

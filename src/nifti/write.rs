@@ -29,7 +29,7 @@ pub enum Voxels<'a> {
     /// `(nt, nz, ny, nx)` as int16 with `scl_slope` = largest magnitude / 32767 and `scl_inter` = 0: zero stays exactly
     /// zero, every other value is within half a slope. NaN becomes 0, infinities the largest value.
     Scaled(ArrayView4<'a, f32>),
-    /// As [`Voxels::Scaled`] in 2047 steps: for smooth fields, whose finer digits say nothing and do not compress.
+    /// As [`Voxels::Scaled`] in 1023 steps: for smooth fields, whose finer digits say nothing and do not compress.
     Smooth(ArrayView4<'a, f32>),
     /// `(nt, nz, ny, nx)` as float32, unchanged.
     Float(ArrayView4<'a, f32>),
@@ -48,13 +48,16 @@ pub enum Voxels<'a> {
 /// [`NiftiError::Shape`] if the array is not on the grid or has more than 32767 volumes, [`NiftiError::Write`] if `to`
 /// fails.
 pub fn write(to: impl Write, like: &Header, voxels: Voxels<'_>) -> Result<u64, NiftiError> {
-    let as_stored = |dtype| Form { dtype, slope: 1.0, strategy: Strategy::Default };
+    let as_stored = |dtype, strategy| Form { dtype, slope: 1.0, strategy };
+    let (repeats, runs) = (Strategy::Default, Strategy::Rle);
     match voxels {
-        Voxels::Float(v) => write_as(to, like, v, as_stored(Dtype::F32), f32::to_le_bytes),
-        Voxels::Scaled(v) => write_scaled(to, like, v, 32767.0, Strategy::Rle),
-        Voxels::Smooth(v) => write_scaled(to, like, v, 2047.0, Strategy::Default),
-        Voxels::Mask(v) => write_as(to, like, v.insert_axis(Axis(0)), as_stored(Dtype::U8), u8::to_le_bytes),
-        Voxels::Labels(v) => write_as(to, like, v.insert_axis(Axis(0)), as_stored(Dtype::I16), i16::to_le_bytes),
+        Voxels::Float(v) => write_as(to, like, v, as_stored(Dtype::F32, repeats), f32::to_le_bytes),
+        Voxels::Scaled(v) => write_scaled(to, like, v, 32767.0, runs),
+        Voxels::Smooth(v) => write_scaled(to, like, v, 1023.0, repeats),
+        Voxels::Mask(v) => write_as(to, like, v.insert_axis(Axis(0)), as_stored(Dtype::U8, runs), u8::to_le_bytes),
+        Voxels::Labels(v) => {
+            write_as(to, like, v.insert_axis(Axis(0)), as_stored(Dtype::I16, repeats), i16::to_le_bytes)
+        }
     }
 }
 
@@ -64,7 +67,8 @@ struct Form {
     dtype: Dtype,
     slope: f64,
     /// Where noise fills the lower bits nothing repeats but empty background: there [`Strategy::Rle`], which looks for runs
-    /// only and has codes fitted to the bytes, makes smaller files in two thirds of the time of the default.
+    /// only and has codes fitted to the bytes, makes smaller files in two thirds of the time of the default. Of a mask, which
+    /// is nothing but runs, it makes a third of the bytes.
     strategy: Strategy,
 }
 
@@ -151,8 +155,8 @@ struct Deflated {
 fn deflate(raw: &[u8], strategy: Strategy) -> io::Result<Deflated> {
     let mut crc = Crc::new();
     crc.update(raw);
-    // Negative: no zlib header around the stream.
-    let config = DeflateConfig { level: 1, window_bits: -15, strategy, ..DeflateConfig::default() };
+    // Negative: no zlib header around the stream. The most memory: half as many codes to fit to the bytes.
+    let config = DeflateConfig { level: 1, window_bits: -15, mem_level: 9, strategy, ..DeflateConfig::default() };
     let mut deflater = Deflate::new_with_config(config);
     // Incompressible data need a little more than they are.
     let mut bytes = vec![0; raw.len() + raw.len() / 8 + 4096];
