@@ -69,10 +69,11 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     }
     let plan = make_plan(config)?;
     if config.dry_run {
-        say(&match config.format {
-            Format::Json => serde_json::to_string_pretty(&plan::to_json(&plan)).unwrap_or_default() + "\n",
-            Format::Text => plan::to_text(&plan),
-        });
+        match config.format {
+            // Whoever reads it may be gone, which is no reason to fail.
+            Format::Json => drop(plan::write_json(&plan, &mut std::io::stdout().lock())),
+            Format::Text => say(&plan::to_text(&plan)),
+        }
     }
     if plan.units.is_empty() {
         return Err(PlanError::NoScans { root: plan.root, why: plan.warnings.join("; ") }.into());
@@ -91,6 +92,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
         synthetic: config.synthetic.then_some(config.faults.seed),
         skip_validation: config.skip_validation,
         tissues: config.tissues,
+        images: config.dry_run && config.format == Format::Json,
     };
     let output = config.output.as_deref();
     let needed = || output.ok_or(PlanError::NoOutput);

@@ -72,6 +72,7 @@ pub fn index(root: &Path, check: Check) -> Result<Index, BidsError> {
         warnings,
         sidecars: Sidecars::default(),
     };
+    index.scans.reserve_exact(walked.iter().map(|found| found.scans.len()).sum());
     index.take(top);
     for (name, mut found) in names.into_iter().zip(walked) {
         let sessions = std::mem::take(&mut found.sessions);
@@ -79,7 +80,6 @@ pub fn index(root: &Path, check: Check) -> Result<Index, BidsError> {
         index.participants.push(Participant { label: name.strip_prefix("sub-").unwrap_or(&name).to_owned(), sessions });
         index.take(found);
     }
-    index.scans.shrink_to_fit();
     Ok(index)
 }
 

@@ -31,6 +31,17 @@ const KEPT: [&str; 8] = [
     "TotalReadoutTime",
 ];
 
+/// The same of a bold run; without them the header's time and the name's task are taken.
+const KEPT_BOLD: [&str; 2] = ["RepetitionTime", "TaskName"];
+
+/// Of the metadata of a scan what has a part in its outputs. Nothing else is planned with, so that nothing else can have.
+#[must_use]
+pub fn used(modality: Modality, mut metadata: Map<String, Value>) -> Map<String, Value> {
+    let of_bold = |key: &str| modality == Modality::Bold && KEPT_BOLD.contains(&key);
+    metadata.retain(|key, _| KEPT.contains(&key.as_str()) || of_bold(key));
+    metadata
+}
+
 /// The sidecar of one output.
 ///
 /// # Errors

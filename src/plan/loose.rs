@@ -2,10 +2,11 @@
 //! become participant labels.
 
 use super::memory::estimate;
-use super::units::{Plan, ScanPlan, Source, Unit};
+use super::units::{Common, Plan, ScanPlan, Source, Unit};
 use super::{PlanError, PlanOptions, mark_done};
 use crate::bids::{Entities, EntityError, Modality, NameError};
 use crate::derivatives::outputs::outputs_of;
+use crate::derivatives::sidecar::used;
 use crate::nifti;
 use crate::run::event::UnitId;
 use std::collections::BTreeMap;
@@ -62,13 +63,14 @@ fn plan_files(
 ) -> Result<Plan, PlanError> {
     let mut units: BTreeMap<UnitId, Vec<ScanPlan>> = BTreeMap::new();
     let mut places: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    let common = Common::default();
     for file in files {
-        let (unit, scan) = scan_plan(root, &file, options)?;
+        let (unit, scan) = scan_plan(root, &file, &common, options)?;
         if !modalities.contains(&scan.modality) {
             continue;
         }
-        for place in &scan.outputs {
-            if let Some(other) = places.insert(place.path.clone(), file.clone()) {
+        for place in scan.outputs() {
+            if let Some(other) = places.insert(place.path, file.clone()) {
                 return Err(PlanError::SameOutputs(other, file));
             }
         }
@@ -83,7 +85,7 @@ fn plan_files(
         output: output.to_owned(),
         name,
         units: units.into_iter().map(unit).collect(),
-        index: Vec::new(),
+        images: None,
         skipped: Vec::new(),
         warnings,
     };
@@ -91,7 +93,7 @@ fn plan_files(
     Ok(plan)
 }
 
-fn scan_plan(root: &Path, file: &Path, options: PlanOptions) -> Result<(UnitId, ScanPlan), PlanError> {
+fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) -> Result<(UnitId, ScanPlan), PlanError> {
     let id = stem(file).map_or_else(|| file.display().to_string(), str::to_owned);
     let header = nifti::read_header(file).ok();
     let four_d = header.as_ref().is_some_and(|h| h.volumes() > 1);
@@ -112,10 +114,11 @@ fn scan_plan(root: &Path, file: &Path, options: PlanOptions) -> Result<(UnitId, 
     } else {
         Source::File(file.to_owned())
     };
+    outputs_of(modality, &entities, options.tissues)?;
     let scan = ScanPlan {
-        outputs: outputs_of(modality, &entities, options.tissues)?,
+        tissues: options.tissues,
         memory: estimate(modality, header.as_ref(), bytes),
-        metadata: sidecar(file, &id),
+        metadata: common.of(used(modality, sidecar(file, &id))),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id,
         modality,

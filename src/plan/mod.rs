@@ -2,6 +2,7 @@
 //! sidecars, nothing is written.
 
 mod dataset;
+mod images;
 mod list;
 mod loose;
 mod memory;
@@ -9,16 +10,18 @@ mod show;
 mod units;
 
 pub use dataset::{Survey, plan_dataset, survey};
+pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
-pub use show::{to_json, to_text};
-pub use units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
+pub use show::{to_text, write_json};
+pub use units::{Plan, Problem, ScanPlan, Source, Unit};
 
 use crate::bids::{BidsError, NameError};
 use crate::derivatives::marker::Marker;
 use crate::derivatives::outputs::Output;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::NipoppyError;
+use rayon::prelude::*;
 use std::path::PathBuf;
 
 /// How to plan, besides what to select.
@@ -32,6 +35,8 @@ pub struct PlanOptions {
     pub skip_validation: bool,
     /// Also leave tissue maps of T1w scans.
     pub tissues: bool,
+    /// Also keep the index of every image of the dataset, to be written with the plan.
+    pub images: bool,
 }
 
 /// A request that no plan can be made for.
@@ -82,9 +87,11 @@ fn mark_done(plan: &mut Plan, options: PlanOptions) {
     if options.force {
         return;
     }
-    for unit in &mut plan.units {
+    let output = &plan.output;
+    plan.units.par_iter_mut().for_each(|unit| {
         let inputs: Vec<_> = unit.scans.iter().map(ScanPlan::input).collect();
-        let outputs: Vec<_> = unit.scans.iter().flat_map(|s| &s.outputs).flat_map(Output::files).cloned().collect();
-        unit.done = Marker::covers(&plan.output, &unit.id, unit.marker_session.as_deref(), &inputs, &outputs);
-    }
+        let outputs: Vec<_> = unit.scans.iter().flat_map(ScanPlan::outputs).collect();
+        let files: Vec<_> = outputs.iter().flat_map(Output::files).cloned().collect();
+        unit.done = Marker::covers(output, &unit.id, unit.marker_session.as_deref(), &inputs, &files);
+    });
 }

@@ -8,6 +8,7 @@ pub mod process;
 mod runner;
 mod scan;
 mod unit;
+mod waiting;
 
 pub use runner::run_stages;
 pub use unit::RunContext;
