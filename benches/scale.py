@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import threading
@@ -63,10 +64,11 @@ def exponent(sizes, costs):
     return sum((x - mx) * (y - my) for x, y in pairs) / sum((x - mx) ** 2 for x, _ in pairs)
 
 
-def line_through(points):
-    """Slope of the least squares line."""
-    mx, my = (sum(p[i] for p in points) / len(points) for i in (0, 1))
-    return sum((x - mx) * (y - my) for x, y in points) / max(sum((x - mx) ** 2 for x, _ in points), 1e-9)
+def growth(samples, scans):
+    """Bytes that the memory of a run has grown by for each scan: the median of its last third less that of its second."""
+    start, end = samples[0][0], samples[-1][0]
+    third = lambda n: statistics.median(r for t, r in samples if n <= 3 * (t - start) / (end - start) <= n + 1)
+    return (third(2) - third(1)) / (scans / 3)
 
 
 def size(folder):
@@ -144,27 +146,31 @@ def steps(folder, sizes, heads, template, keep):
             ("extract", out, folder / "table.tsv"),
             ("telemetry", "show", out, "--limit", "3"),
         ]
+        said = folder / "said.txt"
         for step, command in zip(STEPS, commands):
-            costs[step, scans] = Cost(*command)
+            with open(said, "w") as to:
+                costs[step, scans] = Cost(*command, to=to)
+            if step == "--dry-run" and "To do    0 scans " not in said.read_text()[:2000]:
+                sys.exit(f"what was made is not what a run leaves; see {said}")
         if not keep:
             shutil.rmtree(raw)
             shutil.rmtree(out)
-    # Where an exponent is below 1, the start of the program is a part of the smaller costs.
-    per = lambda c, n: f"{c.wall:.2f} s, {c.cpu:.2f} s, {c.peak:.0f} MB"
     print("\n### Finished datasets: wall time, processor time, peak memory\n")
     rows = []
     for step in STEPS:
         of = [costs[step, n] for n in sizes]
-        grown = [exponent(sizes, [c.cpu for c in of]), exponent(sizes, [c.peak for c in of])]
-        last = of[-1]
-        each = f"{1e6 * last.cpu / sizes[-1]:.0f} µs, {(last.peak - of[0].peak) * 1e6 / max(sizes[-1] - sizes[0], 1):.0f} bytes"
-        rows.append([f"`{step}`", *[per(c, n) for c, n in zip(of, sizes)], each, ", ".join("–" if g is None else f"{g:.2f}" for g in grown)])
-    table(["scans (files of the dataset)", *[f"{n:,} ({files[n]:,})" for n in sizes], "per scan more", "exponents: CPU, memory"], rows)
+        more = max(sizes[-1] - sizes[0], 1)
+        each = f"{1e6 * (of[-1].cpu - of[0].cpu) / more:.0f} µs, {1e6 * (of[-1].peak - of[0].peak) / more:.0f} bytes"
+        grown = ["–" if e is None else f"{e:.2f}" for e in (exponent(sizes, [c.cpu for c in of]), exponent(sizes, [c.peak for c in of]))]
+        rows.append([f"`{step}`", *[f"{c.wall:.2f} s, {c.cpu:.2f} s, {c.peak:.0f} MB" for c in of], each, ", ".join(grown)])
+    # Where an exponent is below 1, the start of the program is a part of the smaller costs.
+    head = ["scans (files of the dataset)", *[f"{n:,} ({files[n]:,})" for n in sizes], "each scan more", "exponents: CPU, memory"]
+    table(head, rows)
 
 
 def runs(folder, sizes):
     """The table of runs from the beginning to the end, with everything that a run does."""
-    rows, cpus, grown = [], [], []
+    rows, cpus = [], []
     for scans in sizes:
         raw, out = folder / f"run-raw-{scans}", folder / f"run-out-{scans}"
         for old in (raw, out):
@@ -172,14 +178,11 @@ def runs(folder, sizes):
         data.tiny_tree(raw, scans)
         cost = Cost(raw, out, "participant", "--no-report")
         files, written = size(out)
-        resident = cost.samples
-        middle = [(t, r) for t, r in resident if t > resident[0][0] + 0.2 * (resident[-1][0] - resident[0][0])]
-        per_scan = line_through(middle) * (resident[-1][0] - resident[0][0]) / scans if len(middle) > 2 else float("nan")
         again = Cost(raw, out, "participant", "--no-report")
         report = Cost("report", out)
         cpus.append(cost.cpu)
         rows.append([f"{scans:,}", f"{cost.wall:.1f}", f"{cost.cpu:.1f}", f"{1000 * cost.cpu / scans:.1f}", f"{cost.peak:.0f}",
-                     f"{per_scan:.0f}", f"{files / scans:.1f}", f"{written / scans / 1e3:.0f}", f"{again.cpu:.2f}", f"{report.cpu:.2f}"])
+                     f"{growth(cost.samples, scans):.0f}", f"{files / scans:.1f}", f"{written / scans / 1e3:.0f}", f"{again.cpu:.2f}", f"{report.cpu:.2f}"])
         shutil.rmtree(raw)
         shutil.rmtree(out)
     print("\n### Runs from the beginning\n")

@@ -99,6 +99,24 @@ fn a_plan_keeps_what_its_scans_have_in_common_once() {
     assert_eq!(images, [Some(1), Some(2), Some(3)]);
 }
 
+/// A job array has a process per participant; what each costs must not grow with their number.
+#[test]
+fn one_participant_of_many_costs_what_one_of_few_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |scans: usize| {
+        let (raw, out) = (dir.path().join(format!("raw-{scans}")), dir.path().join(format!("out-{scans}")));
+        dataset(&raw, scans);
+        let whole = counted(["list", raw.to_str().unwrap()]);
+        let job = ["participant", "--participant-label", "0002"];
+        let one = counted([raw.to_str().unwrap(), out.to_str().unwrap()].into_iter().chain(job));
+        assert!(out.join("sub-0002/sub-0002_success.json").exists() && !out.join("sub-0001").exists());
+        (whole[2], one[2])
+    };
+    let ((few, one_of_few), (many, one_of_many)) = (of(10), of(200));
+    assert!(many > 5 * few, "{few} and {many} calls: what is counted has to do with the scans");
+    assert!(one_of_many.abs_diff(one_of_few) < one_of_few / 5, "{one_of_few} and {one_of_many} calls");
+}
+
 #[test]
 fn twice_the_scans_are_twice_the_work() {
     let dir = tempfile::tempdir().unwrap();

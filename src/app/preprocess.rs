@@ -92,6 +92,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
         synthetic: config.synthetic.then_some(config.faults.seed),
         skip_validation: config.skip_validation,
         tissues: config.tissues,
+        selected_only: !config.dry_run,
         images: config.dry_run && config.format == Format::Json,
     };
     let output = config.output.as_deref();

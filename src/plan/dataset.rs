@@ -63,7 +63,8 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
     let study = if nipoppy::is_study(folder) { Some(nipoppy::read(folder, env!("CARGO_PKG_VERSION"))?) } else { None };
     let root = study.as_ref().map_or(folder, |s| s.bids_dir.as_path());
     let check = if options.skip_validation { Check::Tolerate } else { Check::Validate };
-    let index = bids::index(root, check)?;
+    let only = if options.selected_only { selection.only_participants() } else { None };
+    let index = bids::index_of(root, check, &|label| only.as_ref().is_none_or(|only| only.contains(label)))?;
     let mut warnings = index.warnings.clone();
     let chosen = match index.select(selection) {
         Ok(chosen) => listed(chosen, study.as_ref()),

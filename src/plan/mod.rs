@@ -37,6 +37,9 @@ pub struct PlanOptions {
     pub tissues: bool,
     /// Also keep the index of every image of the dataset, to be written with the plan.
     pub images: bool,
+    /// Look only into the folders of the participants that are asked for. Of the others nothing is said then, such as which
+    /// of their files are left out.
+    pub selected_only: bool,
 }
 
 /// A request that no plan can be made for.
