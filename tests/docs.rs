@@ -16,7 +16,8 @@ const RUN_ELSEWHERE: [&str; 3] =
 /// Tried with the programs they are about, by `tests/stack/`, `tests/nipoppy.rs` and `tests/nipoppy_inside.rs`.
 const TRIED_ELSEWHERE: [&str; 3] = ["01-setup.md", "02-running.md", "04-nipoppy-integration.md"];
 /// Programs that take minutes or change this checkout; their documents say what they need.
-const LONG: [&str; 4] = ["cargo bench", "benches/peers/run.sh", "benches/telemetry.sh", "valgrind "];
+const LONG: [&str; 5] =
+    ["cargo bench", "benches/peers/run.sh", "benches/scale.sh", "benches/telemetry.sh", "valgrind "];
 
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -12,7 +12,7 @@ use crate::derivatives::links::{self, BadLink};
 use crate::derivatives::marker::Marker;
 use crate::derivatives::{DerivativeError, temporary};
 use crate::error::{Coded, ErrorCode};
-use crate::plan::{self, Plan, PlanError, PlanOptions, Room, Source, Unit};
+use crate::plan::{self, Plan, PlanError, PlanOptions, Room, ScanPlan, Source, Unit};
 use crate::printable;
 use crate::report::screen::View;
 use crate::report::tally::Tally;
@@ -25,6 +25,7 @@ use crate::telemetry::config::{TelemetryConfig, Verbosity};
 use crate::telemetry::pseudonym::Personal;
 use crate::telemetry::{Delivery, Telemetry, names, spans};
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -81,10 +82,11 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     plan.warnings.extend(note);
     plan.refuse_too_large(&room);
     if config.dry_run {
-        say(&match config.format {
-            Format::Json => serde_json::to_string_pretty(&plan::to_json(&plan)).unwrap_or_default() + "\n",
-            Format::Text => plan::to_text(&plan),
-        });
+        match config.format {
+            // Whoever reads it may be gone, which is no reason to fail.
+            Format::Json => drop(plan::write_json(&plan, &mut std::io::stdout().lock())),
+            Format::Text => say(&plan::to_text(&plan)),
+        }
     }
     if plan.units.is_empty() {
         return Err(PlanError::NoScans { root: plan.root, why: plan.warnings.join("; ") }.into());
@@ -103,6 +105,8 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
         synthetic: config.synthetic.then_some(config.faults.seed),
         skip_validation: config.skip_validation,
         tissues: config.tissues,
+        selected_only: !config.dry_run,
+        images: config.dry_run && config.format == Format::Json,
     };
     let output = config.output.as_deref();
     let needed = || output.ok_or(PlanError::NoOutput);
@@ -116,8 +120,9 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
 /// Makes the output folder a derivative dataset, without what killed runs left at its root, after a look at the links in it.
 pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     let scans = plan.units.iter().filter(|unit| !unit.done()).flat_map(|unit| &unit.scans);
-    let folders = scans.flat_map(|scan| &scan.outputs).filter_map(|output| output.path.parent());
-    links::check(&plan.output, &plan.root, folders.chain([Path::new("logs")]))?;
+    let outputs = scans.flat_map(ScanPlan::outputs);
+    let folders: BTreeSet<PathBuf> = outputs.filter_map(|output| Some(output.path.parent()?.to_owned())).collect();
+    links::check(&plan.output, &plan.root, folders.iter().map(PathBuf::as_path).chain([Path::new("logs")]))?;
     let origin = Origin { raw: plan.root.clone(), name: plan.name.clone(), doi: None, container: Container::current() };
     prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })?;
     clear(&plan.output);

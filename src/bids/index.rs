@@ -51,6 +51,15 @@ pub struct Index {
 /// [`BidsError::Unreadable`] when the root cannot be listed; [`BidsError::CaseCollision`] when two participants, or two
 /// sessions of one, differ only in case.
 pub fn index(root: &Path, check: Check) -> Result<Index, BidsError> {
+    index_of(root, check, &|_| true)
+}
+
+/// As [`index`], but looks only into the folders of those participants, by their labels, that are `wanted`. The others are
+/// known by name and nothing more: each of 10,000 jobs looks at its own participant and not at all of them.
+///
+/// # Errors
+/// As [`index`].
+pub fn index_of(root: &Path, check: Check, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Result<Index, BidsError> {
     let (description, mut warnings) = describe(root, check)?;
     let mut top = if description.derivative {
         warnings
@@ -61,7 +70,11 @@ pub fn index(root: &Path, check: Check) -> Result<Index, BidsError> {
     };
     let names = std::mem::take(&mut top.participants);
     refuse_case_collisions(Path::new(""), names.iter().map(String::as_str))?;
-    let walked: Vec<Found> = names.par_iter().map(|name| walk::participant(root, name)).collect();
+    let look = |name: &String| match wanted(label_of(name)) {
+        true => walk::participant(root, name),
+        false => Found::default(),
+    };
+    let walked: Vec<Found> = names.par_iter().map(look).collect();
     let mut index = Index {
         root: root.to_owned(),
         description,
@@ -72,15 +85,19 @@ pub fn index(root: &Path, check: Check) -> Result<Index, BidsError> {
         warnings,
         sidecars: Sidecars::default(),
     };
+    index.scans.reserve_exact(walked.iter().map(|found| found.scans.len()).sum());
     index.take(top);
     for (name, mut found) in names.into_iter().zip(walked) {
         let sessions = std::mem::take(&mut found.sessions);
         refuse_case_collisions(Path::new(&name), sessions.iter().flatten().map(String::as_str))?;
-        index.participants.push(Participant { label: name.strip_prefix("sub-").unwrap_or(&name).to_owned(), sessions });
+        index.participants.push(Participant { label: label_of(&name).to_owned(), sessions });
         index.take(found);
     }
-    index.scans.shrink_to_fit();
     Ok(index)
+}
+
+fn label_of(name: &str) -> &str {
+    name.strip_prefix("sub-").unwrap_or(name)
 }
 
 impl Index {

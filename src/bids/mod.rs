@@ -22,12 +22,14 @@ pub use dataset::{Check, DatasetDescription};
 pub use entities::{Entities, EntityError, long_key, short_key};
 pub use error::{BidsError, LabelKind, UnknownLabel};
 pub use filter::Filter;
-pub use index::{Index, Participant, index};
+pub use index::{Index, Participant, index, index_of};
 pub(crate) use json::read_object;
 pub use label::{Label, LabelError};
 pub use names::{NameError, derivative_name, participant_dir};
 pub use scan::{Datatype, Extension, ScanFile, Suffix};
 pub use skip::{SkipReason, Skipped};
+
+use std::collections::HashSet;
 
 /// The kinds of image this tool preprocesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,4 +67,16 @@ pub struct Selection {
     pub modalities: Vec<Modality>,
     /// A PyBIDS-style filter file.
     pub filter_file: Option<std::path::PathBuf>,
+}
+
+impl Selection {
+    /// The labels of the only participants whose scans can be asked for; `None` when they can be anybody's. A filter file
+    /// concerns all: a section of it that fits no scan of the dataset is an error.
+    #[must_use]
+    pub fn only_participants(&self) -> Option<HashSet<&str>> {
+        let named = self.participants.iter().map(|label| label.strip_prefix("sub-").unwrap_or(label));
+        let listed = self.subcohort.iter().map(|(label, _)| label.strip_prefix("sub-").unwrap_or(label));
+        let labels: HashSet<&str> = named.chain(listed).collect();
+        (!labels.is_empty() && self.filter_file.is_none()).then_some(labels)
+    }
 }

@@ -5,7 +5,7 @@
 //! only compared as text: a link is where its name is, not where it leads.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
@@ -53,17 +53,17 @@ impl Sidecar {
 #[derive(Debug, Default)]
 pub(super) struct Sidecars {
     root: Vec<(Sidecar, OnceLock<Content>)>,
-    below: HashMap<PathBuf, Vec<Sidecar>>,
+    /// By folder; names as they come, because most folders have one.
+    below: HashMap<Box<Path>, Vec<Sidecar>>,
 }
 
 impl Sidecars {
     pub(super) fn add(&mut self, folder: &Path, sidecar: Sidecar) {
         if folder.as_os_str().is_empty() {
             self.root.push((sidecar, OnceLock::new()));
-        } else if let Some(known) = self.below.get_mut(folder) {
-            known.push(sidecar);
         } else {
-            self.below.insert(folder.to_owned(), vec![sidecar]);
+            // Nearly every folder has one or two.
+            self.below.entry(folder.into()).or_insert_with(|| Vec::with_capacity(1)).push(sidecar);
         }
     }
 
@@ -100,17 +100,21 @@ impl Index {
     /// [`BidsError::SidecarConflict`] when two in one folder contradict each other. Other scans are not affected.
     pub fn metadata(&self, scan: &ScanFile) -> Result<Map<String, Value>, BidsError> {
         let mut merged = merge_level(Path::new(""), self.sidecars.of_root(&self.root, scan)?)?;
+        let mut add = |level: Map<String, Value>| {
+            if merged.is_empty() { merged = level } else { merged.extend(level) }
+        };
         let folders: Vec<&Path> = scan.path.ancestors().skip(1).filter(|f| !f.as_os_str().is_empty()).collect();
         for folder in folders.into_iter().rev() {
-            for (key, value) in merge_level(folder, self.sidecars.of_folder(&self.root, folder, scan)?)? {
-                merged.insert(key, value);
-            }
+            add(merge_level(folder, self.sidecars.of_folder(&self.root, folder, scan)?)?);
         }
         Ok(merged)
     }
 }
 
 fn merge_level(folder: &Path, mut level: Level<'_>) -> Result<Map<String, Value>, BidsError> {
+    if level.len() < 2 {
+        return Ok(level.pop().map(|(_, object)| object).unwrap_or_default());
+    }
     level.sort_by_cached_key(|(sidecar, _)| (sidecar.entities.len(), sidecar.name()));
     let mut merged = Map::new();
     let mut origins: HashMap<String, &Sidecar> = HashMap::new();

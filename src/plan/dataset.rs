@@ -1,8 +1,9 @@
 //! The plan for a BIDS dataset, or for the BIDS folder of a Nipoppy study.
 
+use super::images::Images;
 use super::memory::{Need, estimate};
 use super::resume::decide;
-use super::units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
+use super::units::{Common, Plan, Problem, ScanPlan, Source, Unit};
 use super::{PlanError, PlanOptions};
 use crate::bids::{self, Check, Index, Modality, ScanFile, Selection};
 use crate::derivatives::outputs::outputs_of;
@@ -13,9 +14,10 @@ use crate::nipoppy::{self, Study};
 use crate::printable;
 use crate::run::event::UnitId;
 use rayon::prelude::*;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The label Nipoppy uses for data without sessions.
 const UNNAMED: &str = "unnamed";
@@ -47,6 +49,8 @@ pub fn plan_dataset(
 pub struct Survey {
     /// What would be done, all of it; without an output folder unless a study has its own.
     pub plan: Plan,
+    /// Scans of a kind that is processed which the selection leaves out.
+    pub not_selected: usize,
     /// Participants without a scan that is processed, without `sub-`.
     pub without_scans: Vec<String>,
     /// Images of other suffixes and folders of other datatypes, with their number.
@@ -61,7 +65,8 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
     let study = if nipoppy::is_study(folder) { Some(nipoppy::read(folder, env!("CARGO_PKG_VERSION"))?) } else { None };
     let root = study.as_ref().map_or(folder, |s| s.bids_dir.as_path());
     let check = if options.skip_validation { Check::Tolerate } else { Check::Validate };
-    let index = bids::index(root, check)?;
+    let only = if options.selected_only { selection.only_participants() } else { None };
+    let index = bids::index_of(root, check, &|label| only.as_ref().is_none_or(|only| only.contains(label)))?;
     let mut warnings = index.warnings.clone();
     let chosen = match index.select(selection) {
         Ok(chosen) => listed(chosen, study.as_ref()),
@@ -75,12 +80,12 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
     let sessions =
         selection.sessions.iter().chain(selection.subcohort.iter().filter_map(|(_, session)| session.as_ref()));
     let unnamed = study.is_some() || sessions.into_iter().any(|s| s == UNNAMED);
-    let plan = Plan {
+    let mut plan = Plan {
         root: root.to_owned(),
         output: study.as_ref().map(|s| s.output_dir.clone()).unwrap_or_default(),
         name: dataset_name(&index, root),
         units: units(&index, &chosen, unnamed, options),
-        index: indexed(&index, &chosen),
+        images: None,
         skipped: index
             .skipped
             .iter()
@@ -88,7 +93,14 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
             .collect(),
         warnings,
     };
-    Ok(Survey { plan, without_scans: without_scans(&index), others: index.others })
+    let processed = |file: &&ScanFile| Modality::ALL.iter().any(|m| m.as_str() == file.suffix.as_str());
+    let not_selected = index.scans.iter().filter(processed).count() - chosen.len();
+    let (without_scans, others) = (without_scans(&index), index.others.clone());
+    if options.images {
+        let selected = chosen.into_iter().map(|file| file.path.clone()).collect();
+        plan.images = Some(Arc::new(Images::new(index, selected)));
+    }
+    Ok(Survey { plan, not_selected, without_scans, others })
 }
 
 fn without_scans(index: &Index) -> Vec<String> {
@@ -112,14 +124,18 @@ fn dataset_name(index: &Index, root: &Path) -> String {
 }
 
 fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: PlanOptions) -> Vec<Unit> {
-    let scans: Vec<(UnitId, ScanPlan)> =
-        chosen.par_iter().filter_map(|file| Some((unit_id(file), scan_plan(index, file, options)?))).collect();
-    let mut units: BTreeMap<UnitId, Vec<ScanPlan>> = BTreeMap::new();
-    for (id, scan) in scans {
-        units.entry(id).or_default().push(scan);
-    }
-    let marker = |id: &UnitId| id.session.clone().or_else(|| unnamed.then(|| UNNAMED.to_owned()));
-    units.into_iter().map(|(id, scans)| Unit::new(marker(&id), id, scans)).collect()
+    let common = Common::default();
+    let mut sorted = chosen.to_vec();
+    sorted.sort_by_key(|file| (file.participant(), file.session()));
+    let of_unit = |a: &&ScanFile, b: &&ScanFile| (a.participant(), a.session()) == (b.participant(), b.session());
+    let unit = |files: &&[&ScanFile]| -> Option<Unit> {
+        let id = unit_id(files.first()?);
+        let mut scans = Vec::with_capacity(files.len());
+        scans.extend(files.iter().filter_map(|file| scan_plan(index, file, &common, options)));
+        let marker_session = id.session.clone().or_else(|| unnamed.then(|| UNNAMED.to_owned()));
+        (!scans.is_empty()).then(|| Unit::new(marker_session, id, scans))
+    };
+    sorted.chunk_by(of_unit).collect::<Vec<_>>().par_iter().filter_map(unit).collect()
 }
 
 fn unit_id(file: &ScanFile) -> UnitId {
@@ -127,17 +143,16 @@ fn unit_id(file: &ScanFile) -> UnitId {
 }
 
 /// `None` for an image of a modality that is not processed.
-fn scan_plan(index: &Index, file: &ScanFile, options: PlanOptions) -> Option<ScanPlan> {
+fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: PlanOptions) -> Option<ScanPlan> {
     let modality = file.modality()?;
     let path = index.root.join(&file.path);
     let (metadata, mut problem) = match index.metadata(file) {
         Ok(metadata) => (used(modality, metadata), None),
         Err(e) => (Map::new(), Some(Problem { code: e.code(), message: e.to_string() })),
     };
-    let outputs = outputs_of(modality, &file.entities, options.tissues).unwrap_or_else(|e| {
+    if let Err(e) = outputs_of(modality, &file.entities, options.tissues) {
         problem = Some(Problem { code: e.code(), message: e.to_string() });
-        Vec::new()
-    });
+    }
     if let Err(e) = file.unambiguous() {
         problem = Some(Problem { code: e.code(), message: e.to_string() });
     }
@@ -149,11 +164,11 @@ fn scan_plan(index: &Index, file: &ScanFile, options: PlanOptions) -> Option<Sca
         source,
         relative: file.path.clone(),
         entities: file.entities.clone(),
-        metadata,
+        metadata: common.of(metadata),
         problem,
         bytes,
         memory,
-        outputs,
+        tissues: options.tissues,
     })
 }
 
@@ -168,22 +183,4 @@ fn source_of(file: &ScanFile, path: PathBuf, modality: Modality, options: PlanOp
     }
     let header = nifti::read_header(&path).ok();
     (Source::File(path), estimate(modality, header.as_ref(), options.tissues))
-}
-
-/// Every image of the dataset with its metadata, whether it is processed or not.
-fn indexed(index: &Index, chosen: &[&ScanFile]) -> Vec<Indexed> {
-    let chosen: BTreeSet<&Path> = chosen.iter().map(|s| s.path.as_path()).collect();
-    index
-        .scans
-        .par_iter()
-        .map(|file| Indexed {
-            path: file.path.clone(),
-            datatype: file.datatype.as_str().to_owned(),
-            suffix: file.suffix.as_str().to_owned(),
-            extension: file.extension.as_str().to_owned(),
-            entities: file.entities.iter().map(|(k, v)| (k.to_owned(), Value::from(v))).collect(),
-            metadata: index.metadata(file).unwrap_or_default(),
-            selected: chosen.contains(file.path.as_path()),
-        })
-        .collect()
 }

@@ -32,7 +32,7 @@ pub fn list_json(found: &Survey) -> Value {
     json!({
         "dataset": { "name": plan.name, "path": plan.root },
         "units": plan.units.iter().map(unit).collect::<Vec<_>>(),
-        "not_selected": not_selected(found),
+        "not_selected": found.not_selected,
         "without_scans": found.without_scans,
         "skipped": plan.skipped.iter().map(|(p, why)| json!({ "path": p.to_string_lossy(), "reason": why })).collect::<Vec<_>>(),
         "other_images": found.others,
@@ -69,9 +69,8 @@ fn left_out(text: &mut String, found: &Survey) {
     let mut lines: Vec<String> =
         found.plan.skipped.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
     lines.extend(found.without_scans.iter().map(|label| format!("sub-{label}: no T1w or bold scan that can be read")));
-    let not_selected = not_selected(found);
-    if not_selected > 0 {
-        lines.push(format!("{not_selected} scans that were not asked for"));
+    if found.not_selected > 0 {
+        lines.push(format!("{} scans that were not asked for", found.not_selected));
     }
     lines.extend(found.others.iter().map(|(what, n)| format!("{what}: {n}, of a kind that is not processed")));
     if !lines.is_empty() {
@@ -80,12 +79,6 @@ fn left_out(text: &mut String, found: &Survey) {
     for line in lines {
         let _ = writeln!(text, "  {}", printable::line(&line));
     }
-}
-
-/// Scans of a kind that is processed which the selection leaves out.
-fn not_selected(found: &Survey) -> usize {
-    let processed = |suffix: &str| Modality::ALL.iter().any(|m| m.as_str() == suffix);
-    found.plan.index.iter().filter(|image| processed(&image.suffix) && !image.selected).count()
 }
 
 fn name(unit: &Unit) -> String {

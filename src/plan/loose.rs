@@ -3,7 +3,7 @@
 
 use super::memory::estimate;
 use super::resume::decide;
-use super::units::{Plan, ScanPlan, Source, Unit};
+use super::units::{Common, Plan, ScanPlan, Source, Unit};
 use super::{PlanError, PlanOptions};
 use crate::bids::{Entities, EntityError, Modality, NameError, read_object};
 use crate::derivatives::outputs::outputs_of;
@@ -65,13 +65,14 @@ fn plan_files(
 ) -> Result<Plan, PlanError> {
     let mut units: BTreeMap<UnitId, Vec<ScanPlan>> = BTreeMap::new();
     let mut places: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    let common = Common::default();
     for file in files {
-        let (unit, scan) = scan_plan(root, &file, options)?;
+        let (unit, scan) = scan_plan(root, &file, &common, options)?;
         if !modalities.contains(&scan.modality) {
             continue;
         }
-        for place in &scan.outputs {
-            if let Some(other) = places.insert(place.path.clone(), file.clone()) {
+        for place in scan.outputs() {
+            if let Some(other) = places.insert(place.path, file.clone()) {
                 return Err(PlanError::SameOutputs(other, file));
             }
         }
@@ -86,7 +87,7 @@ fn plan_files(
         output: output.to_owned(),
         name,
         units: units.into_iter().map(unit).collect(),
-        index: Vec::new(),
+        images: None,
         skipped: Vec::new(),
         warnings,
     };
@@ -94,7 +95,7 @@ fn plan_files(
     Ok(plan)
 }
 
-fn scan_plan(root: &Path, file: &Path, options: PlanOptions) -> Result<(UnitId, ScanPlan), PlanError> {
+fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) -> Result<(UnitId, ScanPlan), PlanError> {
     let id = stem(file).map_or_else(|| file.display().to_string(), str::to_owned);
     let header = nifti::read_header(file).ok();
     let four_d = header.as_ref().is_some_and(|h| h.volumes() > 1);
@@ -116,10 +117,11 @@ fn scan_plan(root: &Path, file: &Path, options: PlanOptions) -> Result<(UnitId, 
         Source::File(file.to_owned())
     };
     let read = header.as_ref().filter(|_| options.synthetic.is_none());
+    outputs_of(modality, &entities, options.tissues)?;
     let scan = ScanPlan {
-        outputs: outputs_of(modality, &entities, options.tissues)?,
+        tissues: options.tissues,
         memory: estimate(modality, read, options.tissues),
-        metadata: used(modality, sidecar(file, &id)),
+        metadata: common.of(used(modality, sidecar(file, &id))),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id: printable::line(&id).into_owned(),
         modality,

@@ -2,6 +2,7 @@
 //! sidecars and success markers, but for images that look moved; nothing is written.
 
 mod dataset;
+mod images;
 mod list;
 mod loose;
 mod memory;
@@ -10,12 +11,13 @@ mod show;
 mod units;
 
 pub use dataset::{Survey, plan_dataset, survey};
+pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
-pub use resume::is_done;
 pub use memory::{Need, Room};
-pub use show::{to_json, to_text};
-pub use units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
+pub use resume::is_done;
+pub use show::{to_text, write_json};
+pub use units::{Plan, Problem, ScanPlan, Source, Unit};
 
 use crate::bids::{BidsError, NameError};
 use crate::error::{Coded, ErrorCode};
@@ -33,6 +35,11 @@ pub struct PlanOptions {
     pub skip_validation: bool,
     /// Also leave tissue maps of T1w scans.
     pub tissues: bool,
+    /// Also keep the index of every image of the dataset, to be written with the plan.
+    pub images: bool,
+    /// Look only into the folders of the participants that are asked for. Of the others nothing is said then, such as which
+    /// of their files are left out.
+    pub selected_only: bool,
 }
 
 /// A request that no plan can be made for.

@@ -130,7 +130,8 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 fn outputs(output: &Path, scan: &ScanPlan, done: &DoneScan) -> Result<(), Reason> {
-    for (wanted, file) in scan.outputs.iter().flat_map(|o| o.files().map(move |file| (o, file))) {
+    let outputs = scan.outputs();
+    for (wanted, file) in outputs.iter().flat_map(|o| o.files().map(move |file| (o, file))) {
         let Some(made) = done.outputs.iter().find(|made| made.path == *file) else {
             return Err(if wanted.kind.is_of_tissues() {
                 Reason::Tissues

@@ -3,23 +3,60 @@
 use super::units::{Plan, ScanPlan, Unit};
 use crate::derivatives::outputs::Output;
 use crate::printable;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
-use std::fmt::Write;
-use std::path::Path;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-/// The plan as one JSON object.
-#[must_use]
-pub fn to_json(plan: &Plan) -> Value {
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "dataset": { "name": plan.name, "path": plan.root },
-        "output": plan.output,
-        "index": plan.index,
-        "skipped": plan.skipped.iter().map(|(p, r)| json!({ "path": p.to_string_lossy(), "reason": r })).collect::<Vec<_>>(),
-        "warnings": plan.warnings,
-        "units": plan.units.iter().map(unit_json).collect::<Vec<_>>(),
-        "totals": { "units": plan.units.len(), "scans": plan.units.iter().map(|u| u.scans.len()).sum::<usize>(), "scans_to_do": plan.scans_to_do() },
-    })
+/// Writes the plan as one JSON object: item by item, so that no text of a large dataset is in memory.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn write_json(plan: &Plan, out: impl io::Write) -> io::Result<()> {
+    let mut out = io::BufWriter::new(out);
+    let mut json = serde_json::Serializer::pretty(Printed(&mut out));
+    let mut object = json.serialize_map(None)?;
+    object.serialize_entry("version", env!("CARGO_PKG_VERSION"))?;
+    object.serialize_entry("dataset", &json!({ "name": plan.name, "path": plan.root }))?;
+    object.serialize_entry("output", &plan.output)?;
+    object.serialize_entry("index", &Each(|| plan.images.iter().flat_map(|images| images.iter())))?;
+    let skipped = |(path, reason): &(PathBuf, String)| json!({ "path": path.to_string_lossy(), "reason": reason });
+    object.serialize_entry("skipped", &Each(|| plan.skipped.iter().map(skipped)))?;
+    object.serialize_entry("warnings", &plan.warnings)?;
+    object.serialize_entry("units", &Each(|| plan.units.iter().map(unit_json)))?;
+    let scans = plan.units.iter().map(|u| u.scans.len()).sum::<usize>();
+    let totals = json!({ "units": plan.units.len(), "scans": scans, "scans_to_do": plan.scans_to_do() });
+    object.serialize_entry("totals", &totals)?;
+    object.end()?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Makes what would act on a terminal visible. The serializer writes whole characters.
+struct Printed<W>(W);
+
+impl<W: Write> Write for Printed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.0.write_all(printable::text(text).as_bytes())?,
+            Err(_) => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A list whose items are made when they are written.
+struct Each<F>(F);
+
+impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for Each<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
 }
 
 fn unit_json(unit: &Unit) -> Value {
@@ -43,7 +80,7 @@ fn scan_json(scan: &ScanPlan) -> Value {
         "size_mb": scan.size_mb(),
         "memory_mb": megabytes(scan.memory.bytes),
         "stages": scan.stages().map(super::super::run::event::StageName::as_str).collect::<Vec<_>>(),
-        "outputs": scan.outputs.iter().flat_map(Output::files).collect::<Vec<_>>(),
+        "outputs": scan.outputs().iter().flat_map(Output::files).collect::<Vec<_>>(),
         "problem": scan.problem.as_ref().map(|p| json!({ "code": p.code.as_str(), "message": p.message })),
     })
 }
@@ -80,7 +117,7 @@ pub fn to_text(plan: &Plan) -> String {
             if let Some(problem) = &scan.problem {
                 let _ = writeln!(text, "    will fail: {}: {}", problem.code, printable::line(&problem.message));
             }
-            for output in &scan.outputs {
+            for output in scan.outputs() {
                 let _ = writeln!(text, "    -> {}", output.path.display());
             }
         }

@@ -1,11 +1,15 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
+use super::images::Images;
 use super::memory::Need;
 use crate::bids::{Entities, Modality};
-use crate::derivatives::outputs::Output;
+use crate::derivatives::outputs::{Output, outputs_of};
 use crate::run::event::{StageName, UnitId};
 use crate::run::reason::{Reason, State};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where a scan's voxels come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,15 +41,15 @@ pub struct ScanPlan {
     /// The entities of its name.
     pub entities: Entities,
     /// The metadata after sidecar inheritance, as far as it is used ([`crate::derivatives::sidecar::used`]).
-    pub metadata: serde_json::Map<String, serde_json::Value>,
+    pub metadata: Arc<Map<String, Value>>,
     /// What is known to be wrong with it already; it will fail alone.
     pub problem: Option<Problem>,
     /// Size of the file in bytes; 0 when there is none to read.
     pub bytes: u64,
     /// The memory it takes at most.
     pub memory: Need,
-    /// The files it will leave.
-    pub outputs: Vec<Output>,
+    /// Whether maps of its tissues were asked for.
+    pub tissues: bool,
 }
 
 /// A reason, found while planning, why a scan will fail.
@@ -67,6 +71,13 @@ impl ScanPlan {
         }
     }
 
+    /// The files it will leave; none when they cannot be named, which is its [`problem`](Self::problem) then. Made when
+    /// asked for: a plan of 50,000 scans would need a hundred megabytes to keep them.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<Output> {
+        outputs_of(self.modality, &self.entities, self.tissues).unwrap_or_default()
+    }
+
     /// The size of the input in MB (10⁶ bytes).
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "file sizes are far below 2^52")]
@@ -77,6 +88,24 @@ impl ScanPlan {
     /// The stages it will go through, in order.
     pub fn stages(&self) -> impl Iterator<Item = StageName> + '_ {
         StageName::ALL.into_iter().filter(|s| s.applies_to(self.modality))
+    }
+}
+
+/// Metadata that many scans have in common, kept once: a dataset has few protocols and many scans.
+#[derive(Debug, Default)]
+pub(super) struct Common(Mutex<HashMap<String, Arc<Map<String, Value>>>>);
+
+impl Common {
+    /// The one copy of `metadata`.
+    pub fn of(&self, metadata: Map<String, Value>) -> Arc<Map<String, Value>> {
+        let value = Value::Object(metadata);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = known.entry(value.to_string()).or_insert_with(|| match value {
+            // Collected anew, because a map that lost most of its keys keeps their room.
+            Value::Object(map) => Arc::new(map.into_iter().collect()),
+            _ => Arc::default(),
+        });
+        Arc::clone(shared)
     }
 }
 
@@ -125,31 +154,12 @@ pub struct Plan {
     pub name: String,
     /// What to do.
     pub units: Vec<Unit>,
-    /// Every image of the dataset, also those not processed, for `--dry-run`.
-    pub index: Vec<Indexed>,
+    /// Every image of the dataset, also those not processed, where they were asked for ([`super::PlanOptions::images`]).
+    pub images: Option<Arc<Images>>,
     /// Files left out, and why.
     pub skipped: Vec<(PathBuf, String)>,
     /// What a person should know before the run.
     pub warnings: Vec<String>,
-}
-
-/// An image of the dataset as the index sees it.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Indexed {
-    /// Path relative to the dataset.
-    pub path: PathBuf,
-    /// `anat` or `func`.
-    pub datatype: String,
-    /// BIDS suffix.
-    pub suffix: String,
-    /// `.nii` or `.nii.gz`.
-    pub extension: String,
-    /// Entities in the order of the name.
-    pub entities: serde_json::Map<String, serde_json::Value>,
-    /// Metadata after inheritance; empty when a sidecar is broken.
-    pub metadata: serde_json::Map<String, serde_json::Value>,
-    /// Whether this run will process it.
-    pub selected: bool,
 }
 
 impl Plan {

@@ -228,6 +228,21 @@ mod tests {
     }
 
     #[test]
+    fn the_file_is_as_long_after_many_scans_as_after_few() {
+        let file = StatusFile::new(Path::new("logs"), identity("a"), None);
+        let after = |scans: u32| {
+            let mut run = Snapshot::new(90_000, second(0));
+            for n in 10_000..10_000 + scans {
+                begun(n, StageName::Load).iter().for_each(|event| run.take(event, second(1)));
+                run.take(&ended(n, Status::Failed(ErrorCode::Truncated)), second(1));
+            }
+            serde_json::to_vec(&file.document(&run, RunState::Finished, second(9))).unwrap().len()
+        };
+        let (few, many) = (after(10), after(10_000));
+        assert!(many.abs_diff(few) < 50, "{few} and {many} bytes");
+    }
+
+    #[test]
     fn the_file_follows_its_schema() {
         let mut run = Snapshot::new(4, second(0));
         let failed = ended(1, Status::Failed(ErrorCode::Truncated));

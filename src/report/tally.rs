@@ -54,7 +54,7 @@ impl EventSink for Tally {
             // The unit's own failure, not one of its scans'.
             RunEvent::UnitFinished { unit, status: Status::Failed(code @ ErrorCode::WriteFailed), .. } => {
                 let name = format!("sub-{}", unit.participant);
-                if !counts.failed.iter().any(|f| f.1 == ErrorCode::WriteFailed && f.0.starts_with(&name)) {
+                if !counts.failed.iter().rev().any(|f| f.1 == ErrorCode::WriteFailed && f.0.starts_with(&name)) {
                     counts.unmarked.push((name, *code));
                 }
             }

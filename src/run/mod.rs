@@ -11,6 +11,7 @@ mod runner;
 mod scan;
 mod turn;
 mod unit;
+mod waiting;
 
 pub use runner::run_stages;
 pub use unit::RunContext;

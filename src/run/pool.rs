@@ -5,6 +5,7 @@
 //! units than threads the workers' pools are larger.
 
 use super::cancel::Cancel;
+use super::waiting::Waiting;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How a run is spread over the machine.
@@ -53,7 +54,8 @@ pub fn for_each<T: Sync>(
     let kernels = (0..workers)
         .map(|w| build(threads / workers + usize::from(w < threads % workers), "kernel"))
         .collect::<Result<Vec<_>, _>>()?;
-    let queue = Queue::new(items.iter().map(&estimate).collect(), settings.memory);
+    let needs: Vec<u64> = items.iter().map(&estimate).collect();
+    let queue = Queue::new(&needs, settings.memory);
     outer.broadcast(|worker| {
         while let Some(next) = queue.take(cancel) {
             if let (Some(item), Some(pool)) = (items.get(next.index), kernels.get(worker.index())) {
@@ -68,20 +70,19 @@ pub fn for_each<T: Sync>(
 struct Queue {
     state: Mutex<State>,
     freed: Condvar,
-    needs: Vec<u64>,
 }
 
 struct State {
-    waiting: Vec<usize>,
+    waiting: Waiting,
     free: u64,
     running: usize,
     taken: usize,
 }
 
 impl Queue {
-    fn new(needs: Vec<u64>, memory: u64) -> Self {
-        let state = State { waiting: (0..needs.len()).collect(), free: memory, running: 0, taken: 0 };
-        Self { state: Mutex::new(state), freed: Condvar::new(), needs }
+    fn new(needs: &[u64], memory: u64) -> Self {
+        let state = State { waiting: Waiting::new(needs), free: memory, running: 0, taken: 0 };
+        Self { state: Mutex::new(state), freed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -95,12 +96,10 @@ impl Queue {
             if state.waiting.is_empty() || cancel.requested() {
                 return None;
             }
-            let need = |index: usize| self.needs.get(index).copied().unwrap_or(0);
-            let fits = state.waiting.iter().position(|&i| need(i) <= state.free);
-            let place = fits.or((state.running == 0).then_some(0));
-            if let Some(place) = place {
-                let index = state.waiting.remove(place);
-                let held = need(index).min(state.free);
+            let (free, alone) = (state.free, state.running == 0);
+            let fits = state.waiting.take(free);
+            if let Some((index, need)) = fits.or_else(|| alone.then(|| state.waiting.take(u64::MAX)).flatten()) {
+                let held = need.min(state.free);
                 state.free -= held;
                 state.running += 1;
                 state.taken += 1;

@@ -58,8 +58,8 @@ pub struct StagesRun {
 ///     telemetry::build(&config, &Environment::default(), Some(logs.path()), "run-1", |_| false);
 /// # let source = Source::Synthetic { participant: "01".into(), session: None, seed: 1 };
 /// # let plan = ScanPlan { id: "sub-01_T1w".into(), modality: Modality::T1w, source, relative: "sub-01_T1w.nii".into(),
-/// #     entities: Entities::default(), metadata: serde_json::Map::new(), problem: None, bytes: 0, memory: Default::default(),
-/// #     outputs: vec![] };
+/// #     entities: Entities::default(), metadata: std::sync::Arc::default(), problem: None, bytes: 0, memory: Default::default(),
+/// #     tissues: false };
 /// # let unit = UnitId { participant: "01".into(), session: None };
 /// # let (cancel, remote) = (Cancel::default(), telemetry.remote_parent());
 /// # let cx = RunContext { run_id: "run-1", output: logs.path(), force: false, faults: Faults::default(), cancel: &cancel,

@@ -7,7 +7,7 @@ use crate::derivatives::claim::{Claim, Claimed, Holder};
 use crate::derivatives::marker::Marker;
 use crate::derivatives::outputs::Output;
 use crate::derivatives::temporary;
-use crate::plan::{self, Unit};
+use crate::plan::{self, ScanPlan, Unit};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use tracing::{info, warn};
@@ -68,9 +68,10 @@ fn being_done(holder: Option<&Holder>) -> String {
 
 /// The folders that files of a unit are written into.
 fn folders(output: &Path, unit: &Unit) -> Vec<PathBuf> {
-    let files = unit.scans.iter().flat_map(|scan| &scan.outputs).flat_map(Output::files);
+    let outputs: Vec<Output> = unit.scans.iter().flat_map(ScanPlan::outputs).collect();
     let own = output.join(format!("sub-{}", unit.id.participant));
-    files.filter_map(|file| file.parent()).map(|folder| output.join(folder)).chain([own]).collect()
+    let folders = outputs.iter().flat_map(Output::files).filter_map(|file| file.parent());
+    folders.map(|folder| output.join(folder)).chain([own]).collect()
 }
 
 fn warn_unguarded(e: &std::io::Error) {

@@ -66,6 +66,7 @@ mod tests {
     use crate::bids::{Entities, Modality};
     use crate::plan::{Need, ScanPlan, Source};
     use crate::run::event::UnitId;
+    use std::sync::Arc;
 
     fn unit(megabytes: &[u64]) -> Unit {
         let scan = |mb: &u64| ScanPlan {
@@ -74,11 +75,11 @@ mod tests {
             source: Source::File("x.nii".into()),
             relative: "x.nii".into(),
             entities: Entities::default(),
-            metadata: serde_json::Map::new(),
+            metadata: Arc::default(),
             problem: None,
             bytes: 0,
             memory: Need { bytes: mb * 1_000_000, per_thread: 0 },
-            outputs: Vec::new(),
+            tissues: false,
         };
         let id = UnitId { participant: "01".into(), session: None };
         Unit::new(None, id, megabytes.iter().map(scan).collect())

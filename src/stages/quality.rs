@@ -34,7 +34,7 @@ impl Stage for QualityCheck {
 
     fn run(&self, work: &mut Work<'_>, facts: &mut Facts) -> Result<(), StageError> {
         let modality = work.modality();
-        let asked = work.scan.outputs.iter().any(|o| o.kind.is_of_tissues());
+        let asked = work.scan.tissues;
         let products = work.products()?;
         let (measures, verdict, note) = match modality {
             Modality::T1w => t1w(products, asked)?,

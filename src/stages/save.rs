@@ -24,7 +24,7 @@ impl Stage for Save {
             metadata: &scan.metadata,
             entities: &scan.entities,
         };
-        let saved = save_scan(output, &scan.outputs, &cx, work.products()?)?;
+        let saved = save_scan(output, &scan.outputs(), &cx, work.products()?)?;
         let first = saved.files.first().map(|f| output.join(&f.path).to_string_lossy().into_owned());
         facts.set(names::OUTPUT_PATH, first.unwrap_or_default());
         facts.set(names::OUTPUT_SIZE_MB, saved.bytes as f64 / 1e6);

@@ -20,6 +20,7 @@ mod logs;
 mod metrics;
 pub mod names;
 mod outgoing;
+mod phrases;
 mod providers;
 pub mod pseudonym;
 mod resource;

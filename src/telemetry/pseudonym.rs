@@ -7,6 +7,7 @@
 
 use super::config::PseudonymKey;
 use super::names;
+use super::phrases::Phrases;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use ring::hmac;
 use std::collections::HashMap;
@@ -92,8 +93,8 @@ const FILES: [&str; 8] = [".nii", ".nii.gz", ".json", ".jsonl", ".tsv", ".txt", 
 struct Known {
     /// Words, found whole.
     words: HashMap<String, Personal>,
-    /// Texts with blanks or signs in them, found anywhere; the longest first.
-    phrases: Vec<(String, Personal)>,
+    /// Texts with blanks or signs in them, found anywhere.
+    phrases: Phrases<Personal>,
 }
 
 /// Makes pseudonyms, and finds what must be replaced.
@@ -125,28 +126,21 @@ impl Pseudonyms {
             let parts: Vec<&str> = if what == Personal::Path { text.split('/').collect() } else { Vec::new() };
             // The parts of ordinary paths are found as paths; one with a blank in it would be cut in pieces.
             for part in parts.into_iter().filter(|part| is_phrase(part)) {
-                known.phrases.push((part.to_owned(), what));
+                known.phrases.add(part.to_owned(), what);
             }
             if is_phrase(&text) {
-                known.phrases.push((text, what));
+                known.phrases.add(text, what);
             } else if !text.is_empty() {
                 known.words.insert(text, what);
             }
         }
-        known.phrases.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.0.cmp(&b.0)));
-        known.phrases.dedup_by(|a, b| a.0 == b.0);
     }
 
     /// `text` without anything personal that is known or looks like it.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut whole = text.to_owned();
-        for (phrase, what) in known.phrases.iter().filter(|(phrase, _)| phrase.len() <= text.len()) {
-            if whole.contains(phrase.as_str()) {
-                whole = whole.replace(phrase.as_str(), &self.of(*what, phrase));
-            }
-        }
+        let whole = known.phrases.replaced(text, |phrase, what| self.of(*what, phrase));
         let mut out = String::with_capacity(whole.len());
         for piece in whole.split_inclusive(is_delimiter) {
             let end = piece.trim_end_matches(is_delimiter).trim_end_matches(['.', ':', '!', '?']).len();
