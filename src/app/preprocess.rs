@@ -3,6 +3,7 @@
 use super::report::{self, ReportError};
 use super::say;
 use super::shown::{self, Shown};
+use crate::bids::printable;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Input, Level, RunConfig};
 use crate::derivatives::DerivativeError;
@@ -91,6 +92,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
         synthetic: config.synthetic.then_some(config.faults.seed),
         skip_validation: config.skip_validation,
         tissues: config.tissues,
+        strict: config.strict,
     };
     let output = config.output.as_deref();
     let needed = || output.ok_or(PlanError::NoOutput);
@@ -168,13 +170,14 @@ fn work_through(
     let lone = matches!(config.input, Input::File { .. });
     let run_span = (!lone).then(|| spans::run_span(run_id, verb(&config.input), &remote));
     let entered = run_span.as_ref().map(tracing::Span::enter);
-    for warning in config.notes.iter().chain(&plan.warnings) {
+    for warning in config.notes.iter().chain(&plan.warnings).chain(&left_out(plan)) {
         tracing::warn!("{warning}");
     }
     let cx = RunContext {
         run_id,
         output: &plan.output,
         faults: config.faults,
+        strict: config.strict,
         cancel,
         sinks,
         run_span: run_span.as_ref(),
@@ -198,6 +201,17 @@ fn work_through(
     drop(entered);
     result?;
     Ok(())
+}
+
+/// The first few files that were left out, each with its reason, and how many more there are.
+fn left_out(plan: &Plan) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let one = |(path, why): &(PathBuf, String)| format!("left out: {}: {why}", printable(path));
+    let mut lines: Vec<String> = plan.skipped.iter().take(SHOWN).map(one).collect();
+    if plan.skipped.len() > SHOWN {
+        lines.push(format!("left out: {} more; --dry-run names all", plan.skipped.len() - SHOWN));
+    }
+    lines
 }
 
 /// How the run ended, on its span. What was done before or not reached is skipped.
@@ -226,6 +240,9 @@ const fn verb(input: &Input) -> &'static str {
 pub(super) fn personal(plan: &Plan) -> Vec<(Personal, String)> {
     let path = |path: &Path| (Personal::Path, path.to_string_lossy().into_owned());
     let mut out = vec![path(&plan.root), path(&plan.output)];
+    for (left_out, _) in &plan.skipped {
+        out.push((Personal::Path, printable(left_out)));
+    }
     for unit in &plan.units {
         out.push((Personal::Participant, unit.id.participant.clone()));
         out.extend(unit.id.session.clone().map(|session| (Personal::Session, session)));

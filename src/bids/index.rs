@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::dataset::{Check, DatasetDescription, describe};
 use super::error::BidsError;
+use super::participants;
 use super::scan::ScanFile;
 use super::sidecar::Sidecars;
 use super::skip::Skipped;
@@ -61,6 +62,9 @@ pub fn index(root: &Path, check: Check) -> Result<Index, BidsError> {
     };
     let names = std::mem::take(&mut top.participants);
     refuse_case_collisions(Path::new(""), names.iter().map(String::as_str))?;
+    if !description.derivative {
+        warnings.extend(participants::oddities(root, &names));
+    }
     let walked: Vec<Found> = names.par_iter().map(|name| walk::participant(root, name)).collect();
     let mut index = Index {
         root: root.to_owned(),

@@ -12,6 +12,7 @@ mod json;
 mod label;
 mod names;
 mod nearest;
+mod participants;
 mod scan;
 mod select;
 mod sidecar;
@@ -23,10 +24,11 @@ pub use entities::{Entities, EntityError, long_key, short_key};
 pub use error::{BidsError, LabelKind, UnknownLabel};
 pub use filter::Filter;
 pub use index::{Index, Participant, index};
+pub use json::read_object;
 pub use label::{Label, LabelError};
 pub use names::{NameError, derivative_name, participant_dir};
 pub use scan::{Datatype, Extension, ScanFile, Suffix};
-pub use skip::{SkipReason, Skipped};
+pub use skip::{SkipReason, Skipped, printable};
 
 /// The kinds of image this tool preprocesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! What was found in a dataset and left out, each with a reason a person can act on.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file or folder that was left out although it looks as if it was meant to be processed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,13 +15,15 @@ pub struct Skipped {
 impl fmt::Display for Skipped {
     /// The path is escaped where it is not printable: such names are a reason to be skipped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.path.display().to_string();
-        if shown.chars().any(char::is_control) {
-            write!(f, "{}: {}", shown.escape_debug(), self.reason)
-        } else {
-            write!(f, "{shown}: {}", self.reason)
-        }
+        write!(f, "{}: {}", printable(&self.path), self.reason)
     }
+}
+
+/// A path for people: on one line, and without what a terminal would take for a command.
+#[must_use]
+pub fn printable(path: &Path) -> String {
+    let shown = path.display().to_string();
+    if shown.chars().any(char::is_control) { shown.escape_debug().to_string() } else { shown }
 }
 
 /// Why a file or folder was left out.
@@ -99,6 +101,9 @@ pub enum SkipReason {
         /// The known folder that comes nearest, if one comes near.
         nearest: Option<&'static str>,
     },
+    /// A file, or a link to nowhere, with the name of a participant's, session's or datatype folder.
+    #[error("not a folder, as its name says; nothing in it can be read")]
+    NotAFolder,
     /// A folder, pipe or device with the name of a scan.
     #[error("not a regular file")]
     NotAFile,

@@ -2,7 +2,7 @@
 
 use super::memory::estimate;
 use super::units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
-use super::{PlanError, PlanOptions, mark_done};
+use super::{PlanError, PlanOptions, be_strict, mark_done};
 use crate::bids::{self, Check, Index, Modality, ScanFile, Selection};
 use crate::derivatives::outputs::outputs_of;
 use crate::error::{Coded, ErrorCode};
@@ -60,6 +60,10 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
     let check = if options.skip_validation { Check::Tolerate } else { Check::Validate };
     let index = bids::index(root, check)?;
     let mut warnings = index.warnings.clone();
+    let skipped: Vec<_> = index.skipped.iter().map(|s| (s.path.clone(), s.reason.to_string())).collect();
+    if options.strict {
+        be_strict(root, &warnings, &skipped)?;
+    }
     let chosen = match index.select(selection) {
         Ok(chosen) => listed(chosen, study.as_ref()),
         // A plan without work can still be looked at.
@@ -78,7 +82,7 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
         name: dataset_name(&index, root),
         units: units(&index, &chosen, unnamed, options),
         index: indexed(&index, &chosen),
-        skipped: index.skipped.iter().map(|s| (s.path.clone(), s.reason.to_string())).collect(),
+        skipped,
         warnings,
     };
     Ok(Survey { plan, without_scans: without_scans(&index), others: index.others })

@@ -2,7 +2,7 @@
 
 use super::dataset::Survey;
 use super::units::{ScanPlan, Unit};
-use crate::bids::Modality;
+use crate::bids::{Modality, printable};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -65,7 +65,7 @@ pub fn list_text(found: &Survey) -> String {
 /// What is in the dataset and not in the list, with the reason.
 fn left_out(text: &mut String, found: &Survey) {
     let mut lines: Vec<String> =
-        found.plan.skipped.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+        found.plan.skipped.iter().map(|(path, why)| format!("{}: {why}", printable(path))).collect();
     lines.extend(found.without_scans.iter().map(|label| format!("sub-{label}: no T1w or bold scan that can be read")));
     let not_selected = not_selected(found);
     if not_selected > 0 {

@@ -14,12 +14,12 @@ pub use loose::{plan_file, plan_folder};
 pub use show::{to_json, to_text};
 pub use units::{Indexed, Plan, Problem, ScanPlan, Source, Unit};
 
-use crate::bids::{BidsError, NameError};
+use crate::bids::{self, BidsError, NameError};
 use crate::derivatives::marker::Marker;
 use crate::derivatives::outputs::Output;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::NipoppyError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How to plan, besides what to select.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct PlanOptions {
     pub skip_validation: bool,
     /// Also leave tissue maps of T1w scans.
     pub tissues: bool,
+    /// Refuse a dataset of which anything was left out or tolerated.
+    pub strict: bool,
 }
 
 /// A request that no plan can be made for.
@@ -54,6 +56,14 @@ pub enum PlanError {
         /// What was looked for.
         why: String,
     },
+    /// Something is left out or tolerated, with `--strict`.
+    #[error("{} is refused by --strict: {}", root.display(), named(oddities))]
+    Strict {
+        /// The folder.
+        root: PathBuf,
+        /// What would only have been noted.
+        oddities: Vec<String>,
+    },
     /// No place to write to was named.
     #[error(
         "an output folder is needed: neuro-preprocess BIDS_DIR OUTPUT_DIR participant (only a Nipoppy study has its own)"
@@ -71,10 +81,28 @@ impl Coded for PlanError {
             Self::Nipoppy(e) => e.code(),
             Self::Name(e) => e.code(),
             Self::NoScans { .. } => ErrorCode::NothingMatches,
+            Self::Strict { .. } => ErrorCode::Strict,
             Self::NoOutput => ErrorCode::Usage,
             Self::SameOutputs(..) => ErrorCode::DatasetInvalid,
         }
     }
+}
+
+/// The first few of a list, and how many more there are.
+fn named(oddities: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = oddities.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if oddities.len() > SHOWN {
+        text.push_str(&format!("; and {} more (the verb list names all)", oddities.len() - SHOWN));
+    }
+    text
+}
+
+/// With `--strict`, refuses a folder of which anything would be left out or tolerated.
+fn be_strict(root: &Path, warnings: &[String], skipped: &[(PathBuf, String)]) -> Result<(), PlanError> {
+    let left_out = skipped.iter().map(|(path, why)| format!("{}: {why}", bids::printable(path)));
+    let oddities: Vec<String> = warnings.iter().cloned().chain(left_out).collect();
+    if oddities.is_empty() { Ok(()) } else { Err(PlanError::Strict { root: root.to_owned(), oddities }) }
 }
 
 /// Marks the units that an earlier run finished from the same inputs.

@@ -1,6 +1,7 @@
 //! The plan for people and for programs (`--dry-run`).
 
 use super::units::{Plan, ScanPlan, Unit};
+use crate::bids::printable;
 use crate::derivatives::outputs::Output;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -84,7 +85,7 @@ pub fn to_text(plan: &Plan) -> String {
     if !plan.skipped.is_empty() {
         let _ = writeln!(text, "\nLeft out:");
         for (path, reason) in &plan.skipped {
-            let _ = writeln!(text, "  {}: {reason}", path.display());
+            let _ = writeln!(text, "  {}: {reason}", printable(path));
         }
     }
     text

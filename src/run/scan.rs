@@ -32,7 +32,7 @@ impl RunContext<'_> {
         });
         info!("scan started");
         let start = Instant::now();
-        let mut work = Work::new(scan, self.output);
+        let mut work = Work { strict: self.strict, ..Work::new(scan, self.output) };
         let run = match remove_old(self.output, scan.modality, &scan.entities) {
             Ok(()) => run_stages(STAGES, &mut work, &span, self),
             Err(e) => StagesRun {

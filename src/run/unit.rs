@@ -22,6 +22,8 @@ pub struct RunContext<'a> {
     pub output: &'a Path,
     /// Failures and delays that were asked for.
     pub faults: Faults,
+    /// Whether what is odd about a scan's input makes it fail.
+    pub strict: bool,
     /// Whether to stop.
     pub cancel: &'a Cancel,
     /// The readers of the run's events.
