@@ -49,7 +49,7 @@ pub enum PlanError {
     #[error(transparent)]
     Name(#[from] NameError),
     /// There is no scan in the folder.
-    #[error("there is nothing to process in {}: {why}", root.display())]
+    #[error("{}: {why}", root.display())]
     NoScans {
         /// The folder.
         root: PathBuf,

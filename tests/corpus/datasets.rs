@@ -3,7 +3,7 @@
 use crate::files::pipe;
 use neuro_preprocess::error::ErrorCode::{
     self, BadSidecar, DatasetInvalid, InputMissing, NotBids, NotMaterialised, NotNifti, NothingMatches, OutputUnusable,
-    ReadFailed, UnknownLabel, Usage,
+    ReadFailed, Usage,
 };
 use std::ffi::OsStr;
 use std::fs;
@@ -180,8 +180,8 @@ fn participants() -> Vec<Run> {
 fn folders() -> Vec<Run> {
     let emptied = |d: &Path| fs::remove_dir_all(d.join("in/sub-01")).unwrap();
     let mut all = vec![
-        run("an empty dataset", DRY, End::Refused(NothingMatches, 18, "no"), emptied),
-        run("a participant without scans", DRY, End::Refused(NothingMatches, 18, "no"), move |d| {
+        run("an empty dataset", DRY, End::Refused(NothingMatches, 18, "has no folder sub-LABEL"), emptied),
+        run("a participant without scans", DRY, End::Refused(NothingMatches, 18, "0 in the dataset"), move |d| {
             emptied(d);
             fs::create_dir_all(d.join("in/sub-01/anat")).unwrap();
         }),
@@ -216,7 +216,7 @@ fn folders() -> Vec<Run> {
         run(
             "a label that leads out of the dataset",
             &["IN", "OUT", "participant", "--participant-label", "../../01"],
-            End::Refused(UnknownLabel, 18, "is not a BIDS label"),
+            End::Refused(Usage, 64, "a label has only letters"),
             |_| {},
         ),
         run("a dataset without permission", DRY, End::Refused(ReadFailed, 74, "Permission denied"), |d| {
@@ -277,9 +277,14 @@ fn loose() -> Vec<Run> {
         run("one scan that is a named pipe", ONE, End::Refused(NotNifti, 1, "named pipe"), |d| {
             pipe(&d.join("in/scan_bold.nii.gz"));
         }),
-        run("one scan that was not fetched", ONE, End::Refused(NotMaterialised, 65, "not"), |d| {
-            symlink(".git/annex/objects/x", d.join("in/scan_bold.nii.gz")).unwrap();
-        }),
+        run(
+            "one scan that was not fetched",
+            ONE,
+            End::Refused(NotMaterialised, 65, "a link to content that is not here"),
+            |d| {
+                symlink(".git/annex/objects/x", d.join("in/scan_bold.nii.gz")).unwrap();
+            },
+        ),
         run("one scan that is a folder", ONE, End::Refused(Usage, 64, "is a folder"), |d| {
             fs::create_dir(d.join("in/scan_bold.nii.gz")).unwrap();
         }),

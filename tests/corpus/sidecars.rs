@@ -40,7 +40,7 @@ fn broken() -> Vec<Case> {
         is(
             "a key twice in a sidecar",
             br#"{"RepetitionTime": 2.0, "RepetitionTime": 3.0}"#.to_vec(),
-            &["it is not JSON", "RepetitionTime", "twice"],
+            &["contradicts itself", "RepetitionTime", "twice"],
         ),
         bold("a sidecar that is a folder", Refused(BadSidecar, &["not a regular file"]), |s| {
             s.gz(&s.head().bytes());
@@ -71,7 +71,7 @@ fn levels() -> Vec<Case> {
         bold(
             "two sidecars of a folder that contradict each other",
             Refused(BadSidecar, &["disagree about RepetitionTime"]),
-            { move |s| two(s, r#"{"RepetitionTime": 3.0}"#) },
+            move |s| two(s, r#"{"RepetitionTime": 3.0}"#),
         ),
         bold("two sidecars of a folder that agree", FINE, move |s| two(s, r#"{"RepetitionTime": 2.0}"#)),
         bold(
@@ -102,12 +102,12 @@ fn timing() -> Vec<Case> {
         bold(
             "header in milliseconds without saying so",
             noted(&["without a time unit; it was taken as milliseconds"]),
-            { tr(2000.0, 0, two) },
+            tr(2000.0, 0, two),
         ),
         bold(
             "header in milliseconds that says seconds",
             noted(&["is 2000 s; it was kept", "the sidecar's is used"]),
-            { tr(2000.0, 8, two) },
+            tr(2000.0, 8, two),
         ),
         bold(
             "2000 s in the header, no sidecar's",
@@ -131,8 +131,8 @@ fn timing() -> Vec<Case> {
         }),
         bold(
             "sidecar with a time as text",
-            noted(&["RepetitionTime is \"2.0\" in the sidecar", "the header's 2 s is used"]),
-            { tr(2.0, 8, r#"{"RepetitionTime": "2.0"}"#) },
+            noted(&["RepetitionTime is \"2.0\" in the sidecar, which is no time in seconds; the header's 2 s is used"]),
+            tr(2.0, 8, r#"{"RepetitionTime": "2.0"}"#),
         ),
         bold("sidecar with a negative time", noted(&["RepetitionTime is -2.0 in the sidecar"]), {
             tr(2.0, 8, r#"{"RepetitionTime": -2.0}"#)
