@@ -137,6 +137,7 @@ error_codes! {
     NoSignal Validation "NP-NO-SIGNAL", "The image is empty or constant.", "Look at the scan; acquire or convert it again.", "A failed export, an empty series, or a mask in place of the scan.";
     BadTiming Validation "NP-BAD-TIMING", "The repetition time is missing or contradicts itself.", "Set RepetitionTime in the sidecar, in seconds, equal to pixdim[4].", "Milliseconds in place of seconds, a conversion without sidecar, or an edited header.";
     BadSidecar Validation "NP-BAD-SIDECAR", "A JSON sidecar that applies to the scan cannot be read.", "Correct the file named; it must be one UTF-8 JSON object.", "A comma too many, an encoding other than UTF-8, or a file that was cut short.";
+    Strict Validation "NP-STRICT", "With --strict, what would otherwise only be noted about the input is refused.", "Correct what the message names, or run without --strict.", "A header field that had to be repaired, a repetition time that had to be guessed, files left out for their names, or participants.tsv out of date.";
     DuplicateScan Validation "NP-DUPLICATE-SCAN", "Two files claim to be the same scan.", "Keep one of the files named.", "Both .nii and .nii.gz of a scan, or a repeated scan without run-.";
     // Processing.
     NoBrain Processing "NP-NO-BRAIN", "No brain could be found in the image.", "Look at the scan: field of view, contrast, orientation; it may not be a head.", "A phantom, another part of the body, an inverted contrast, or an orientation that the header gets wrong.";

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::path::Path;
 
 /// `text` on as many lines as it has: line breaks and tabs stay.
 #[must_use]
@@ -18,6 +19,12 @@ pub fn text(text: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     replaced(text, acts)
+}
+
+/// A path on one line.
+#[must_use]
+pub fn path(path: &Path) -> String {
+    line(&path.to_string_lossy()).into_owned()
 }
 
 /// Whether `c` does something else than being seen.

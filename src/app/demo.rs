@@ -50,6 +50,7 @@ fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig 
         threads: config.threads,
         memory_bytes: config.memory_bytes,
         tissues: false,
+        strict: false,
         skip_validation: false,
         dry_run: false,
         format: Format::Text,

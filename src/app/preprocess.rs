@@ -107,6 +107,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
         tissues: config.tissues,
         selected_only: !config.dry_run,
         images: config.dry_run && config.format == Format::Json,
+        strict: config.strict,
     };
     let output = config.output.as_deref();
     let needed = || output.ok_or(PlanError::NoOutput);
@@ -198,7 +199,7 @@ fn work_through(
     let lone = matches!(config.input, Input::File { .. });
     let run_span = (!lone).then(|| spans::run_span(run_id, verb(&config.input), &remote));
     let entered = run_span.as_ref().map(tracing::Span::enter);
-    for warning in config.notes.iter().chain(&plan.warnings) {
+    for warning in config.notes.iter().chain(&plan.warnings).chain(&left_out(plan)) {
         tracing::warn!("{warning}");
     }
     let cx = RunContext {
@@ -206,6 +207,7 @@ fn work_through(
         output: &plan.output,
         force: config.force,
         faults: config.faults,
+        strict: config.strict,
         cancel,
         sinks,
         run_span: run_span.as_ref(),
@@ -244,6 +246,17 @@ fn note_times(plan: &Plan) {
     });
 }
 
+/// The first few files that were left out, each with its reason, and how many more there are.
+fn left_out(plan: &Plan) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let one = |(path, why): &(PathBuf, String)| format!("left out: {}: {why}", printable::path(path));
+    let mut lines: Vec<String> = plan.skipped.iter().take(SHOWN).map(one).collect();
+    if plan.skipped.len() > SHOWN {
+        lines.push(format!("left out: {} more; --dry-run names all", plan.skipped.len() - SHOWN));
+    }
+    lines
+}
+
 /// How the run ended, on its span. What was done before or not reached is skipped.
 fn describe_end(span: &tracing::Span, plan: &Plan, tally: &Tally) {
     let (counts, all) = (tally.counts(), plan.units.iter().map(|unit| unit.scans.len()).sum::<usize>());
@@ -269,8 +282,11 @@ const fn verb(input: &Input) -> &'static str {
 /// Everything of a plan that says who a participant is.
 pub(super) fn personal(plan: &Plan) -> Vec<(Personal, String)> {
     // In messages paths stand as they are printed.
-    let path = |path: &Path| (Personal::Path, printable::text(&path.to_string_lossy()).into_owned());
+    let path = |path: &Path| (Personal::Path, printable::path(path));
     let mut out = vec![path(&plan.root), path(&plan.output)];
+    for (left_out, _) in &plan.skipped {
+        out.push(path(left_out));
+    }
     for unit in &plan.units {
         out.push((Personal::Participant, unit.id.participant.clone()));
         out.extend(unit.id.session.clone().map(|session| (Personal::Session, session)));

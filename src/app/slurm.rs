@@ -181,6 +181,7 @@ fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     let telemetry = &run.telemetry;
     let flags = [
         ("--tissues", run.tissues),
+        ("--strict", run.strict),
         ("--no-report", !run.report),
         ("--skip-bids-validation", run.skip_validation),
         ("--synthetic", run.synthetic),

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::dataset::{Check, DatasetDescription, describe};
 use super::error::BidsError;
+use super::participants;
 use super::scan::ScanFile;
 use super::sidecar::Sidecars;
 use super::skip::Skipped;
@@ -70,6 +71,10 @@ pub fn index_of(root: &Path, check: Check, wanted: &(dyn Fn(&str) -> bool + Sync
     };
     let names = std::mem::take(&mut top.participants);
     refuse_case_collisions(Path::new(""), names.iter().map(String::as_str))?;
+    // Of folders that are not looked into nothing is said.
+    if !description.derivative {
+        warnings.extend(participants::oddities(root, &names));
+    }
     let look = |name: &String| match wanted(label_of(name)) {
         true => walk::participant(root, name),
         false => Found::default(),

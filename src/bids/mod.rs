@@ -12,6 +12,7 @@ mod json;
 mod label;
 mod names;
 mod nearest;
+mod participants;
 mod scan;
 mod select;
 mod sidecar;

@@ -1,5 +1,6 @@
 //! What was found in a dataset and left out, each with a reason a person can act on.
 
+use crate::printable;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -15,12 +16,7 @@ pub struct Skipped {
 impl fmt::Display for Skipped {
     /// The path is escaped where it is not printable: such names are a reason to be skipped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.path.display().to_string();
-        if shown.chars().any(char::is_control) {
-            write!(f, "{}: {}", shown.escape_debug(), self.reason)
-        } else {
-            write!(f, "{shown}: {}", self.reason)
-        }
+        write!(f, "{}: {}", printable::path(&self.path), self.reason)
     }
 }
 
@@ -99,6 +95,9 @@ pub enum SkipReason {
         /// The known folder that comes nearest, if one comes near.
         nearest: Option<&'static str>,
     },
+    /// A file, or a link to nowhere, with the name of a participant's, session's or datatype folder.
+    #[error("not a folder, as its name says; nothing in it can be read")]
+    NotAFolder,
     /// A folder, pipe or device with the name of a scan.
     #[error("not a regular file")]
     NotAFile,

@@ -97,6 +97,7 @@ pub(super) fn root(root: &Path) -> io::Result<Found> {
                 Kind::Folder if is_label(label) => found.participants.push(name.to_owned()),
                 Kind::Folder => found.skip(path, SkipReason::BadName(format!("{label:?} is not a label"))),
                 Kind::Unknown(why) => found.skip(path, SkipReason::Unreadable(why)),
+                Kind::File | Kind::Special if is_label(label) => found.skip(path, SkipReason::NotAFolder),
                 Kind::File | Kind::Special => {}
             },
             None if almost(name, "sub") && matches!(entry.kind(root), Kind::Folder) => {
@@ -169,7 +170,12 @@ impl Found {
             match entry.kind(&folder) {
                 Kind::Folder => self.folder(root, &path, name, may_hold_sessions),
                 Kind::Unknown(why) => self.skip(path, SkipReason::Unreadable(why)),
-                Kind::File | Kind::Special => {}
+                Kind::File | Kind::Special => {
+                    let session = name.strip_prefix("ses-").is_some_and(|label| may_hold_sessions && is_label(label));
+                    if session || name == Datatype::Anat.as_str() || name == Datatype::Func.as_str() {
+                        self.skip(path, SkipReason::NotAFolder);
+                    }
+                }
             }
         }
     }

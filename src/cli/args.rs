@@ -196,6 +196,10 @@ pub(super) struct RunArgs {
     /// Process again what is already done
     #[arg(long, help_heading = SCANS)]
     pub force: bool,
+    /// Refuse what is otherwise only noted about the input: a scan whose header or sidecar had to be repaired or
+    /// guessed at fails; a dataset with files left out or other warnings is not begun. What is done already is kept
+    #[arg(long, help_heading = SCANS)]
+    pub strict: bool,
     /// Also write a segmentation and probability maps of CSF, grey and white matter for T1w scans
     #[arg(long, help_heading = SCANS)]
     pub tissues: bool,

@@ -134,6 +134,8 @@ pub struct RunConfig {
     pub memory_bytes: Option<u64>,
     /// Also write tissue maps of T1w scans.
     pub tissues: bool,
+    /// Refuse what is otherwise only noted about the input.
+    pub strict: bool,
     /// Go on without a valid `dataset_description.json`.
     pub skip_validation: bool,
     /// Say what would be done, and write nothing.

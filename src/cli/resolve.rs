@@ -248,6 +248,7 @@ fn finish(
         threads,
         memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
         tissues: settings.tissues.unwrap_or(false),
+        strict: settings.strict.unwrap_or(false),
         skip_validation: settings.skip_bids_validation.unwrap_or(false),
         dry_run: run.dry_run,
         format: run.format.unwrap_or_default(),
@@ -338,6 +339,7 @@ fn flags_of_run(run: &RunArgs) -> Settings {
     Settings {
         work_dir: run.work_dir.clone(),
         tissues: run.tissues.then_some(true),
+        strict: run.strict.then_some(true),
         no_report: run.no_report.then_some(true),
         modalities: (!run.modalities.is_empty()).then(|| run.modalities.clone()),
         ..Settings::default()

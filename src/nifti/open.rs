@@ -5,6 +5,7 @@ use super::fingerprint::Watched;
 use super::raw::{Kind, Raw, SIZE_1, SIZE_2, identify};
 use super::stream::{Fault, Gunzip, Stream};
 use super::{Header, NiftiError, Note};
+use crate::error::ErrorCode;
 use std::fs::{self, File, FileType};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileTypeExt;
@@ -38,6 +39,7 @@ pub(crate) fn open(path: &Path) -> Result<Opened, NiftiError> {
 impl Opened {
     /// Moves on to the first voxel.
     pub(crate) fn skip_to_data(&mut self, path: &Path) -> Result<(), NiftiError> {
+        self.pass_extensions(path)?;
         let gap = self.header.data_offset().saturating_sub(self.position);
         let passed = self.stream.skip(gap).map_err(|f| failed(path, f))?;
         if passed < gap {
@@ -45,6 +47,47 @@ impl Opened {
             return Err(NiftiError::Truncated { path: path.to_owned(), problem });
         }
         Ok(())
+    }
+
+    /// Passes over the extensions between header and data as far as their sizes make sense (`nifti1.h`: a flag of four
+    /// bytes, then size and code before each; sizes are multiples of 16). They hold nothing that is used here, but a wrong
+    /// size may mean that the data begins elsewhere, so that leaves a note.
+    fn pass_extensions(&mut self, path: &Path) -> Result<(), NiftiError> {
+        let end = self.header.data_offset();
+        let mut flag = [0; 4];
+        if end < self.position + 4 || !self.take(path, &mut flag)? || flag[0] == 0 {
+            return Ok(());
+        }
+        while end - self.position >= 16 {
+            let (at, mut size) = (self.position, [0; 4]);
+            if !self.take(path, &mut size)? {
+                return Ok(());
+            }
+            let size = if self.header.big_endian() { i32::from_be_bytes(size) } else { i32::from_le_bytes(size) };
+            let whole = u64::try_from(size).ok().filter(|&n| n >= 16 && n % 16 == 0 && n <= end - at);
+            let Some(whole) = whole else {
+                let problem =
+                    format!("the extension at byte {at} says it has {size} bytes, with the data at byte {end}");
+                self.notes.push(Note::new(
+                    "header_extension",
+                    problem,
+                    "it was passed over, and the data read at that byte",
+                ));
+                return Ok(());
+            };
+            self.position += self.stream.skip(whole - 4).map_err(|f| failed(path, f))?;
+            if self.position < at + whole {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads some bytes before the data; whether they were there.
+    fn take(&mut self, path: &Path, into: &mut [u8]) -> Result<bool, NiftiError> {
+        let got = self.stream.fill(into).map_err(|f| failed(path, f))?;
+        self.position += got as u64;
+        Ok(got == into.len())
     }
 }
 
@@ -63,7 +106,7 @@ pub(crate) fn failed(path: &Path, fault: Fault) -> NiftiError {
 
 fn refused(path: &Path, finding: Finding) -> NiftiError {
     let Finding { refuse, note: Note { problem, action, .. } } = finding;
-    let code = refuse.unwrap_or(crate::error::ErrorCode::BadHeader);
+    let code = refuse.unwrap_or(ErrorCode::BadHeader);
     NiftiError::Header { path: path.to_owned(), code, problem, action }
 }
 
@@ -189,9 +232,20 @@ fn fields(path: &Path, stream: &mut Stream) -> Result<(Raw, u64), NiftiError> {
             if SIZE_1 + more < SIZE_2 {
                 return Err(truncated(SIZE_1 + more, SIZE_2));
             }
+            text_mode(path, &bytes)?;
             Ok((Raw::parse_2(&bytes, big_endian), SIZE_2 as u64))
         }
     }
+}
+
+/// NIfTI-2 has line ends of all kinds after its magic, which show whether a transfer has changed them.
+fn text_mode(path: &Path, bytes: &[u8; SIZE_2]) -> Result<(), NiftiError> {
+    if bytes[8..12] == *b"\r\n\x1a\n" || bytes[8..12] == [0; 4] {
+        return Ok(());
+    }
+    let problem = "the line ends after the magic were changed, as a transfer in text mode does".to_owned();
+    let action = "copy the scan again in binary mode".to_owned();
+    Err(NiftiError::Header { path: path.to_owned(), code: ErrorCode::BadHeader, problem, action })
 }
 
 fn pair(path: &Path, problem: &str) -> NiftiError {

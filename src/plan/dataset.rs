@@ -4,7 +4,7 @@ use super::images::Images;
 use super::memory::{Need, estimate};
 use super::resume::decide;
 use super::units::{Common, Plan, Problem, ScanPlan, Source, Unit};
-use super::{PlanError, PlanOptions};
+use super::{PlanError, PlanOptions, be_strict};
 use crate::bids::{self, Check, Index, Modality, ScanFile, Selection};
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
@@ -68,6 +68,10 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
     let only = if options.selected_only { selection.only_participants() } else { None };
     let index = bids::index_of(root, check, &|label| only.as_ref().is_none_or(|only| only.contains(label)))?;
     let mut warnings = index.warnings.clone();
+    let skipped: Vec<_> = index.skipped.iter().map(|s| (s.path.clone(), printable::line(&s.reason.to_string()).into_owned())).collect();
+    if options.strict {
+        be_strict(root, &warnings, &skipped)?;
+    }
     let chosen = match index.select(selection) {
         Ok(chosen) => listed(chosen, study.as_ref()),
         // A plan without work can still be looked at.
@@ -86,11 +90,7 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
         name: dataset_name(&index, root),
         units: units(&index, &chosen, unnamed, options),
         images: None,
-        skipped: index
-            .skipped
-            .iter()
-            .map(|s| (s.path.clone(), printable::line(&s.reason.to_string()).into_owned()))
-            .collect(),
+        skipped,
         warnings,
     };
     let processed = |file: &&ScanFile| Modality::ALL.iter().any(|m| m.as_str() == file.suffix.as_str());

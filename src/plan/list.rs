@@ -67,7 +67,7 @@ pub fn list_text(found: &Survey) -> String {
 /// What is in the dataset and not in the list, with the reason.
 fn left_out(text: &mut String, found: &Survey) {
     let mut lines: Vec<String> =
-        found.plan.skipped.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+        found.plan.skipped.iter().map(|(path, why)| format!("{}: {why}", printable::path(path))).collect();
     lines.extend(found.without_scans.iter().map(|label| format!("sub-{label}: no T1w or bold scan that can be read")));
     if found.not_selected > 0 {
         lines.push(format!("{} scans that were not asked for", found.not_selected));

@@ -3,15 +3,18 @@
 
 use super::memory::estimate;
 use super::resume::decide;
-use super::units::{Common, Plan, ScanPlan, Source, Unit};
-use super::{PlanError, PlanOptions};
-use crate::bids::{Entities, EntityError, Modality, NameError, read_object};
+use super::units::{Common, Plan, Problem, ScanPlan, Source, Unit};
+use super::{PlanError, PlanOptions, be_strict};
+use crate::bids::{Entities, EntityError, Modality, NameError, SkipReason, read_object};
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
+use crate::error::ErrorCode;
 use crate::nifti;
 use crate::printable;
 use crate::run::event::UnitId;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -21,7 +24,7 @@ use walkdir::WalkDir;
 /// [`PlanError`] when no outputs can be named for it.
 pub fn plan_file(file: &Path, output: &Path, options: PlanOptions) -> Result<Plan, PlanError> {
     let root = file.parent().unwrap_or_else(|| Path::new(""));
-    plan_files(root, vec![file.to_owned()], output, &Modality::ALL, options)
+    plan_files(root, (vec![file.to_owned()], Vec::new()), output, &Modality::ALL, options)
 }
 
 /// Plans every `.nii` and `.nii.gz` file below a folder, without following links to folders.
@@ -34,16 +37,45 @@ pub fn plan_folder(
     modalities: &[Modality],
     options: PlanOptions,
 ) -> Result<Plan, PlanError> {
-    let mut files: Vec<PathBuf> = WalkDir::new(folder)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|e| e.depth() == 0 || !hidden(e.file_name()) && e.path() != output)
-        .filter_map(Result::ok)
-        .filter(|e| !e.file_type().is_dir() && stem(e.path()).is_some())
-        .map(walkdir::DirEntry::into_path)
-        .collect();
+    let (mut files, mut skipped) = (Vec::new(), Vec::new());
+    let entries = WalkDir::new(folder).sort_by_file_name().into_iter();
+    for entry in entries.filter_entry(|e| e.depth() == 0 || !hidden(e.file_name()) && e.path() != output) {
+        match entry {
+            Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) => match left_out(entry.path()) {
+                None if stem(entry.path()).is_some() => files.push(entry.into_path()),
+                None => {}
+                Some(reason) => skipped.push((entry.into_path(), reason)),
+            },
+            Err(e) => skipped.push((e.path().unwrap_or(folder).to_owned(), SkipReason::Unreadable(why(&e)))),
+        }
+    }
     files.sort();
-    plan_files(folder, files, output, modalities, options)
+    let skipped = skipped
+        .into_iter()
+        .map(|(path, reason)| (path.strip_prefix(folder).unwrap_or(&path).to_owned(), reason.to_string()))
+        .collect();
+    plan_files(folder, (files, skipped), output, modalities, options)
+}
+
+/// Why a file that looks like a scan is not taken.
+fn left_out(file: &Path) -> Option<SkipReason> {
+    let name = file.file_name()?;
+    let lower = name.to_string_lossy().to_ascii_lowercase();
+    let Some(extension) = [".nii.gz", ".nii"].into_iter().find(|e| lower.ends_with(e)) else {
+        let pair = [".hdr", ".img"].into_iter().find(|e| lower.ends_with(e));
+        return pair.map(|extension| SkipReason::Extension(extension.to_owned()));
+    };
+    match name.to_str() {
+        None => Some(SkipReason::NotUtf8),
+        Some(name) if name.ends_with(extension) => None,
+        Some(_) => Some(SkipReason::WrongCase { expected: extension.to_owned() }),
+    }
+}
+
+/// The system's words.
+fn why(error: &walkdir::Error) -> String {
+    error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn hidden(name: &std::ffi::OsStr) -> bool {
@@ -58,11 +90,14 @@ fn stem(file: &Path) -> Option<&str> {
 
 fn plan_files(
     root: &Path,
-    files: Vec<PathBuf>,
+    (files, skipped): (Vec<PathBuf>, Vec<(PathBuf, String)>),
     output: &Path,
     modalities: &[Modality],
     options: PlanOptions,
 ) -> Result<Plan, PlanError> {
+    if options.strict {
+        be_strict(root, &[], &skipped)?;
+    }
     let mut units: BTreeMap<UnitId, Vec<ScanPlan>> = BTreeMap::new();
     let mut places: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     let common = Common::default();
@@ -88,7 +123,7 @@ fn plan_files(
         name,
         units: units.into_iter().map(unit).collect(),
         images: None,
-        skipped: Vec::new(),
+        skipped,
         warnings,
     };
     decide(&mut plan, options.force);
@@ -118,16 +153,17 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) ->
     };
     let read = header.as_ref().filter(|_| options.synthetic.is_none());
     outputs_of(modality, &entities, options.tissues)?;
+    let (metadata, problem) = sidecar(file, &id);
     let scan = ScanPlan {
         tissues: options.tissues,
         memory: estimate(modality, read, options.tissues),
-        metadata: common.of(used(modality, sidecar(file, &id))),
+        metadata: common.of(used(modality, metadata)),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id: printable::line(&id).into_owned(),
         modality,
         source,
         entities,
-        problem: None,
+        problem,
         bytes,
     };
     Ok((unit, scan))
@@ -164,8 +200,19 @@ fn label_entities(id: &str, modality: Modality) -> Result<Entities, EntityError>
     Entities::from_pairs(pairs)
 }
 
-fn sidecar(file: &Path, id: &str) -> serde_json::Map<String, serde_json::Value> {
-    read_object(&file.with_file_name(format!("{id}.json"))).unwrap_or_default()
+/// What the file of the same name says, if there is one; or what is wrong with it.
+fn sidecar(file: &Path, id: &str) -> (Map<String, Value>, Option<Problem>) {
+    let path = file.with_file_name(format!("{id}.json"));
+    if path.symlink_metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+        return (Map::new(), None);
+    }
+    match read_object(&path) {
+        Ok(object) => (object, None),
+        Err(reason) => {
+            let message = format!("{}: {reason}", path.display());
+            (Map::new(), Some(Problem { code: ErrorCode::BadSidecar, message }))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,9 +20,10 @@ pub use show::{to_text, write_json};
 pub use units::{Plan, Problem, ScanPlan, Source, Unit};
 
 use crate::bids::{BidsError, NameError};
+use crate::printable;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::NipoppyError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How to plan, besides what to select.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct PlanOptions {
     /// Look only into the folders of the participants that are asked for. Of the others nothing is said then, such as which
     /// of their files are left out.
     pub selected_only: bool,
+    /// Refuse a dataset of which anything was left out or tolerated.
+    pub strict: bool,
 }
 
 /// A request that no plan can be made for.
@@ -55,12 +58,20 @@ pub enum PlanError {
     #[error(transparent)]
     Name(#[from] NameError),
     /// There is no scan in the folder.
-    #[error("there is nothing to process in {}: {why}", root.display())]
+    #[error("{}: {why}", root.display())]
     NoScans {
         /// The folder.
         root: PathBuf,
         /// What was looked for.
         why: String,
+    },
+    /// Something is left out or tolerated, with `--strict`.
+    #[error("{} is refused by --strict: {}", root.display(), named(oddities))]
+    Strict {
+        /// The folder.
+        root: PathBuf,
+        /// What would only have been noted.
+        oddities: Vec<String>,
     },
     /// No place to write to was named.
     #[error(
@@ -79,8 +90,26 @@ impl Coded for PlanError {
             Self::Nipoppy(e) => e.code(),
             Self::Name(e) => e.code(),
             Self::NoScans { .. } => ErrorCode::NothingMatches,
+            Self::Strict { .. } => ErrorCode::Strict,
             Self::NoOutput => ErrorCode::Usage,
             Self::SameOutputs(..) => ErrorCode::DatasetInvalid,
         }
     }
+}
+
+/// The first few of a list, and how many more there are.
+fn named(oddities: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = oddities.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if oddities.len() > SHOWN {
+        text.push_str(&format!("; and {} more (the verb list names all)", oddities.len() - SHOWN));
+    }
+    text
+}
+
+/// With `--strict`, refuses a folder of which anything would be left out or tolerated.
+fn be_strict(root: &Path, warnings: &[String], skipped: &[(PathBuf, String)]) -> Result<(), PlanError> {
+    let left_out = skipped.iter().map(|(path, why)| format!("{}: {why}", printable::path(path)));
+    let oddities: Vec<String> = warnings.iter().cloned().chain(left_out).collect();
+    if oddities.is_empty() { Ok(()) } else { Err(PlanError::Strict { root: root.to_owned(), oddities }) }
 }

@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Writes the plan as one JSON object: item by item, so that no text of a large dataset is in memory.
 ///
@@ -113,7 +113,7 @@ pub fn to_text(plan: &Plan) -> String {
         );
         for scan in &unit.scans {
             let stages: Vec<_> = scan.stages().map(super::super::run::event::StageName::as_str).collect();
-            let _ = writeln!(text, "  {} ({:.1} MB): {}", shown(&scan.relative), scan.size_mb(), stages.join(" > "));
+            let _ = writeln!(text, "  {} ({:.1} MB): {}", printable::path(&scan.relative), scan.size_mb(), stages.join(" > "));
             if let Some(problem) = &scan.problem {
                 let _ = writeln!(text, "    will fail: {}: {}", problem.code, printable::line(&problem.message));
             }
@@ -125,15 +125,10 @@ pub fn to_text(plan: &Plan) -> String {
     if !plan.skipped.is_empty() {
         let _ = writeln!(text, "\nLeft out:");
         for (path, reason) in &plan.skipped {
-            let _ = writeln!(text, "  {}: {reason}", shown(path));
+            let _ = writeln!(text, "  {}: {reason}", printable::path(path));
         }
     }
     text
-}
-
-/// A path on one line.
-fn shown(path: &Path) -> String {
-    printable::line(&path.to_string_lossy()).into_owned()
 }
 
 const fn megabytes(bytes: u64) -> u64 {

@@ -1,6 +1,7 @@
 //! Why a participant-session is worked on or left as it is: what a dry run shows, a run logs and traces carry.
 
 use crate::error::ErrorCode;
+use crate::printable;
 use jiff::Timestamp;
 use std::fmt;
 use std::path::PathBuf;
@@ -157,10 +158,10 @@ impl fmt::Display for Reason {
             Self::NeverDone => f.write_str("it was never done"),
             Self::Forced => f.write_str("--force"),
             Self::Unfinished => f.write_str("it was not finished"),
-            Self::Failed(codes) => write!(f, "it failed last time ({})", printable(&codes.join(", "))),
-            Self::BadMarker(why) => write!(f, "its success marker cannot be used: {}", printable(why)),
+            Self::Failed(codes) => write!(f, "it failed last time ({})", short(&codes.join(", "))),
+            Self::BadMarker(why) => write!(f, "its success marker cannot be used: {}", short(why)),
             Self::OlderMarker => f.write_str("its success marker is of an older form"),
-            Self::Version(version) => write!(f, "made by version {}", printable(version)),
+            Self::Version(version) => write!(f, "made by version {}", short(version)),
             Self::NewScan(scan) => write!(f, "{} is new", scan.display()),
             Self::WillFail(scan, code) => write!(f, "{} cannot be processed any more ({code})", scan.display()),
             Self::Generated { scan, was, now } => {
@@ -193,12 +194,12 @@ fn made(seed: Option<u64>) -> String {
 
 /// A value of a sidecar, cut where it is long; what is not there is `nothing`.
 fn shown(value: Option<&str>) -> String {
-    value.map_or_else(|| "nothing".to_owned(), printable)
+    value.map_or_else(|| "nothing".to_owned(), short)
 }
 
 /// Text of a file without what a terminal would obey, and not too much of it.
-fn printable(text: &str) -> String {
-    let mut plain: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+fn short(text: &str) -> String {
+    let mut plain = printable::line(&text.chars().take(SHOWN).collect::<String>()).into_owned();
     if text.chars().count() > SHOWN {
         plain.push('…');
     }
@@ -221,7 +222,7 @@ mod tests {
             "rerun: RepetitionTime in the sidecars of a_bold.nii changed 2 → 2.5"
         );
         assert!(
-            said(metadata(None, Some("\"\\u001b[2J\u{9b}\"".into()))).ends_with("nothing → \"\\u001b[2J\u{fffd}\"")
+            said(metadata(None, Some("\"\\u001b[2J\u{9b}\"".into()))).ends_with("nothing → \"\\u001b[2J\\u009b\"")
         );
         assert!(said(Reason::Version("9\u{1b}[31m".repeat(50))).chars().count() < 100);
     }

@@ -62,7 +62,8 @@ pub struct StagesRun {
 /// #     tissues: false };
 /// # let unit = UnitId { participant: "01".into(), session: None };
 /// # let (cancel, remote) = (Cancel::default(), telemetry.remote_parent());
-/// # let cx = RunContext { run_id: "run-1", output: logs.path(), force: false, faults: Faults::default(), cancel: &cancel,
+/// # let cx = RunContext { run_id: "run-1", output: logs.path(), force: false, faults: Faults::default(), strict: false,
+/// #     cancel: &cancel,
 /// #     sinks: &[telemetry.events()], run_span: None, remote: &remote };
 /// tracing::dispatcher::with_default(&dispatch, || {
 ///     # let scan = spans::Scan { unit: &unit, id: &plan.id, modality: plan.modality, format: "synthetic",

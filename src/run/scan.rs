@@ -44,7 +44,7 @@ impl RunContext<'_> {
         });
         info!("scan started");
         let start = Instant::now();
-        let mut work = Work::new(scan, self.output);
+        let mut work = Work { strict: self.strict, ..Work::new(scan, self.output) };
         let ready = match refused {
             Some(e) => Err(StageError::Invalid { code: e.code(), message: e.to_string() }),
             None => remove_old(self.output, scan.modality, &scan.entities).map_err(StageError::Derivative),

@@ -28,6 +28,8 @@ pub struct RunContext<'a> {
     pub force: bool,
     /// Failures and delays that were asked for.
     pub faults: Faults,
+    /// Whether what is odd about a scan's input makes it fail.
+    pub strict: bool,
     /// Whether to stop.
     pub cancel: &'a Cancel,
     /// The readers of the run's events.

@@ -25,6 +25,14 @@ pub enum StageError {
         /// What is wrong, where.
         message: String,
     },
+    /// Something odd about the input, with `--strict`.
+    #[error("{scan} is refused by --strict: {notes}")]
+    Strict {
+        /// The scan.
+        scan: String,
+        /// What would only have been noted.
+        notes: String,
+    },
     /// No brain was found.
     #[error(transparent)]
     Brain(#[from] BrainError),
@@ -71,6 +79,7 @@ impl Coded for StageError {
         match self {
             Self::Nifti(e) => e.code(),
             Self::Invalid { code, .. } => *code,
+            Self::Strict { .. } => ErrorCode::Strict,
             Self::Brain(e) => e.code(),
             Self::Bias(e) => e.code(),
             Self::Motion(e) => e.code(),

@@ -61,6 +61,8 @@ pub struct Work<'a> {
     pub output: &'a Path,
     /// What was made of it; `None` until it is loaded.
     pub products: Option<Products>,
+    /// Whether what is odd about the input makes it fail.
+    pub strict: bool,
     /// What was odd and what was done about it, for people.
     pub notes: Vec<String>,
     /// What the file was when it was read; `None` until then, and for a generated volume.
@@ -73,7 +75,7 @@ impl<'a> Work<'a> {
     /// A scan before its first stage.
     #[must_use]
     pub const fn new(scan: &'a ScanPlan, output: &'a Path) -> Self {
-        Self { scan, output, products: None, notes: Vec::new(), fingerprint: None, saved: None }
+        Self { scan, output, products: None, strict: false, notes: Vec::new(), fingerprint: None, saved: None }
     }
 
     /// What kind of image it is.

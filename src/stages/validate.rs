@@ -17,6 +17,8 @@ const MIN_VOXELS: usize = 8;
 const TR_TOLERANCE_S: f64 = 0.001;
 /// No MRI sequence repeats slower than this; larger values are milliseconds.
 const MAX_TR_S: f64 = 100.0;
+/// Nor faster than this.
+const MIN_TR_S: f64 = 0.01;
 
 /// The stage.
 pub struct Validate;
@@ -55,7 +57,10 @@ fn check(work: &mut Work<'_>, modality: Modality, id: &str) -> Result<(), StageE
         work.notes
             .push(format!("{negative} voxels are negative, which a magnitude image should not have; kept as they are"));
     }
-    Ok(())
+    match work.notes.as_slice() {
+        noted @ [_, ..] if work.strict => Err(StageError::Strict { scan: id.to_owned(), notes: noted.join("; ") }),
+        _ => Ok(()),
+    }
 }
 
 fn check_dimensions(
@@ -120,9 +125,18 @@ fn repetition_time(
     id: &str,
 ) -> Result<(f64, Option<String>), StageError> {
     let usable = |tr: f64| tr.is_finite() && tr > 0.0;
-    let sidecar = metadata.get("RepetitionTime").and_then(Value::as_f64).filter(|&t| usable(t));
+    let written = metadata.get("RepetitionTime");
+    let sidecar = written.and_then(Value::as_f64).filter(|&t| usable(t));
     let header = header.filter(|&t| usable(t));
+    let refuse = |message| Err(StageError::Invalid { code: ErrorCode::BadTiming, message });
+    let no_sidecar = || match written {
+        Some(value) => format!("RepetitionTime is {value} in the sidecar, which is no time in seconds"),
+        None => "the sidecar has no RepetitionTime".to_owned(),
+    };
     match (sidecar, header) {
+        (Some(s), _) if s < MIN_TR_S => {
+            refuse(format!("RepetitionTime of {id} is {s} in the sidecar, too fast for any sequence; write seconds"))
+        }
         (Some(s), _) if s > MAX_TR_S => {
             let tr = s / 1000.0;
             Ok((tr, Some(format!("RepetitionTime {s} of the sidecar is taken for milliseconds: {tr} s"))))
@@ -132,11 +146,14 @@ fn repetition_time(
             Ok((s, Some(note)))
         }
         (Some(s), _) => Ok((s, None)),
-        (None, Some(h)) => Ok((h, Some(format!("the sidecar has no RepetitionTime; the header's {h} s is used")))),
-        (None, None) => {
-            let message = format!("{id} has no repetition time, neither in a sidecar nor in its header");
-            Err(StageError::Invalid { code: ErrorCode::BadTiming, message })
+        (None, Some(h)) if (MIN_TR_S..=MAX_TR_S).contains(&h) => {
+            Ok((h, Some(format!("{}; the header's {h} s is used", no_sidecar()))))
         }
+        (None, Some(h)) => refuse(format!(
+            "{id} has a repetition time of {h} s in its header, which may be meant as milliseconds, and {}",
+            no_sidecar()
+        )),
+        (None, None) => refuse(format!("{id} has no repetition time in its header, and {}", no_sidecar())),
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
 
 mod bad;
+#[path = "../common/nifti.rs"]
 mod build;
 mod good;
 mod out;

@@ -1,4 +1,5 @@
 //! Builds NIfTI files field by field, independently of the code under test.
+#![allow(dead_code, reason = "each test program uses its own part")]
 
 use flate2::{Compression, write::GzEncoder};
 use neuro_preprocess::nifti::{self, Image, NiftiError};

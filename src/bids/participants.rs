@@ -1,0 +1,143 @@
+//! `participants.tsv` held against the participants' folders. Nothing is processed by it: what is odd becomes a warning.
+//!
+//! BIDS recommends the file and does not require it, so its absence is no oddity. Windows line ends are none either: nothing
+//! has to be guessed to read them.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use csv::ReaderBuilder;
+
+/// The table's name.
+const FILE: &str = "participants.tsv";
+/// Its column with the names of the participants' folders.
+const COLUMN: &str = "participant_id";
+/// The largest table that is read, in bytes: 100,000 participants have a few MB.
+const LARGEST: u64 = 256 << 20;
+/// Participants named one by one in a warning.
+const NAMED: usize = 5;
+
+/// What is odd about the table of the dataset at `root` beside `folders`, the names of its participants' folders (`sub-01`).
+pub(super) fn oddities(root: &Path, folders: &[String]) -> Vec<String> {
+    let path = root.join(FILE);
+    let found = match fs::metadata(&path) {
+        Ok(found) => found,
+        Err(e) if e.kind() == ErrorKind::NotFound && !path.is_symlink() => return Vec::new(),
+        Err(e) => return vec![format!("{FILE} cannot be read: {e}")],
+    };
+    // A pipe of that name would block for ever, so look before opening.
+    if !found.is_file() {
+        return vec![format!("{FILE} is not a regular file, and was not read")];
+    }
+    if found.len() > LARGEST {
+        return vec![format!("{FILE} has {} bytes, and was not read", found.len())];
+    }
+    match fs::read(&path) {
+        Ok(bytes) => compare(&bytes, folders),
+        Err(e) => vec![format!("{FILE} cannot be read: {e}")],
+    }
+}
+
+/// What is odd about the table's bytes.
+fn compare(bytes: &[u8], folders: &[String]) -> Vec<String> {
+    let mut odd = Vec::new();
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    if text.len() < bytes.len() {
+        odd.push(format!("{FILE} begins with a byte order mark, which was passed over; save it as UTF-8 without BOM"));
+    }
+    let listed = match listed(text) {
+        Ok(listed) => listed,
+        Err(problem) => {
+            odd.push(format!("{FILE} {problem}"));
+            return odd;
+        }
+    };
+    let rows: HashSet<&str> = listed.iter().map(String::as_str).collect();
+    let mut seen = HashSet::new();
+    let twice = listed.iter().map(String::as_str).filter(|name| !seen.insert(*name)).collect();
+    let present: HashSet<&str> = folders.iter().map(String::as_str).collect();
+    let unlisted = folders.iter().map(String::as_str).filter(|name| !rows.contains(name)).collect();
+    let mut absent: Vec<&str> = rows.difference(&present).copied().collect();
+    absent.sort_unstable();
+    odd.extend(some(unlisted).map(|names| format!("{FILE} has no row for {names}")));
+    odd.extend(some(absent).map(|names| format!("{FILE} lists {names}, of which there is no folder")));
+    odd.extend(some(twice).map(|names| format!("{FILE} has more than one row for {names}")));
+    odd
+}
+
+/// The column of participants, or what is wrong with the table.
+fn listed(text: &[u8]) -> Result<Vec<String>, String> {
+    let mut reader = ReaderBuilder::new().delimiter(b'\t').quoting(false).from_reader(text);
+    let header = reader.byte_headers().map_err(|e| format!("is not a table: {e}"))?;
+    let Some(column) = header.iter().position(|name| name == COLUMN.as_bytes()) else {
+        return Err(format!("has no column {COLUMN}; the columns must be separated by tabs"));
+    };
+    let name = |record: csv::Result<csv::ByteRecord>| {
+        let record = record.map_err(|e| format!("is not a table: {e}"))?;
+        let cell = record.get(column).unwrap_or_default();
+        let text = std::str::from_utf8(cell).map_err(|_| "is not UTF-8; save it as UTF-8".to_owned())?;
+        Ok(text.escape_debug().to_string())
+    };
+    reader.byte_records().map(name).collect()
+}
+
+/// The first few names and how many more there are; `None` of none.
+fn some(names: Vec<&str>) -> Option<String> {
+    let more = names.len().saturating_sub(NAMED);
+    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match (names.is_empty(), more) {
+        (true, _) => None,
+        (_, 0) => Some(shown),
+        _ => Some(format!("{shown} and {more} more")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn odd(table: &[u8]) -> String {
+        compare(table, &["sub-01".to_owned(), "sub-02".to_owned()]).join("; ")
+    }
+
+    #[test]
+    fn a_table_that_agrees_is_not_odd_whatever_its_line_ends() {
+        for table in
+            ["participant_id\tage\nsub-02\t9\nsub-01\tn/a\n", "age\tparticipant_id\r\n1\tsub-01\r\n2\tsub-02\r\n"]
+        {
+            assert_eq!(odd(table.as_bytes()), "");
+        }
+    }
+
+    #[test]
+    fn each_disagreement_is_named() {
+        let cases: [(&[u8], &str); 7] = [
+            (b"participant_id\nsub-01\n", "participants.tsv has no row for sub-02"),
+            (b"participant_id\nsub-01\nsub-02\nsub-03\n", "participants.tsv lists sub-03, of which there is no folder"),
+            (b"participant_id\nsub-01\nsub-02\nsub-01\n", "participants.tsv has more than one row for sub-01"),
+            (
+                b"participant_id,age\nsub-01,4\n",
+                "participants.tsv has no column participant_id; the columns must be \
+                separated by tabs",
+            ),
+            (b"participant_id\nsub-01\n\xff\n", "participants.tsv is not UTF-8; save it as UTF-8"),
+            (
+                b"participant_id\tage\nsub-01\n",
+                "participants.tsv is not a table: CSV error: record 1 (line: 2, byte: 19): \
+                found record with 1 fields, but the previous record has 2 fields",
+            ),
+            (
+                b"\xEF\xBB\xBFparticipant_id\nsub-01\nsub-02\n",
+                "participants.tsv begins with a byte order mark, which was \
+                passed over; save it as UTF-8 without BOM",
+            ),
+        ];
+        for (table, says) in cases {
+            assert_eq!(odd(table), says);
+        }
+        let many: String = (3..10).map(|n| format!("sub-{n:02}\n")).collect();
+        assert!(odd(format!("participant_id\nsub-01\nsub-02\n{many}").as_bytes()).contains("sub-07 and 2 more"));
+    }
+}
