@@ -22,11 +22,11 @@ pub(super) struct Loaded {
 /// Reads the file that applies.
 pub(super) fn load(asked: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Refusal> {
     if let Some(file) = asked {
-        let text = std::fs::read_to_string(file).map_err(|e| unreadable(file, &e))?;
+        let text = super::paths::text_of(file).map_err(|e| unreadable(file, &e))?;
         return read(file, &text);
     }
     let Some(file) = usual_place(env) else { return Ok(Loaded::default()) };
-    match std::fs::read_to_string(&file) {
+    match super::paths::text_of(&file) {
         Ok(text) => read(&file, &text),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Loaded::default()),
         // In a container HOME may be somebody else's: a file nobody asked for must not stop the run.
@@ -135,6 +135,26 @@ mod tests {
         assert_eq!(s.mem.unwrap().bytes, 4_000_000_000);
         assert_eq!((s.work_dir, s.modalities), (Some(PathBuf::from("/w")), Some(vec![Modality::Bold])));
         assert_eq!(read(Path::new("c.toml"), "\u{feff}").unwrap().settings, Settings::default());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_settings_are_read_as_written(
+            nprocs in 1_usize..=4096, megabytes in 256_u64..1_000_000, seconds in 0.0..3600.0_f64, yes: bool,
+            folder in "/\\PC{0,20}", quoted: bool,
+        ) {
+            // A TOML writer of its own; numbers may also stand in quotes.
+            let word = |text: String| if quoted { format!("\"{text}\"") } else { text };
+            let text = format!(
+                "[run]\nnprocs = {}\nmem = \"{megabytes}MB\"\nwork-dir = {}\ntissues = {}\n[observability]\nflush_timeout = {}\n",
+                word(nprocs.to_string()), Value::String(folder.clone()), word(yes.to_string()), word(format!("{seconds:?}")),
+            );
+            let read = read(Path::new("c.toml"), &text).unwrap().settings;
+            proptest::prop_assert_eq!((read.nprocs, read.tissues), (Some(nprocs), Some(yes)));
+            proptest::prop_assert_eq!(read.mem.unwrap().bytes, megabytes * 1_000_000);
+            proptest::prop_assert_eq!(read.work_dir, Some(PathBuf::from(folder.trim())));
+            proptest::prop_assert_eq!(read.flush_timeout, Some(std::time::Duration::from_secs_f64(seconds)));
+        }
     }
 
     #[test]

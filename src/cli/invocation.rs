@@ -44,7 +44,7 @@ pub(super) fn asked_for(args: &[OsString]) -> Result<Option<PathBuf>, Refusal> {
 /// [`Refusal`] when the file is not there, not JSON, or not what the descriptor allows.
 pub(super) fn arguments(file: &Path) -> Result<Vec<OsString>, Refusal> {
     let bad = |problem: String| Refusal::BadInvocation { file: file.to_owned(), problem };
-    let text = std::fs::read_to_string(file).map_err(|e| match e.kind() {
+    let text = super::paths::text_of(file).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => {
             Refusal::InputMissing { role: "the invocation file", path: file.to_owned(), hint: String::new() }
         }

@@ -2,8 +2,21 @@
 //! made and never lie in the input.
 
 use super::error::Refusal;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Component, Path, PathBuf};
+
+/// The largest file of settings or labels, in bytes: 50,000 participants need a hundredth.
+const LARGEST_TEXT: u64 = 16 << 20;
+
+/// The text of a file that people write: settings, labels, an invocation. A pipe will do, one that never ends will not.
+pub(super) fn text_of(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let length = std::fs::File::open(path)?.take(LARGEST_TEXT + 1).read_to_string(&mut text)?;
+    if length as u64 > LARGEST_TEXT {
+        return Err(std::io::Error::new(ErrorKind::FileTooLarge, "it has more than 16 MiB"));
+    }
+    Ok(text)
+}
 
 /// Refuses a folder that is missing or a file; `advice` says which form takes a file.
 pub(super) fn input_folder(path: &Path, advice: &'static str, hint: String) -> Result<(), Refusal> {
@@ -206,6 +219,12 @@ mod tests {
         fs::write(tmp.path().join("bids/dataset_description.json"), "{}").unwrap();
         assert_eq!(dataset_above(&anat.join("x.nii")), Some(tmp.path().join("bids")));
         assert_eq!(dataset_above(&anat.join("../../")), Some(tmp.path().join("bids")));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_without_end_is_not_read_to_its_end() {
+        assert_eq!(text_of(Path::new("/dev/zero")).unwrap_err().kind(), ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 /// The pairs of a file, without `sub-` and `ses-`, in its order. An absent second column means no session.
 pub(super) fn read(file: &Path) -> Result<Vec<(String, Option<String>)>, Refusal> {
     let bad = |problem: String| Refusal::BadSubcohort { file: file.to_owned(), problem };
-    let text = std::fs::read_to_string(file).map_err(|e| bad(format!("cannot be read: {e}")))?;
+    let text = super::paths::text_of(file).map_err(|e| bad(format!("cannot be read: {e}")))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let pairs: Result<Vec<_>, String> =
         lines.map(|(at, line)| pair(line).map_err(|e| format!("line {}: {e}", at + 1))).collect();

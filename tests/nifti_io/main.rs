@@ -6,3 +6,4 @@ mod bad;
 mod build;
 mod good;
 mod out;
+mod properties;
