@@ -30,7 +30,6 @@ const ALLOCATION_MB: u32 = 256;
 const HANG_S: u32 = 20;
 
 fn try_all(inputs: impl Iterator<Item = (&'static str, Vec<u8>)>) {
-    checks::one_thread();
     for (name, bytes) in inputs {
         let (_, check) = TARGETS.iter().find(|(target, _)| *target == name).expect("a target of that name");
         // Says which input it was, should it fail.

@@ -1,6 +1,6 @@
 //! Boutiques invocations and the configuration file, by way of the command line.
 
-use super::{file, printable};
+use super::file;
 use neuro_preprocess::cli;
 use std::ffi::OsString;
 
@@ -22,7 +22,7 @@ pub(super) fn parsed(words: impl IntoIterator<Item = OsString>) {
         Ok(request) => drop(format!("{request:?}")),
         Err(e) => {
             assert_ne!(e.status().number(), 70, "a fault of this program: {e:?}");
-            printable(&e.text());
+            assert!(!e.text().is_empty());
         }
     }
 }

@@ -137,8 +137,8 @@ fn framed_anyhow(zipped: &[u8]) {
         return;
     }
     let used = zipped.len() - zipped.iter().rev().take_while(|b| **b == 0).count();
-    // The length at the end of a member may itself end in zeros.
-    let inflated = (used..=zipped.len().min(used + 4)).find_map(|end| {
+    // A member may itself end in zeros: an empty one in ten.
+    let inflated = (used..=zipped.len().min(used + 10)).find_map(|end| {
         let mut plain = Vec::new();
         MultiGzDecoder::new(&zipped[..end]).read_to_end(&mut plain).ok().map(|_| plain)
     });
@@ -160,6 +160,11 @@ fn line_of_bytes(length: usize) -> [u8; 352] {
         put(76 + 4 * n, &1_f32.to_le_bytes());
     }
     put(108, &352_f32.to_le_bytes());
+    put(254, &1_i16.to_le_bytes());
+    for n in 0..3 {
+        // From left to right, so that the voxels keep their order.
+        put(280 + 20 * n, &1_f32.to_le_bytes());
+    }
     put(344, b"n+1\0");
     header
 }
