@@ -14,6 +14,8 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("sidecar", b"\0{\"RepetitionTime\": 1e300}\0\0\0".to_vec()),
         ("sidecar", b"\0{\"RepetitionTime\": 1e-300}\0\0\0".to_vec()),
         ("spool", seeds::spool_of_host("\\u001b]0;title\\u0007")),
+        ("spool", b"{}\n\0\0\018446744073709551615 0 0 0".to_vec()),
+        ("spool", b"{}\n\0\0\00 18446744073709551615 18446744073709551615 1".to_vec()),
         ("spool", spans_within_spans(20_000)),
     ]
 }

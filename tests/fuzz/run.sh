@@ -7,7 +7,7 @@ seconds=$1
 shift
 targets=("$@")
 if [[ ${#targets[@]} -eq 0 ]]; then mapfile -t targets < <(sed -n 's/^name = "\(.*\)"$/\1/p' tests/fuzz/Cargo.toml | tail -n +2); fi
-cargo test --release --quiet --test fuzz seeds # writes the seeds
+cargo test --release --quiet --test fuzz # installs cargo-fuzz and writes the seeds
 cp Cargo.lock tests/fuzz/
 scratch=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -15,6 +15,6 @@ for target in "${targets[@]}"; do
     mkdir -p ".cache/fuzz/corpus/$target" ".cache/fuzz/found/$target"
     TMPDIR=$scratch .cache/fuzz/tool/bin/cargo-fuzz fuzz run --fuzz-dir tests/fuzz --target-dir "target/fuzz-${SANITIZER:-none}" \
         --sanitizer "${SANITIZER:-none}" "$target" ".cache/fuzz/corpus/$target" ".cache/fuzz/seeds/$target" -- \
-        -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1 \
+        -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1 \
         -artifact_prefix=".cache/fuzz/found/$target/"
 done
