@@ -280,7 +280,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_words_reach_the_program_as_they_are(words in proptest::collection::vec("[^\0]{0,12}", 1..40)) {
-            let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
+            let quoted: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
             let script = format!("printf '%s\\0' {}", quoted.join(" "));
             let ran = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
             let printed = String::from_utf8(ran.stdout).unwrap();
