@@ -193,6 +193,24 @@ mod tests {
         assert_eq!(text, "12:34:56 \x1b[1;31mERROR\x1b[0m ERROR\n");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn wrapping_loses_no_word_and_no_line_is_too_long(text in "( {0,3}[a-zé0-9/.:]{0,12}){0,12}\n?", columns in 8_usize..60) {
+            let broken = wrap(&text, columns);
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            proptest::prop_assert_eq!(words(&broken), words(&text));
+            for line in broken.lines().filter(|line| words(line).len() > 1) {
+                proptest::prop_assert!(measure_text_width(line.trim_end()) <= columns, "{:?}", line);
+            }
+        }
+
+        #[test]
+        fn cut_and_filled_lines_are_as_wide_as_asked(line in "\\PC{0,40}", columns in 1_usize..50) {
+            proptest::prop_assert!(measure_text_width(&fit(&line, columns)) <= columns);
+            proptest::prop_assert_eq!(measure_text_width(&pad(&line, columns)), columns);
+        }
+    }
+
     #[test]
     fn lines_are_cut_by_what_is_seen() {
         assert_eq!(fit("sub-01_T1w bias", 10), "sub-01_T1…");

@@ -92,6 +92,32 @@ mod tests {
         assert_eq!(name("sub-01_foo-1", &[("run", "2")], "T1w", ".json").unwrap(), "sub-01_run-2_foo-1_T1w.json");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_name_that_is_made_can_be_taken_apart(
+            source in proptest::collection::btree_map("[a-z]{2,6}", "[0-9A-Za-z+]{1,5}", 0..6),
+            set in proptest::collection::btree_map("(desc|space|res|run|echo)", "[0-9A-Za-z+]{1,5}", 0..4),
+        ) {
+            let pairs = source.iter().map(|(key, label)| (key.as_str(), label.as_str())).filter(|(key, _)| *key != "sub");
+            let source = Entities::from_pairs(std::iter::once(("sub", "01")).chain(pairs)).unwrap();
+            let set: Vec<(&str, &str)> = set.iter().map(|(key, label)| (key.as_str(), label.as_str())).collect();
+            let made = derivative_name(&source, &set, "bold", ".nii.gz").unwrap();
+            let entities = Entities::parse(made.strip_suffix("_bold.nii.gz").unwrap()).unwrap();
+            let new = |key: &str| set.iter().find(|(k, _)| *k == key).map(|(_, label)| *label);
+            for (key, label) in entities.iter() {
+                proptest::prop_assert_eq!(Some(label), new(key).or_else(|| source.get(key)));
+            }
+            let kept = source.iter().filter(|(key, _)| new(key).is_none()).count();
+            proptest::prop_assert_eq!(entities.len(), kept + set.len());
+            // The order does not depend on the order in the source.
+            let turned = Entities::from_pairs(source.iter().collect::<Vec<_>>().into_iter().rev()).unwrap();
+            let known = source.iter().all(|(key, _)| super::super::long_key(key).is_some());
+            if known {
+                proptest::prop_assert_eq!(derivative_name(&turned, &set, "bold", ".nii.gz").unwrap(), made);
+            }
+        }
+    }
+
     #[test]
     fn a_wrong_part_is_refused() {
         for (set, suffix, extension) in [

@@ -138,6 +138,26 @@ mod tests {
         assert_eq!(read(Path::new("c.toml"), "\u{feff}").unwrap().settings, Settings::default());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_settings_are_read_as_written(
+            nprocs in 1_usize..=4096, megabytes in 256_u64..1_000_000, seconds in 0.0..3600.0_f64, yes: bool,
+            folder in "/\\PC{0,20}", quoted: bool,
+        ) {
+            // A TOML writer of its own; numbers may also stand in quotes.
+            let word = |text: String| if quoted { format!("\"{text}\"") } else { text };
+            let text = format!(
+                "[run]\nnprocs = {}\nmem = \"{megabytes}MB\"\nwork-dir = {}\ntissues = {}\n[observability]\nflush_timeout = {}\n",
+                word(nprocs.to_string()), Value::String(folder.clone()), word(yes.to_string()), word(format!("{seconds:?}")),
+            );
+            let read = read(Path::new("c.toml"), &text).unwrap().settings;
+            proptest::prop_assert_eq!((read.nprocs, read.tissues), (Some(nprocs), Some(yes)));
+            proptest::prop_assert_eq!(read.mem.unwrap().bytes, megabytes * 1_000_000);
+            proptest::prop_assert_eq!(read.work_dir, Some(PathBuf::from(folder.trim())));
+            proptest::prop_assert_eq!(read.flush_timeout, Some(std::time::Duration::from_secs_f64(seconds)));
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_named_with_the_nearest() {
         assert!(problem("[run]\nnproc = 3").contains("[run] nproc: unknown key; did you mean nprocs?"));

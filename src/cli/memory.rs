@@ -114,6 +114,24 @@ mod tests {
         assert!(!"16GB".parse::<Memory>().unwrap().understood().contains("without a unit"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_amount_is_read_as_written(number in 1_u64..2_000_000_000, unit in 0..UNITS.len(), gap in " {0,2}") {
+            let (name, factor) = UNITS[unit];
+            let bytes = number as f64 * factor;
+            let read = format!("{number}{gap}{}", name.to_uppercase()).parse::<Memory>();
+            match read {
+                Ok(memory) => {
+                    proptest::prop_assert_eq!(memory.bytes as f64, bytes);
+                    // What is said at the start, in bytes, means the same when it is written.
+                    let said = format!("{}B", memory.bytes).parse::<Memory>();
+                    proptest::prop_assert_eq!(said.map(|m| m.bytes), Ok(memory.bytes));
+                }
+                Err(_) => proptest::prop_assert!(!(SMALLEST_BYTES..=LARGEST_BYTES).contains(&bytes)),
+            }
+        }
+    }
+
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for text in ["", "GB", "8X", "-8G", "8,5G", "1e3", "0", "100MB", "nan", "inf", "9999999999T", "1.2.3G"] {

@@ -40,6 +40,8 @@ mod tests {
         // A hole: nothing is on the disk.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(bytes(&path).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        #[cfg(target_os = "linux")]
+        assert_eq!(bytes(Path::new("/dev/zero")).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         std::fs::write(&path, "A = 1").unwrap();
         assert_eq!(text(&path).unwrap(), "A = 1");
         std::fs::write(&path, b"\xE9").unwrap();

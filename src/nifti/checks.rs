@@ -195,7 +195,9 @@ fn repetition_time(raw: &mut Raw) -> Option<Finding> {
         _ => f64::INFINITY,
     };
     let seconds = stated / per_second;
-    raw.pixdim[4] = if seconds > 0.0 && seconds.is_finite() { seconds } else { 0.0 };
+    // As the outputs will hold it, which are NIfTI-1.
+    let held = seconds as f32;
+    raw.pixdim[4] = if held > 0.0 && held.is_finite() { seconds } else { 0.0 };
     if raw.dim[4] == 1 {
         return None;
     }

@@ -135,8 +135,9 @@ fn by_convention(raw: &Raw) -> Result<Placed, Finding> {
 
 /// Refuses, with the reason, an affine that does not span space.
 fn usable(affine: Affine) -> Result<Affine, String> {
-    if !affine.iter().flatten().all(|v| v.is_finite()) {
-        return Err("has NaN or infinite values".to_owned());
+    // The doubles of NIfTI-2 hold numbers that the outputs, which are NIfTI-1, do not.
+    if !affine.iter().flatten().all(|&v| (v as f32).is_finite()) {
+        return Err("has values that are NaN, infinite or beyond all measure".to_owned());
     }
     let m = linear(&affine);
     let norms = norms(&m);

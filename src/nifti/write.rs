@@ -90,6 +90,8 @@ fn slope(data: ArrayView4<'_, f32>, steps: f32) -> f32 {
     let magnitude = |v: &f32| if v.is_finite() { v.abs() } else { 0.0 };
     let largest = lanes.par_iter().map(|s| s.iter().map(magnitude).fold(0.0, f32::max)).reduce(|| 0.0, f32::max);
     let slope = largest / steps;
+    // Rounded up, as many steps as reach the largest number there is would reach beyond it.
+    let slope = if (f64::from(slope) * f64::from(steps)) as f32 == f32::INFINITY { slope.next_down() } else { slope };
     // Below the normal numbers a slope has too few digits to divide by.
     if slope.is_normal() { slope } else { 1.0 }
 }

@@ -282,6 +282,18 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_words_reach_the_program_as_they_are(words in proptest::collection::vec("[^\0]{0,12}", 1..40)) {
+            let quoted: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+            let script = format!("printf '%s\\0' {}", quoted.join(" "));
+            let ran = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            let printed = String::from_utf8(ran.stdout).unwrap();
+            let reached: Vec<&str> = printed.split_terminator('\0').collect();
+            proptest::prop_assert_eq!(reached, words);
+        }
+    }
+
     #[test]
     fn in_an_image_the_folders_are_bound_and_the_variables_carried() {
         let units = [unit("01", None)];

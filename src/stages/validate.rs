@@ -49,6 +49,7 @@ fn check(work: &mut Work<'_>, modality: Modality, id: &str) -> Result<(), StageE
     if modality == Modality::Bold {
         let header_tr = products.header.tr_seconds();
         let (tr, note) = repetition_time(header_tr, &work.scan.metadata, id)?;
+        refuse_absurd(tr, id)?;
         let products = work.products()?;
         products.header = products.header.clone().with_tr_seconds(tr);
         work.notes.extend(note);
@@ -155,6 +156,15 @@ fn repetition_time(
         )),
         (None, None) => refuse(format!("{id} has no repetition time in its header, and {}", no_sidecar())),
     }
+}
+
+/// No sequence is faster than 10 ms; what is above the limit was no time in milliseconds either.
+fn refuse_absurd(tr: f64, id: &str) -> Result<(), StageError> {
+    if (0.01..=MAX_TR_S).contains(&tr) {
+        return Ok(());
+    }
+    let message = format!("{id} has a repetition time of {tr} s; 0.01 to {MAX_TR_S} s make sense");
+    Err(StageError::Invalid { code: ErrorCode::BadTiming, message })
 }
 
 #[cfg(test)]

@@ -286,6 +286,23 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_stands_around_it_a_known_label_is_replaced_and_always_by_the_same(
+            before in "\\PC{0,12}", after in "\\PC{0,12}", label in "[A-Z]{5,9}"
+        ) {
+            let (a, b) = (pseudonyms(), pseudonyms());
+            for p in [&a, &b] {
+                p.protect([(Personal::Participant, label.clone())]);
+            }
+            let text = format!("{before} {label}: {after}");
+            proptest::prop_assert_eq!(a.text(&text), b.text(&text));
+            // What letters stand right beside it is another word.
+            let words = |text: &str| text.split(|c: char| !is_of_label_char(c)).any(|word| word == label);
+            proptest::prop_assert!(!words(&a.text(&text)), "{}", a.text(&text));
+        }
+    }
+
     #[test]
     fn the_command_line_keeps_its_options() {
         let line = ["/opt/np", "/data/bids", "--participant-label=ALICE", "-v", "--mem", "8GB"].map(str::to_owned);

@@ -3,6 +3,7 @@ use super::*;
 use crate::telemetry::stats::Signal;
 use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics};
 use opentelemetry_proto::tonic::resource::v1;
+use proptest::prelude::*;
 use std::path::Path;
 
 fn place(dir: &Path) -> SpoolFile {
@@ -28,6 +29,87 @@ fn nulls_never_reach_a_line() {
         serde_json::json!({"a": [{"value": {"doubleValue": null}}, {"min": null, "sum": 1.0}], "t": "x:null"});
     let line = String::from_utf8(canonical_json(&message).unwrap()).unwrap();
     assert_eq!(line, r#"{"a":[{"value":{"stringValue":"NaN"}},{"sum":1.0}],"t":"x:null"}"#);
+}
+
+/// Any message as the SDK makes them, with a `null` where a number was not finite.
+fn messages() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "\\PC{0,8}".prop_map(Value::from)
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        let key = prop_oneof![Just("doubleValue".to_owned()), "[a-z:,]{0,6}"];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::btree_map(key, inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn has_null_member(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.values().any(|v| v.is_null() || has_null_member(v)),
+        Value::Array(items) => items.iter().any(has_null_member),
+        _ => false,
+    }
+}
+
+fn nothing_but_nulls_is_lost(before: &Value, after: &Value) -> bool {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => before.iter().all(|(key, value)| match after.get(key) {
+            Some(kept) => nothing_but_nulls_is_lost(value, kept),
+            None => value.is_null(),
+        }),
+        (Value::Array(before), Value::Array(after)) => {
+            before.len() == after.len() && before.iter().zip(after).all(|(b, a)| nothing_but_nulls_is_lost(b, a))
+        }
+        _ => before == after,
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_line_is_read_as_written_without_its_nulls(message in messages()) {
+        let line = canonical_json(&message).unwrap();
+        prop_assert!(!line.contains(&b'\n'));
+        let read: Value = serde_json::from_slice(&line).unwrap();
+        prop_assert!(!has_null_member(&read), "{}", read);
+        // A value beside the null double is what the null double became.
+        if !message.to_string().contains("doubleValue") {
+            prop_assert!(nothing_but_nulls_is_lost(&message, &read), "{} became {}", message, read);
+        }
+    }
+
+    #[test]
+    fn however_metrics_are_split_every_point_is_written_once(sizes in proptest::collection::vec(0_usize..3000, 1..6)) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path());
+        let mut number = 0;
+        let mut metric = |size: &usize| {
+            let points = (0..*size).map(|_| {
+                number += 1;
+                NumberDataPoint { time_unix_nano: number, ..Default::default() }
+            });
+            Metric { data: Some(Data::Gauge(Gauge { data_points: points.collect() })), ..Default::default() }
+        };
+        let scopes = sizes.chunks(2).map(|part| ScopeMetrics { metrics: part.iter().map(&mut metric).collect(), ..Default::default() });
+        let resource = ResourceMetrics { scope_metrics: scopes.collect(), ..Default::default() };
+        put_metrics(&spool, ExportMetricsServiceRequest { resource_metrics: vec![resource] }).unwrap();
+        let mut seen: Vec<u64> = Vec::new();
+        for line in lines(dir.path()) {
+            let read: ExportMetricsServiceRequest = serde_json::from_str(&line).unwrap();
+            prop_assert!(count_points(&read) <= MAX_POINTS);
+            let metrics = read.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
+            seen.extend(metrics.flat_map(|m| match &m.data {
+                Some(Data::Gauge(gauge)) => gauge.data_points.iter().map(|p| p.time_unix_nano).collect(),
+                _ => Vec::new(),
+            }));
+        }
+        seen.sort_unstable();
+        prop_assert_eq!(seen, (1..=sizes.iter().sum::<usize>() as u64).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// Warnings and errors kept of one subject.
 const MAX_LOGS: usize = 50;
 
+/// Steps inside steps that are shown. Ours are four deep; deeper ones are damage, and are left out.
+const DEEPEST: usize = 32;
+
 /// A span before it has found its place.
 struct Loose {
     id: u64,
@@ -252,7 +255,7 @@ struct Found {
 
 fn scan(span: Loose, children: &mut HashMap<u64, Vec<Loose>>) -> Scan {
     let mut found = Found::default();
-    let spans = below(span.id, children, &mut found);
+    let spans = below(span.id, 0, children, &mut found);
     let about = span.about.map(|about| *about).unwrap_or_default();
     let failure = span.failed.then(|| Failure {
         code: about.code.unwrap_or_default(),
@@ -276,22 +279,22 @@ fn scan(span: Loose, children: &mut HashMap<u64, Vec<Loose>>) -> Scan {
 fn unfinished(orphans: Vec<Loose>, children: &mut HashMap<u64, Vec<Loose>>) -> Scan {
     let start_ns = orphans.iter().map(|s| s.start_ns).min().unwrap_or_default();
     let end_ns = orphans.iter().map(|s| s.end_ns).max().unwrap_or_default();
-    let spans = orphans.into_iter().map(|span| step(span, children, &mut Found::default())).collect();
+    let spans = orphans.into_iter().map(|span| step(span, 0, children, &mut Found::default())).collect();
     Scan { status: Status::Unfinished, start_ns, end_ns, spans, ..Scan::default() }
 }
 
-fn below(parent: u64, children: &mut HashMap<u64, Vec<Loose>>, found: &mut Found) -> Vec<Span> {
-    let steps = children.remove(&parent).unwrap_or_default();
-    steps.into_iter().map(|span| step(span, children, found)).collect()
+fn below(parent: u64, depth: usize, children: &mut HashMap<u64, Vec<Loose>>, found: &mut Found) -> Vec<Span> {
+    let steps = if depth < DEEPEST { children.remove(&parent).unwrap_or_default() } else { Vec::new() };
+    steps.into_iter().map(|span| step(span, depth, children, found)).collect()
 }
 
-fn step(span: Loose, children: &mut HashMap<u64, Vec<Loose>>, found: &mut Found) -> Span {
+fn step(span: Loose, depth: usize, children: &mut HashMap<u64, Vec<Loose>>, found: &mut Found) -> Span {
     if span.failed {
         found.failed.extend(span.stage.as_deref().map(str::to_owned));
     }
     found.quality_score = found.quality_score.or(span.quality_score);
     Span {
-        children: below(span.id, children, found),
+        children: below(span.id, depth + 1, children, found),
         name: span.name,
         stage: span.stage,
         start_ns: span.start_ns,

@@ -52,7 +52,11 @@ fn head(run: &Run, out: &mut String) {
     let scans = || run.subjects.iter().flat_map(|subject| &subject.scans);
     let ended = |status| scans().filter(|scan| scan.status == status).count();
     let command = run.command.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
-    let _ = writeln!(out, "run {}{command}: neuro-preprocess {} on {}", run.id, run.version, run.host);
+    let _ = writeln!(
+        out,
+        "{}",
+        clean(&format!("run {}{command}: neuro-preprocess {} on {}", run.id, run.version, run.host))
+    );
     let end = if run.finished { "" } else { ", no end in the files: killed, or still running" };
     let took = seconds(run.start_ns, run.end_ns);
     let _ = writeln!(out, "  {} UTC, {took:.1} s{end}", time(run.start_ns));

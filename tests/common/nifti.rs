@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// A NIfTI file to be; public fields are changed by the tests.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct File {
     pub version: u8,
     pub big: bool,

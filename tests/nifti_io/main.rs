@@ -7,3 +7,4 @@ mod bad;
 mod build;
 mod good;
 mod out;
+mod properties;

@@ -41,7 +41,9 @@ impl SpoolFile {
         let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let fits = number(start) && number(pid);
         let segment = segment.parse().ok().filter(|_| fits)?;
-        Some(Self { dir: dir.to_owned(), signal, stem: format!("{head}-{start}"), segment })
+        let file = Self { dir: dir.to_owned(), signal, stem: format!("{head}-{start}"), segment };
+        // `.0` or `.01`: such a file would be looked for under another name.
+        (file.name() == name).then_some(file)
     }
 
     /// Its name.
@@ -124,7 +126,9 @@ impl Cursor {
     fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.split_whitespace().map(str::parse);
         let mut next = || numbers.next()?.ok();
-        Some(Self { offset: next()?, delivered: next()?, rejected: next()?, torn: next()? })
+        let cursor = Self { offset: next()?, delivered: next()?, rejected: next()?, torn: next()? };
+        // More than any file holds is damage, and would not add up.
+        [cursor.delivered, cursor.rejected, cursor.torn].iter().all(|n| *n < 1 << 48).then_some(cursor)
     }
 }
 
@@ -193,6 +197,27 @@ mod tests {
             ["run-1-2.jsonl", "traces-h-1-2.jsonl.ack", "traces-h-x-2.jsonl", "traces-2.jsonl", "logs-h-1-2.x.jsonl"]
         {
             assert_eq!(SpoolFile::parse(dir, other), None, "{other}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_name_and_any_cursor_is_read_as_written(
+            host in "[A-Za-z0-9.-]{1,20}", numbers in proptest::prelude::any::<[u64; 6]>(), kind in 0..3_usize,
+        ) {
+            let [pid, start, offset, delivered, rejected, torn] = numbers.map(|n| n >> 16);
+            let stem = format!("{host}-{pid}-{start}");
+            let file = SpoolFile { dir: "/x".into(), signal: Signal::ALL[kind], stem, segment: pid as u32 };
+            proptest::prop_assert_eq!(SpoolFile::parse(Path::new("/x"), &file.name()), Some(file));
+            let cursor = Cursor { offset, delivered, rejected, torn };
+            proptest::prop_assert_eq!(Cursor::parse(&cursor.text()), Some(cursor));
+        }
+
+        #[test]
+        fn a_name_that_is_taken_is_the_name_of_the_file(name in "(traces|logs|metrics)-[a-z0-9.+-]{0,4}-[0-9]{0,2}-[0-9.+]{0,5}.jsonl") {
+            if let Some(file) = SpoolFile::parse(Path::new("/x"), &name) {
+                proptest::prop_assert_eq!(file.name(), name);
+            }
         }
     }
 

@@ -181,7 +181,9 @@ pub struct Chunk {
 /// When the file cannot be read.
 pub fn read(file: &SpoolFile, offset: u64, max_lines: usize, ended: bool) -> io::Result<Chunk> {
     let mut source = files::open(file)?;
-    source.seek(SeekFrom::Start(offset))?;
+    // Places far beyond a file's end the system refuses; a damaged cursor may name one.
+    let length = source.metadata()?.len();
+    source.seek(SeekFrom::Start(offset.min(length)))?;
     let mut source = BufReader::new(source);
     let mut chunk = Chunk { end: offset, ..Chunk::default() };
     let (mut line, mut items) = (Vec::new(), 0);
