@@ -2,8 +2,7 @@
 //! What has to hold is in `tests/fuzz/checks`; how to fuzz for longer, in `docs/fuzzing.md`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says where")]
 
-#[path = "nifti_io/build.rs"]
-#[allow(dead_code, reason = "made for other tests, too")]
+#[path = "common/nifti.rs"]
 mod build;
 #[path = "fuzz/checks/mod.rs"]
 mod checks;

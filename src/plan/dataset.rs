@@ -68,7 +68,8 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
     let only = if options.selected_only { selection.only_participants() } else { None };
     let index = bids::index_of(root, check, &|label| only.as_ref().is_none_or(|only| only.contains(label)))?;
     let mut warnings = index.warnings.clone();
-    let skipped: Vec<_> = index.skipped.iter().map(|s| (s.path.clone(), printable::line(&s.reason.to_string()).into_owned())).collect();
+    let skipped: Vec<_> =
+        index.skipped.iter().map(|s| (s.path.clone(), printable::line(&s.reason.to_string()).into_owned())).collect();
     if options.strict {
         be_strict(root, &warnings, &skipped)?;
     }

@@ -104,7 +104,7 @@ impl Room {
 impl Plan {
     /// Refuses the scans still to be done that do not fit into `room` even alone: each will fail before it is read.
     pub fn refuse_too_large(&mut self, room: &Room) {
-        for scan in self.units.iter_mut().filter(|u| !u.done).flat_map(|u| &mut u.scans) {
+        for scan in self.units.iter_mut().filter(|u| !u.done()).flat_map(|u| &mut u.scans) {
             if scan.problem.is_none() {
                 scan.problem = room.refusal(&scan.id, scan.memory);
             }
@@ -114,7 +114,7 @@ impl Plan {
     /// Bytes that the units at work together may need, besides what all threads have at hand.
     #[must_use]
     pub fn memory_for_units(&self, room: &Room) -> u64 {
-        let scans = self.units.iter().filter(|u| !u.done).flat_map(|u| &u.scans);
+        let scans = self.units.iter().filter(|u| !u.done()).flat_map(|u| &u.scans);
         let at_hand = scans.filter(|s| s.problem.is_none()).map(|s| s.memory.per_thread).max().unwrap_or(0);
         room.left().saturating_sub(at_hand.saturating_mul(room.threads as u64))
     }

@@ -20,9 +20,9 @@ pub use show::{to_text, write_json};
 pub use units::{Plan, Problem, ScanPlan, Source, Unit};
 
 use crate::bids::{BidsError, NameError};
-use crate::printable;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::NipoppyError;
+use crate::printable;
 use std::path::{Path, PathBuf};
 
 /// How to plan, besides what to select.

@@ -113,7 +113,13 @@ pub fn to_text(plan: &Plan) -> String {
         );
         for scan in &unit.scans {
             let stages: Vec<_> = scan.stages().map(super::super::run::event::StageName::as_str).collect();
-            let _ = writeln!(text, "  {} ({:.1} MB): {}", printable::path(&scan.relative), scan.size_mb(), stages.join(" > "));
+            let _ = writeln!(
+                text,
+                "  {} ({:.1} MB): {}",
+                printable::path(&scan.relative),
+                scan.size_mb(),
+                stages.join(" > ")
+            );
             if let Some(problem) = &scan.problem {
                 let _ = writeln!(text, "    will fail: {}: {}", problem.code, printable::line(&problem.message));
             }

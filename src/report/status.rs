@@ -173,7 +173,7 @@ fn taken(path: &Path, host: Option<&str>, now: Timestamp) -> bool {
         };
         let fresh = now.duration_since(o.updated).as_secs_f64().abs() < STALE_SECONDS;
         let here = host.is_some() && o.host.as_deref() == host && Path::new("/proc/self").exists();
-        going_on && fresh && !(here && !Path::new("/proc").join(o.pid.to_string()).exists())
+        going_on && fresh && (!here || Path::new("/proc").join(o.pid.to_string()).exists())
     })
 }
 

@@ -221,9 +221,7 @@ mod tests {
             said(metadata(Some("2".into()), Some("2.5".into()))),
             "rerun: RepetitionTime in the sidecars of a_bold.nii changed 2 → 2.5"
         );
-        assert!(
-            said(metadata(None, Some("\"\\u001b[2J\u{9b}\"".into()))).ends_with("nothing → \"\\u001b[2J\\u009b\"")
-        );
+        assert!(said(metadata(None, Some("\"\\u001b[2J\u{9b}\"".into()))).ends_with("nothing → \"\\u001b[2J\\u009b\""));
         assert!(said(Reason::Version("9\u{1b}[31m".repeat(50))).chars().count() < 100);
     }
 

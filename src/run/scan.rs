@@ -136,7 +136,7 @@ fn done(scan: &ScanPlan, fingerprint: Option<Fingerprint>, outputs: Vec<SavedFil
         Source::File(_) => Input::File(fingerprint?),
         Source::Synthetic { seed, .. } => Input::Synthetic(*seed),
     };
-    Some(DoneScan { path: scan.relative.clone(), input, metadata: scan.metadata.clone(), outputs })
+    Some(DoneScan { path: scan.relative.clone(), input, metadata: (*scan.metadata).clone(), outputs })
 }
 
 fn failure(failed: &Failed) -> Failure {

@@ -169,7 +169,7 @@ fn participants() -> Vec<Run> {
             End::Warns("participants.tsv cannot be read: Permission denied"),
             |d| {
                 write(&d.join("in/participants.tsv"), "");
-                fs::set_permissions(d.join("in/participants.tsv"), fs::Permissions::from_mode(0)).unwrap();
+                fs::set_permissions(d.join("in/participants.tsv"), fs::Permissions::from_mode(0o0)).unwrap();
             },
         ),
     ];

@@ -5,8 +5,9 @@ use crate::build::{File, gzip, orientations, read};
 use neuro_preprocess::nifti::{self, Image, Voxels};
 use proptest::prelude::*;
 
-/// The real types of NIfTI: code, bits, and the value of a voxel's bytes, least significant first.
-const TYPES: [(i16, i16, fn(&[u8]) -> f64); 10] = [
+/// A real type of NIfTI: code, bits, and the value of a voxel's bytes, least significant first.
+type Kind = (i16, i16, fn(&[u8]) -> f64);
+const TYPES: [Kind; 10] = [
     (2, 8, |b| f64::from(b[0])),
     (256, 8, |b| f64::from(b[0] as i8)),
     (512, 16, |b| f64::from(u16::from_le_bytes(b.try_into().unwrap()))),
@@ -82,7 +83,7 @@ fn each_is_where_it_belongs(image: &Image, worth: &[f64]) {
             let here = place(&image.header.grid().affine, [n % nx, n / nx % ny, n / (nx * ny)]);
             here.iter().zip(&there).all(|(a, b)| (a - b).abs() < 0.1)
         });
-        let n = found.expect("a voxel of the grid at that place");
+        let n = found.unwrap();
         assert_eq!(image.data[[t, n / (nx * ny), n / nx % ny, n % nx]], *want as f32, "voxel {:?}", [i, j, k, t]);
     }
 }

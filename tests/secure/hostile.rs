@@ -16,7 +16,7 @@ pub const LINK: &str = "javascript:np()";
 
 /// A dataset of two participants below `folder`, whose own name is hostile too. One scan cannot be read.
 pub fn dataset(folder: &Path) -> PathBuf {
-    let bids = folder.join(format!("st\u{1b}[31mudy\u{202e} <np-injected>"));
+    let bids = folder.join("st\u{1b}[31mudy\u{202e} <np-injected>");
     let args = ["--participants", "2", "--voxel-size", "6", "--volumes", "8"];
     run([&["synth", bids.to_str().unwrap()], &args[..]].concat()).exits(0);
     let text = |words: &str| serde_json::Value::from(format!("{words}{SEQUENCES}{MARKUP}{LINK}\n2nd line\tcell"));

@@ -5,9 +5,10 @@ use ndarray::Array4;
 use neuro_preprocess::bids::{Entities, Modality};
 use neuro_preprocess::derivatives::products::Products;
 use neuro_preprocess::nifti::{Grid, Header};
-use neuro_preprocess::plan::{ScanPlan, Source};
+use neuro_preprocess::plan::{Need, ScanPlan, Source};
 use neuro_preprocess::stages::{Facts, STAGES, Work};
 use serde_json::{Map, json};
+use std::sync::Arc;
 
 /// Voxel sizes in millimetres: ordinary ones, and the last two the limits of what a reader lets through.
 const SIZES_MM: [f64; 8] = [1.0, 2.0, 3.0, 0.5, 0.1, 12.0, 1e-6, 1e6];
@@ -52,11 +53,11 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
         source: Source::File("scan.nii".into()),
         relative: "scan.nii".into(),
         entities: Entities::parse("sub-01").unwrap(),
-        metadata: Map::from_iter([("RepetitionTime".to_owned(), json!(2.0))]),
+        metadata: Arc::new(Map::from_iter([("RepetitionTime".to_owned(), json!(2.0))])),
         problem: None,
         bytes: 0,
-        memory: 0,
-        outputs: Vec::new(),
+        memory: Need::default(),
+        tissues: true,
     };
     let output = place("out");
     let mut work = Work::new(&scan, &output);
