@@ -267,7 +267,7 @@ fn text_files_beyond_all_bounds_are_not_read() {
     let (ran, peak) = participant(&bids, &out, &[]);
     assert!(ran.exits(1).stdout.contains("NP-BAD-SIDECAR") && peak < 64_000_000, "{peak}");
     let (ran, peak) = measured(binary().args(["process", text(&image), "-o", text(&out)]));
-    assert!(ran.exits(1).stdout.contains("NP-NO-SIGNAL") && peak < 64_000_000, "{peak}");
+    assert!(ran.exits(1).stdout.contains("NP-BAD-SIDECAR") && peak < 64_000_000, "{peak}");
     let other = dir.path().join("other");
     large(&other);
     for option in ["--config", "--subcohort"] {

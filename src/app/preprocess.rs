@@ -6,7 +6,7 @@ use super::say;
 use super::shown::{self, Shown};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Input, Level, RunConfig};
-use crate::derivatives::claim::Claim;
+use crate::derivatives::claim::{Claim, Claimed};
 use crate::derivatives::dataset::{Container, Origin, prepare};
 use crate::derivatives::links::{self, BadLink};
 use crate::derivatives::marker::Marker;
@@ -234,11 +234,13 @@ fn work_through(
     Ok(())
 }
 
-/// Of images that were read only to find their content unchanged, notes the time in the markers.
+/// Of images that were read only to find their content unchanged, notes the time in the markers. Claimed, because a marker
+/// that another run has just removed must not come back.
 fn note_times(plan: &Plan) {
     plan.units.par_iter().for_each(|unit| {
         if let State::Kept { touched, .. } = &unit.state
             && !touched.is_empty()
+            && let Ok(Claimed::Ours(_claim)) = Claim::on_unit(&plan.output, &unit.id)
             && let Err(e) = Marker::retime(&plan.output, &unit.id, unit.marker_session.as_deref(), touched)
         {
             tracing::warn!("{e}; the next run reads the same images again");

@@ -51,6 +51,10 @@ fn io_error<'e>(source: &'e (dyn Error + 'static)) -> Option<&'e std::io::Error>
         if let Some(io) = e.downcast_ref::<std::io::Error>() {
             return Some(io);
         }
+        // Its `source` says nothing.
+        if let Some(csv::ErrorKind::Io(io)) = e.downcast_ref::<csv::Error>().map(csv::Error::kind) {
+            return Some(io);
+        }
         error = e.source();
     }
     None

@@ -1,7 +1,8 @@
 //! What a dataset holds, for people and for programs (`list`): a line per participant-session, then what is left out.
 
 use super::dataset::Survey;
-use super::units::{ScanPlan, Unit};
+use super::show::{megabytes, skipped_json};
+use super::units::{Problem, ScanPlan, Unit};
 use crate::bids::Modality;
 use crate::printable;
 use serde_json::{Value, json};
@@ -18,14 +19,14 @@ pub fn list_json(found: &Survey) -> Value {
             "path": s.relative,
             "modality": s.modality.as_str(),
             "size_mb": s.size_mb(),
-            "problem": s.problem.as_ref().map(|p| json!({ "code": p.code.as_str(), "message": p.message })),
+            "problem": s.problem.as_ref().map(Problem::json),
         })
     };
     let unit = |u: &Unit| {
         json!({
             "participant": u.id.participant,
             "session": u.id.session,
-            "memory_mb": u.memory().div_ceil(1_000_000),
+            "memory_mb": megabytes(u.memory()),
             "scans": u.scans.iter().map(scan).collect::<Vec<_>>(),
         })
     };
@@ -34,7 +35,7 @@ pub fn list_json(found: &Survey) -> Value {
         "units": plan.units.iter().map(unit).collect::<Vec<_>>(),
         "not_selected": found.not_selected,
         "without_scans": found.without_scans,
-        "skipped": plan.skipped.iter().map(|(p, why)| json!({ "path": p.to_string_lossy(), "reason": why })).collect::<Vec<_>>(),
+        "skipped": plan.skipped.iter().map(skipped_json).collect::<Vec<_>>(),
         "other_images": found.others,
         "warnings": plan.warnings,
     })
@@ -51,12 +52,12 @@ pub fn list_text(found: &Survey) -> String {
     for warning in &plan.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
-    let width = plan.units.iter().map(|u| name(u).chars().count()).max().unwrap_or(0);
+    let width = plan.units.iter().map(|u| u.id.to_string().chars().count()).max().unwrap_or(0);
     for unit in &plan.units {
         let size: f64 = unit.scans.iter().map(ScanPlan::size_mb).sum();
-        let _ = writeln!(text, "  {:<width$}  {:<16}  {size:>8.1} MB", name(unit), kinds(unit));
+        let _ = writeln!(text, "  {:<width$}  {:<16}  {size:>8.1} MB", unit.id.to_string(), kinds(unit));
         for (scan, problem) in unit.scans.iter().filter_map(|s| Some((s, s.problem.as_ref()?))) {
-            let reason = format!("{} will fail: {} [{}]", scan.relative.display(), problem.message, problem.code);
+            let reason = format!("{} will fail: {problem}", scan.relative.display());
             let _ = writeln!(text, "    {}", printable::line(&reason));
         }
     }
@@ -79,11 +80,6 @@ fn left_out(text: &mut String, found: &Survey) {
     for line in lines {
         let _ = writeln!(text, "  {}", printable::line(&line));
     }
-}
-
-fn name(unit: &Unit) -> String {
-    let session = unit.id.session.as_ref().map(|s| format!(" ses-{s}")).unwrap_or_default();
-    format!("sub-{}{session}", unit.id.participant)
 }
 
 /// `1 T1w, 2 bold`.

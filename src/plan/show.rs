@@ -1,6 +1,6 @@
 //! The plan for people and for programs (`--dry-run`).
 
-use super::units::{Plan, ScanPlan, Unit};
+use super::units::{Plan, Problem, ScanPlan, Unit};
 use crate::derivatives::outputs::Output;
 use crate::printable;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -21,8 +21,7 @@ pub fn write_json(plan: &Plan, out: impl io::Write) -> io::Result<()> {
     object.serialize_entry("dataset", &json!({ "name": plan.name, "path": plan.root }))?;
     object.serialize_entry("output", &plan.output)?;
     object.serialize_entry("index", &Each(|| plan.images.iter().flat_map(|images| images.iter())))?;
-    let skipped = |(path, reason): &(PathBuf, String)| json!({ "path": path.to_string_lossy(), "reason": reason });
-    object.serialize_entry("skipped", &Each(|| plan.skipped.iter().map(skipped)))?;
+    object.serialize_entry("skipped", &Each(|| plan.skipped.iter().map(skipped_json)))?;
     object.serialize_entry("warnings", &plan.warnings)?;
     object.serialize_entry("units", &Each(|| plan.units.iter().map(unit_json)))?;
     let scans = plan.units.iter().map(|u| u.scans.len()).sum::<usize>();
@@ -81,7 +80,7 @@ fn scan_json(scan: &ScanPlan) -> Value {
         "memory_mb": megabytes(scan.memory.bytes),
         "stages": scan.stages().map(super::super::run::event::StageName::as_str).collect::<Vec<_>>(),
         "outputs": scan.outputs().iter().flat_map(Output::files).collect::<Vec<_>>(),
-        "problem": scan.problem.as_ref().map(|p| json!({ "code": p.code.as_str(), "message": p.message })),
+        "problem": scan.problem.as_ref().map(Problem::json),
     })
 }
 
@@ -103,14 +102,7 @@ pub fn to_text(plan: &Plan) -> String {
         let _ = writeln!(text, "Warning  {warning}");
     }
     for unit in &plan.units {
-        let session = unit.id.session.as_ref().map(|s| format!(" ses-{s}")).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "\nsub-{}{session}, up to {} MB of memory\n  {}",
-            unit.id.participant,
-            megabytes(unit.memory()),
-            unit.state
-        );
+        let _ = writeln!(text, "\n{}, up to {} MB of memory\n  {}", unit.id, megabytes(unit.memory()), unit.state);
         for scan in &unit.scans {
             let stages: Vec<_> = scan.stages().map(super::super::run::event::StageName::as_str).collect();
             let _ = writeln!(
@@ -121,7 +113,7 @@ pub fn to_text(plan: &Plan) -> String {
                 stages.join(" > ")
             );
             if let Some(problem) = &scan.problem {
-                let _ = writeln!(text, "    will fail: {}: {}", problem.code, printable::line(&problem.message));
+                let _ = writeln!(text, "    will fail: {}", printable::line(&problem.to_string()));
             }
             for output in scan.outputs() {
                 let _ = writeln!(text, "    -> {}", output.path.display());
@@ -137,6 +129,11 @@ pub fn to_text(plan: &Plan) -> String {
     text
 }
 
-const fn megabytes(bytes: u64) -> u64 {
+/// A file that is left out.
+pub(super) fn skipped_json((path, reason): &(PathBuf, String)) -> Value {
+    json!({ "path": path.to_string_lossy(), "reason": reason })
+}
+
+pub(super) const fn megabytes(bytes: u64) -> u64 {
     bytes.div_ceil(1_000_000)
 }

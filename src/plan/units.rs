@@ -6,7 +6,7 @@ use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of};
 use crate::run::event::{StageName, UnitId};
 use crate::run::reason::{Reason, State};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +59,18 @@ pub struct Problem {
     pub code: crate::error::ErrorCode,
     /// What is wrong and where.
     pub message: String,
+}
+
+impl Problem {
+    pub(super) fn json(&self) -> Value {
+        json!({ "code": self.code.as_str(), "message": self.message })
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} [{}]", self.message, self.code)
+    }
 }
 
 impl ScanPlan {

@@ -110,6 +110,14 @@ pub struct UnitId {
     pub session: Option<String>,
 }
 
+/// `sub-01 ses-A`.
+impl std::fmt::Display for UnitId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "sub-{}", self.participant)?;
+        self.session.iter().try_for_each(|session| write!(f, " ses-{session}"))
+    }
+}
+
 /// One thing that happened in a run. Times are wall-clock seconds, sizes MB of 10⁶ bytes.
 #[derive(Clone, Debug)]
 pub enum RunEvent {

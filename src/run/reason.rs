@@ -199,8 +199,9 @@ fn shown(value: Option<&str>) -> String {
 
 /// Text of a file without what a terminal would obey, and not too much of it.
 fn short(text: &str) -> String {
-    let mut plain = printable::line(&text.chars().take(SHOWN).collect::<String>()).into_owned();
-    if text.chars().count() > SHOWN {
+    let whole = printable::line(text);
+    let mut plain: String = whole.chars().take(SHOWN).collect();
+    if whole.chars().count() > SHOWN {
         plain.push('…');
     }
     plain

@@ -125,7 +125,7 @@ fn sizes() -> Vec<Case> {
             (f.pixdim[1], f.pixdim[3]) = (-f.pixdim[1], -f.pixdim[3]);
         }),
         header("voxel size 0, no sform", Refused(BadOrientation, &["the qform has axes of"]), by_qform(0.0)),
-        header("voxel size NaN, no sform", Refused(BadOrientation, &["NaN or infinite"]), by_qform(f64::NAN)),
+        header("voxel size NaN, no sform", Refused(BadOrientation, &["NaN, infinite"]), by_qform(f64::NAN)),
         header("voxel size infinite, no sform", Refused(BadOrientation, &["the qform has"]), by_qform(f64::INFINITY)),
         header("no voxel size and no orientation", Refused(BadOrientation, &["neither form is set"]), |f| {
             (f.sform_code, f.pixdim) = (0, [0.0; 8]);
@@ -287,7 +287,7 @@ fn orientation() -> Vec<Case> {
         header("a sform that is slightly sheared", differs(&["not at right angles"], "zooms", SFORM), sheared(0.05)),
         header("a singular sform", Refused(BadOrientation, &["axes lie in one plane"]), move |f| f.srow = singular),
         header("an empty sform", Refused(BadOrientation, &["the sform has axes of"]), |f| f.srow = [[0.0; 4]; 3]),
-        header("a sform of NaN", Refused(BadOrientation, &["NaN or infinite"]), |f| f.srow = [[f64::NAN; 4]; 3]),
+        header("a sform of NaN", Refused(BadOrientation, &["NaN, infinite"]), |f| f.srow = [[f64::NAN; 4]; 3]),
         header(
             "a singular sform beside a good qform",
             differs(

@@ -13,7 +13,6 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("nifti", File::new(&[2, 1, 1]).voxels(16, 32, [f32::MAX, 1.0].map(f32::to_le_bytes).concat()).bytes()),
         ("sidecar", b"\0{\"RepetitionTime\": 1e300}\0\0\0".to_vec()),
         ("sidecar", b"\0{\"RepetitionTime\": 1e-300}\0\0\0".to_vec()),
-        ("config", b"[run]\n\"a\\u001b[2J\" = 1".to_vec()),
         ("spool", seeds::spool_of_host("\\u001b]0;title\\u0007")),
         ("spool", b"{}\n\0\0\x0018446744073709551615 0 0 0".to_vec()),
         ("spool", b"{}\n\0\0\x000 18446744073709551615 18446744073709551615 1".to_vec()),

@@ -56,8 +56,7 @@ impl EventSink for Lines {
             && why.is_surprise()
             && self.on.load(Relaxed)
         {
-            let session = unit.session.as_ref().map(|s| format!(" ses-{s}")).unwrap_or_default();
-            self.print(&format!("sub-{}{session} {why}", unit.participant), Timestamp::now());
+            self.print(&format!("{unit} {why}"), Timestamp::now());
         }
         let RunEvent::ScanFinished { scan_id, status, seconds, quality_score, message, .. } = event else { return };
         let n = self.done.fetch_add(1, Relaxed) + 1;

@@ -1,6 +1,6 @@
 //! Boutiques invocations and the configuration file, by way of the command line.
 
-use super::{file, printable};
+use super::file;
 use neuro_preprocess::cli;
 use std::ffi::OsString;
 
@@ -23,7 +23,6 @@ pub(super) fn parsed(words: impl IntoIterator<Item = OsString>) {
         Err(e) => {
             assert_ne!(e.status().number(), 70, "a fault of this program: {e:?}");
             assert!(!e.text().is_empty());
-            printable(&e.text());
         }
     }
 }
