@@ -219,7 +219,7 @@ fn a_marker_that_cannot_be_trusted_is_named_and_replaced() {
     fs::write(&marker, good.replace(env!("CARGO_PKG_VERSION"), "0.0.9")).unwrap();
     place.is("version", "rerun: made by version 0.0.9");
     fs::write(&marker, good.replace(env!("CARGO_PKG_VERSION"), "\\u001b[31m")).unwrap();
-    place.is("version", "rerun: made by version \u{fffd}[31m");
+    place.is("version", r"rerun: made by version \u001b[31m");
     for bad in [&good[..good.len() / 2], "", "[]", "7", "{\"version\": 7}", "\u{fffd}"] {
         fs::write(&marker, bad).unwrap();
         let (kind, why) = place.reason(&[]);

@@ -4,7 +4,7 @@
 use crate::collector::{Collector, into_files, shipped};
 use crate::common::{Ran, binary, install, run_command};
 use crate::hostile::{self, LINK, is_harmless};
-use crate::server::get;
+use crate::server::{get, wait_for};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
@@ -127,8 +127,9 @@ fn what_a_collector_takes_is_harmless() {
         });
         assert!(texts > 100, "{signal}: {texts} texts");
     }
-    let scraped = get(&format!("http://127.0.0.1:{}/metrics", collector.prometheus)).unwrap();
-    assert!(scraped.contains("neuro_"), "{scraped}");
+    let metrics = || get(&format!("http://127.0.0.1:{}/metrics", collector.prometheus)).unwrap_or_default();
+    wait_for("Prometheus' view", || metrics().contains("neuro_"));
+    let scraped = metrics();
     is_harmless("Prometheus' view", scraped.as_bytes());
 }
 
