@@ -2,7 +2,8 @@
 //!
 //! glibc keeps freed blocks of up to 32 MB for the thread that freed them, once one of that size was freed: on eight
 //! threads a T1w image of 1 mm had a third more resident than was in use, and what a scan left behind counted against
-//! the next. With a fixed threshold every block above it is mapped by itself and unmapped when freed; only then is what a scan needs the same at any time of a run. The threshold can be given to
+//! the next. With a fixed threshold every block above it is mapped by itself and unmapped when freed; only then is what a
+//! scan needs the same at any time of a run. The threshold can be given to
 //! glibc by its environment alone (`mallopt` is not safe to call), so the program starts itself once more, before it has
 //! read anything.
 
