@@ -5,7 +5,7 @@ use crate::collector::{Collector, into_files, shipped};
 use crate::common::run_command;
 use crate::ledger::Ledger;
 use crate::loki::Loki;
-use crate::otlp::{all_lines, each, json_lines};
+use crate::otlp::{all_lines, each, json_lines, json_lines_so_far};
 use crate::prometheus::Prometheus;
 use crate::server::{free_ports, peak_memory, wait_for};
 use crate::study::{Study, replay, url};
@@ -83,7 +83,7 @@ fn watch(running: &[Child], memory: &mut BTreeMap<u32, u64>) {
 
 /// The traces that have the span of a participant.
 fn traces_with_a_subject(files: &Path) -> BTreeSet<String> {
-    let lines = json_lines(&files.join("traces.jsonl"));
+    let lines = json_lines_so_far(&files.join("traces.jsonl"));
     let spans = each(&lines, ["resourceSpans", "scopeSpans", "spans"]);
     spans.filter(|s| s["name"] == "preprocess_subject").map(|s| s["traceId"].to_string()).collect()
 }

@@ -3,7 +3,7 @@
 use crate::collector::{Collector, into_files, shipped};
 use crate::common::run_command;
 use crate::ledger::Ledger;
-use crate::otlp::{attribute, each, json_lines};
+use crate::otlp::{attribute, each, json_lines, json_lines_so_far};
 use crate::prometheus::Prometheus;
 use crate::study::{Study, url};
 use neuro_preprocess::telemetry::names::METRICS;
@@ -63,7 +63,7 @@ fn log_lines_by_trace(file: &Path, collector: &Path) {
     };
     let scan = |l: &Value| l["scan_id"].as_str().map(str::to_owned);
     let mut own: Vec<_> = own.iter().map(|l| line(&l["level"], &l["message"], &l["span_id"], scan(l))).collect();
-    let logs = json_lines(&collector.join("logs.jsonl"));
+    let logs = json_lines_so_far(&collector.join("logs.jsonl"));
     let records = each(&logs, ["resourceLogs", "scopeLogs", "logRecords"]).filter(|r| r["traceId"] == trace);
     let mut there: Vec<_> = records
         .map(|r| {

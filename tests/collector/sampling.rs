@@ -3,7 +3,7 @@
 use crate::collector::{Collector, into_files, shipped};
 use crate::common::install::root;
 use crate::common::run_command;
-use crate::otlp::{all_lines, each, json_lines};
+use crate::otlp::{all_lines, each, json_lines_so_far};
 use crate::server::wait_for;
 use crate::study::{Study, replay, url};
 use serde_json::Value;
@@ -69,7 +69,7 @@ fn every_trace_with_an_error_is_kept_whole_and_a_tenth_of_the_others() {
     let decided = |labels| collector.own_metric("otelcol_processor_tail_sampling_global_count_traces_sampled", labels);
     wait_for("a decision on every trace", || decided("sampled=") >= sent.len() as f64);
     let file = tempo.files().join("traces.jsonl");
-    let kept = || if file.exists() { traces(&json_lines(&file)) } else { Traces::new() };
+    let kept = || if file.exists() { traces(&json_lines_so_far(&file)) } else { Traces::new() };
     wait_for("what is kept to be passed on", || kept().len() as f64 >= decided("sampled=\"true\""));
     let kept = kept();
     for (id, trace) in &kept {

@@ -49,7 +49,18 @@ fn files(logs: &Path, signal: &str) -> Vec<PathBuf> {
 
 /// A file of one JSON value per line.
 pub fn json_lines(path: &Path) -> Vec<Value> {
-    fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    values(&fs::read_to_string(path).unwrap())
+}
+
+/// The whole lines of such a file that another process is still writing: the last may be there by half.
+pub fn json_lines_so_far(path: &Path) -> Vec<Value> {
+    let bytes = fs::read(path).unwrap();
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+    values(std::str::from_utf8(&bytes[..whole]).unwrap())
+}
+
+fn values(text: &str) -> Vec<Value> {
+    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
 /// The items of every line, below the resources and scopes they are listed under.

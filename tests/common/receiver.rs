@@ -1,7 +1,7 @@
 //! An OTLP receiver in Python that can misbehave: `tests/peers/otlp/receiver.py`.
 
 use super::common::install::{or_skip, python, root};
-use super::otlp::json_lines;
+use super::otlp::json_lines_so_far;
 use super::server::{Server, free_ports};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ impl Receiver {
     /// What it was asked: signal, protocol, answer, time.
     pub fn requests(&self) -> Vec<Value> {
         let path = self.folder.join("requests.jsonl");
-        if path.exists() { json_lines(&path) } else { Vec::new() }
+        if path.exists() { json_lines_so_far(&path) } else { Vec::new() }
     }
 }
 
