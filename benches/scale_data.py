@@ -1,4 +1,4 @@
-"""Datasets of any size for scale.py: real small heads under many names, and the outputs a run of them leaves.
+"""Datasets of any size for scale.py: synthetic small heads under many names, and the outputs a run of them leaves.
 
 Images are links to those of a few synthetic heads, so that 50,000 scans need no more room than 16. The outputs of a large
 dataset are those of a run over the few, under the other names, with the labels and trace ids that each has of its own."""

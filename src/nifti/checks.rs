@@ -197,7 +197,7 @@ fn repetition_time(raw: &mut Raw) -> Option<Finding> {
     let seconds = stated / per_second;
     // As the outputs will hold it, which are NIfTI-1.
     let held = seconds as f32;
-    raw.pixdim[4] = if held > 0.0 && held.is_finite() { seconds } else { 0.0 };
+    raw.pixdim[4] = if held > 0.0 && held.is_normal() { seconds } else { 0.0 };
     if raw.dim[4] == 1 {
         return None;
     }

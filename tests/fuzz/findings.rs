@@ -10,6 +10,7 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("nifti", beyond_nifti_1(|file| file.srow[0][3] = 1e300)),
         ("nifti", beyond_nifti_1(|file| file.pixdim[4] = 1e300)),
         ("nifti", beyond_nifti_1(|file| file.pixdim[4] = 1e-300)),
+        ("nifti", beyond_nifti_1(|file| file.pixdim[4] = 1e-42)),
         ("nifti", File::new(&[2, 1, 1]).voxels(16, 32, [f32::MAX, 1.0].map(f32::to_le_bytes).concat()).bytes()),
         ("sidecar", b"\0{\"RepetitionTime\": 1e300}\0\0\0".to_vec()),
         ("sidecar", b"\0{\"RepetitionTime\": 1e-300}\0\0\0".to_vec()),
