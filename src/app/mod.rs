@@ -1,6 +1,5 @@
 //! The application: one request, from the resolved command line to the exit code.
 
-mod allocator;
 mod budget;
 mod demo;
 mod explain;
@@ -14,7 +13,6 @@ mod slurm;
 mod telemetry;
 mod telemetry_view;
 
-pub use allocator::give_back_freed_memory;
 pub use last_words::let_readers_finish;
 
 use crate::cli::exit::ExitStatus;

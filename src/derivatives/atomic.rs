@@ -11,7 +11,7 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A file that is complete but not yet under its name. Dropping it removes it.
+/// A file that is written but not yet under its name. Dropping it removes it.
 #[derive(Debug)]
 pub struct Staged {
     file: NamedTempFile,
@@ -19,7 +19,7 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Writes a file beside `path` with `fill`, creating the folders above it, and syncs it to disk.
+    /// Writes a file beside `path` with `fill`, creating the folders above it.
     ///
     /// # Errors
     /// [`DerivativeError::Write`] with the final path when the folder cannot be made or the disk refuses.
@@ -40,15 +40,23 @@ impl Staged {
         fill(&mut buffered).map_err(failed)?;
         buffered.flush().map_err(|e| failed(e.into()))?;
         drop(buffered);
-        file.as_file().sync_all().map_err(|e| failed(e.into()))?;
         Ok(Self { file, path })
     }
 
-    /// Gives the file its name, replacing what was there. Returns its size in bytes.
+    /// Syncs the file to disk and gives it its name, replacing what was there. Returns its size in bytes.
     ///
     /// # Errors
-    /// [`DerivativeError::Write`] when the rename is refused; the old file, if any, is untouched.
+    /// [`DerivativeError::Write`] when the disk refuses; the old file, if any, is untouched.
     pub fn publish(self) -> Result<u64, DerivativeError> {
+        self.sync()?;
+        self.rename()
+    }
+
+    fn sync(&self) -> Result<(), DerivativeError> {
+        self.file.as_file().sync_all().map_err(|e| DerivativeError::Write { path: self.path.clone(), source: e.into() })
+    }
+
+    fn rename(self) -> Result<u64, DerivativeError> {
         // Open until it has its name: the lock on it keeps others from removing it.
         let (file, temporary) = self.file.into_parts();
         let bytes = file.metadata().map(|m| m.len()).unwrap_or(0);
@@ -58,6 +66,25 @@ impl Staged {
         let _ = temporary.keep(); // nothing is under the temporary name any more
         Ok(bytes)
     }
+}
+
+/// Syncs files to disk and then gives each its name. Returns their sizes in bytes, in the same order.
+///
+/// All are synced at the same time: a file system with a journal commits them together, and that takes hardly longer than one.
+///
+/// # Errors
+/// [`DerivativeError::Write`] of the first that the disk refuses; no file has its name then, unless a rename was refused.
+pub fn publish_all(files: Vec<Staged>) -> Result<Vec<u64>, DerivativeError> {
+    std::thread::scope(|scope| {
+        let start = |file| std::thread::Builder::new().spawn_scoped(scope, move || Staged::sync(file));
+        let waiting: Vec<_> = files.iter().map(start).collect();
+        waiting.into_iter().zip(&files).try_for_each(|(waiting, file)| match waiting.map(|thread| thread.join()) {
+            Ok(Ok(synced)) => synced,
+            // No more threads to be had.
+            _ => file.sync(),
+        })
+    })?;
+    files.into_iter().map(Staged::rename).collect()
 }
 
 /// Makes the names of files, given relative to `root`, survive a loss of power: syncs the folders they are in, and those

@@ -1,7 +1,7 @@
 //! Writes all files of one scan: all are made under temporary names first, then all get their names.
 
 use super::DerivativeError;
-use super::atomic::{Staged, stage_json};
+use super::atomic::{Staged, publish_all, stage_json};
 use super::outputs::{Output, OutputKind, Tissue, outputs_of};
 use super::products::{Confound, Products};
 use super::sidecar::{SidecarContext, sidecar};
@@ -45,13 +45,11 @@ pub fn save_scan(
     // Side by side, so that one is compressed while the disk takes another.
     let staged: Vec<_> = outputs.par_iter().map(|output| stage_files(root, output, cx, products)).collect();
     let staged: Vec<_> = staged.into_iter().collect::<Result<_, _>>()?;
-    let mut saved = Saved::default();
-    for (path, file) in staged.into_iter().flatten() {
-        let bytes = file.publish()?;
-        saved.bytes += bytes;
-        saved.files.push(SavedFile { path, bytes });
-    }
-    Ok(saved)
+    let (paths, staged): (Vec<_>, Vec<_>) = staged.into_iter().flatten().unzip();
+    let sizes = publish_all(staged)?;
+    let bytes = sizes.iter().sum();
+    let files = paths.into_iter().zip(sizes).map(|(path, bytes)| SavedFile { path, bytes }).collect();
+    Ok(Saved { files, bytes })
 }
 
 /// An output and its sidecar, each with its final path.

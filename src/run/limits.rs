@@ -6,7 +6,7 @@
 use super::process::kilobytes;
 use std::path::{Path, PathBuf};
 
-/// Address space that every thread of the C library's allocator reserves besides its stack.
+/// Address space that a thread may have reserved, its stack and what the allocator holds for it, without its being in use.
 const RESERVED_PER_THREAD: u64 = 66 << 20;
 /// Control groups say "no limit" with values up to 2⁶³.
 const NO_LIMIT: u64 = 1 << 60;
