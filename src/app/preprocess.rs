@@ -205,7 +205,6 @@ fn work_through(
     let cx = RunContext {
         run_id,
         output: &plan.output,
-        force: config.force,
         faults: config.faults,
         strict: config.strict,
         cancel,
