@@ -148,7 +148,7 @@ fn work(config: &RunConfig, plan: &Plan, room: &Room) -> Result<ExitStatus, RunE
         shown::header(plan, &run_id, (config.threads, room.limit), &telemetry.describe());
     }
     let start = Instant::now();
-    let outcome = shown.watch(view, &|| cancel.requested()).during(|| {
+    let outcome = shown.watch(view, &|| cancel.requested().then(|| stop_key(&cancel))).during(|| {
         let settings = PoolSettings { threads: config.threads, memory: plan.memory_for_units(room) };
         work_through(config, plan, settings, &run_id, &telemetry, &cancel, (&sinks, &tally))
     });
@@ -175,6 +175,11 @@ fn work(config: &RunConfig, plan: &Plan, room: &Room) -> Result<ExitStatus, RunE
     } else {
         ExitStatus::Success
     })
+}
+
+/// What ends a run at once that stops: a second request, or the first when the run gave up by itself.
+fn stop_key(cancel: &Cancel) -> &'static str {
+    if cancel.gave_up().is_some() { "Ctrl-C" } else { "Ctrl-C again" }
 }
 
 /// What became of the telemetry, for those who asked for more (`-v`).
