@@ -18,8 +18,9 @@ const FOLDER: &str = ".neuro-preprocess";
 const LOCK: &str = "lock";
 /// Tries to lock a file that others make and remove at the same time.
 const ATTEMPTS: usize = 100;
-/// How often a lock that somebody holds is tried again, and after which time: a run that clears up holds each for an instant.
-const TRIES: usize = 5;
+/// How often a lock that somebody holds is tried again, and after which time: a run that clears up holds each for an instant,
+/// on a busy machine until it has its turn again.
+const TRIES: usize = 50;
 const INSTANT: Duration = Duration::from_millis(1);
 /// How often it is looked whether the claim on tables and reports is free again, and for how long: others are quick with it.
 const LOOK: Duration = Duration::from_millis(50);
