@@ -18,6 +18,7 @@ pub mod cli;
 pub mod derivatives;
 pub mod error;
 pub mod figures;
+pub mod files;
 pub mod host;
 pub mod imaging;
 pub mod nifti;

@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("host", &[]),
+    ("files", &[]),
     ("imaging", &["error"]),
     ("figures", &["imaging", "error"]),
     ("nifti", &["error"]),
-    ("bids", &["printable", "error"]),
-    ("nipoppy", &["bids", "error"]),
+    ("bids", &["printable", "error", "files"]),
+    ("nipoppy", &["bids", "error", "files"]),
     ("synth", &["imaging", "nifti", "bids", "error"]),
     ("printable", &[]),
     ("run::reason", &["printable", "error"]),
     ("run::event", &["run::reason", "bids", "error"]),
-    ("derivatives", &["printable", "figures", "imaging", "bids", "nifti", "error", "host", "run::event"]),
+    ("derivatives", &["printable", "figures", "imaging", "bids", "nifti", "error", "host", "files", "run::event"]),
     ("plan", &["printable", "derivatives", "bids", "nipoppy", "nifti", "run::event", "run::reason", "error"]),
     (
         "stages",
@@ -41,10 +42,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry::config", &[]),
     ("telemetry::names", &["run::event"]),
     ("terminal", &["printable"]),
-    ("telemetry", &["run::event", "run::reason", "bids", "printable", "terminal", "error", "host"]),
+    ("telemetry", &["run::event", "run::reason", "bids", "printable", "terminal", "error", "host", "files"]),
     ("trace_view", &["telemetry::names", "printable", "error"]),
-    ("report", &["run::event", "derivatives", "bids", "printable", "terminal", "error"]),
-    ("pages", &["printable", "report", "trace_view", "derivatives", "figures", "bids", "error"]),
+    ("report", &["run::event", "derivatives", "bids", "printable", "terminal", "error", "host", "files"]),
+    ("pages", &["printable", "report", "trace_view", "derivatives", "figures", "bids", "error", "files"]),
     ("score", &["imaging", "nifti", "bids", "derivatives::outputs", "error"]),
     ("slurm", &["plan", "printable", "terminal", "error"]),
     (
@@ -71,7 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli::descriptor", &["cli", "derivatives::outputs", "bids"]),
-    ("cli", &["bids", "synth", "telemetry::config", "run::faults", "run::event", "error"]),
+    ("cli", &["bids", "synth", "telemetry::config", "run::faults", "run::event", "error", "files"]),
 ];
 
 /// Crate → the modules that may name it. Crates that are not listed may be used anywhere but in `imaging`.

@@ -169,7 +169,11 @@ fn a_part_of_a_dataset_makes_its_own_pages_and_the_report_makes_the_rest_from_ou
 
     // The rest of the dataset: a whole run. The index leads to no page that is not there.
     fs::remove_file(out.join("sub-01.html")).unwrap();
+    let page = fs::File::options().write(true).open(out.join("sub-02.html")).unwrap();
+    page.set_len(0).unwrap();
+    page.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap(); // before its results
     run([text(&bids), text(&out), "participant"]).exits(0);
+    assert!(fs::metadata(out.join("sub-02.html")).unwrap().len() > 0);
     let whole = ["group_T1w.tsv", "index.html", "sub-01.html", "sub-02.html", "sub-03.html"];
     assert_eq!(reports(&out), whole);
     let runs = |page: &str| page.split_once("id=\"runs\"").unwrap().1.matches("<th scope=\"row\">").count();
@@ -185,7 +189,8 @@ fn a_part_of_a_dataset_makes_its_own_pages_and_the_report_makes_the_rest_from_ou
     run(["report", text(&out), "--nprocs", "2"]).exits(0);
     assert_eq!((reports(&out), data(&out)), (whole.map(str::to_owned).to_vec(), before));
     assert_eq!(runs(&fs::read_to_string(out.join("index.html")).unwrap()), 3);
-    run(["report", text(dir.path())]).exits(18);
+    let nothing = run(["report", text(dir.path())]).exits(66).stderr;
+    assert!(nothing.contains("no summary of a run is there") && nothing.contains("Check the path"), "{nothing}");
     run(["report", text(&dir.path().join("absent"))]).exits(66);
 }
 

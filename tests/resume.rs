@@ -4,6 +4,8 @@
 mod common;
 
 use common::{binary, run, run_command};
+use neuro_preprocess::bids::Selection;
+use neuro_preprocess::plan::{PlanOptions, done_since, plan_dataset};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -150,6 +152,23 @@ fn an_image_counts_by_its_content() {
     std::os::unix::fs::symlink("nowhere/annex/objects/x", &image).unwrap();
     let (kind, why) = place.reason(&[]);
     assert!(kind == "input" && why.contains("sub-01_T1w.nii.gz cannot be compared: "), "{why}");
+}
+
+/// What another run has finished since the plan was made is left; the marker that the plan has seen is not compared again,
+/// which may mean reading an image.
+#[test]
+fn only_a_marker_that_is_new_counts_as_done_meanwhile() {
+    let place = Place::done("1");
+    let plan = |force| {
+        let options = PlanOptions { force, ..PlanOptions::default() };
+        plan_dataset(&place.bids(), Some(&place.out()), &Selection::default(), options).unwrap()
+    };
+    let (before, forced) = (plan(false), plan(true));
+    assert!(!done_since(&place.out(), &before.units[0]));
+    edit(&place.out().join("sub-01/sub-01_success.json"), |marker| marker["finished"] = json!("2031-01-01T00:00:00Z"));
+    assert!(done_since(&place.out(), &before.units[0]) && !done_since(&place.out(), &forced.units[0]));
+    fs::write(place.bids().join("sub-01/anat/sub-01_T1w.nii.gz"), "").unwrap();
+    assert!(!done_since(&place.out(), &before.units[0]), "of another input");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub enum ExtractError {
 impl Coded for ExtractError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Nothing { .. } => ErrorCode::NothingMatches,
+            Self::Nothing { .. } => ErrorCode::InputMissing,
             Self::Files(e) => e.code(),
         }
     }

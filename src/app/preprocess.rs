@@ -10,6 +10,7 @@ use crate::derivatives::claim::{Claim, Claimed};
 use crate::derivatives::dataset::{Container, Origin, prepare};
 use crate::derivatives::links::{self, BadLink};
 use crate::derivatives::marker::Marker;
+use crate::derivatives::summary::unit_file;
 use crate::derivatives::{DerivativeError, temporary};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, PlanError, PlanOptions, Room, ScanPlan, Source, Unit};
@@ -24,6 +25,7 @@ use crate::run::reason::State;
 use crate::telemetry::config::{TelemetryConfig, Verbosity};
 use crate::telemetry::pseudonym::Personal;
 use crate::telemetry::{Delivery, Telemetry, names, spans};
+use jiff::Timestamp;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -121,8 +123,10 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
 /// Makes the output folder a derivative dataset, without what killed runs left at its root, after a look at the links in it.
 pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     let scans = plan.units.iter().filter(|unit| !unit.done()).flat_map(|unit| &unit.scans);
-    let outputs = scans.flat_map(ScanPlan::outputs);
-    let folders: BTreeSet<PathBuf> = outputs.filter_map(|output| Some(output.path.parent()?.to_owned())).collect();
+    let outputs = scans.flat_map(ScanPlan::outputs).map(|output| output.path);
+    let markers = retimed(plan).map(|(unit, _)| unit_file(&unit.id, unit.marker_session.as_deref(), "success"));
+    let folders: BTreeSet<PathBuf> =
+        outputs.chain(markers).filter_map(|file| Some(file.parent()?.to_owned())).collect();
     links::check(&plan.output, &plan.root, folders.iter().map(PathBuf::as_path).chain([Path::new("logs")]))?;
     let origin = Origin { raw: plan.root.clone(), name: plan.name.clone(), doi: None, container: Container::current() };
     prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })?;
@@ -148,7 +152,7 @@ fn work(config: &RunConfig, plan: &Plan, room: &Room) -> Result<ExitStatus, RunE
         shown::header(plan, &run_id, (config.threads, room.limit), &telemetry.describe());
     }
     let start = Instant::now();
-    let outcome = shown.watch(view, &|| cancel.requested()).during(|| {
+    let outcome = shown.watch(view, &|| cancel.requested().then(|| stop_key(&cancel))).during(|| {
         let settings = PoolSettings { threads: config.threads, memory: plan.memory_for_units(room) };
         work_through(config, plan, settings, &run_id, &telemetry, &cancel, (&sinks, &tally))
     });
@@ -175,6 +179,11 @@ fn work(config: &RunConfig, plan: &Plan, room: &Room) -> Result<ExitStatus, RunE
     } else {
         ExitStatus::Success
     })
+}
+
+/// What ends a run at once that stops: a second request, or the first when the run gave up by itself.
+fn stop_key(cancel: &Cancel) -> &'static str {
+    if cancel.gave_up().is_some() { "Ctrl-C" } else { "Ctrl-C again" }
 }
 
 /// What became of the telemetry, for those who asked for more (`-v`).
@@ -205,7 +214,6 @@ fn work_through(
     let cx = RunContext {
         run_id,
         output: &plan.output,
-        force: config.force,
         faults: config.faults,
         strict: config.strict,
         cancel,
@@ -237,15 +245,21 @@ fn work_through(
 /// Of images that were read only to find their content unchanged, notes the time in the markers. Claimed, because a marker
 /// that another run has just removed must not come back.
 fn note_times(plan: &Plan) {
-    plan.units.par_iter().for_each(|unit| {
-        if let State::Kept { touched, .. } = &unit.state
-            && !touched.is_empty()
-            && let Ok(Claimed::Ours(_claim)) = Claim::on_unit(&plan.output, &unit.id)
+    retimed(plan).par_bridge().for_each(|(unit, touched)| {
+        if let Ok(Claimed::Ours(_claim)) = Claim::on_unit(&plan.output, &unit.id)
             && let Err(e) = Marker::retime(&plan.output, &unit.id, unit.marker_session.as_deref(), touched)
         {
             tracing::warn!("{e}; the next run reads the same images again");
         }
     });
+}
+
+/// The units that stay done although inputs have another time, with what [`Marker::retime`] is to note.
+fn retimed(plan: &Plan) -> impl Iterator<Item = (&Unit, &[(PathBuf, Option<Timestamp>)])> + Send {
+    plan.units.iter().filter_map(|unit| match &unit.state {
+        State::Kept { touched, .. } if !touched.is_empty() => Some((unit, touched.as_slice())),
+        _ => None,
+    })
 }
 
 /// The first few files that were left out, each with its reason, and how many more there are.

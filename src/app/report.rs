@@ -9,8 +9,13 @@ use crate::error::{Coded, ErrorCode};
 use crate::pages::{self, PageError, Written};
 use crate::plan::{Plan, Unit};
 use crate::telemetry::Telemetry;
+use crate::terminal::{Color, print_marked};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// What is said when the claim on tables and reports was not to be had.
+const UNCLAIMED: &str = "tables and reports were written without a lock, because another run holds it for long or there are \
+     none; if another run wrote them at the same time, make them again (neuro-preprocess report)";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +42,7 @@ pub enum ReportError {
 impl Coded for ReportError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Nothing { .. } => ErrorCode::NothingMatches,
+            Self::Nothing { .. } => ErrorCode::InputMissing,
             Self::Unusable { .. } => ErrorCode::OutputUnusable,
             Self::Page(e) => e.code(),
         }
@@ -67,6 +72,9 @@ pub fn remake(output: &Path, threads: usize, report: bool) -> Result<ExitStatus,
     if written.tables.is_empty() {
         return Err(ReportError::Nothing { path: path() });
     }
+    if written.unclaimed {
+        print_marked(&format!("warning: {UNCLAIMED}\n"), "warning:", Color::Yellow);
+    }
     for table in &written.tables {
         say(&format!("{}: {} scans, {} failed\n", table.path.display(), table.scans, table.failed));
     }
@@ -83,15 +91,24 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
     if !config.report {
         return None;
     }
+    let has_page = |unit: &Unit| {
+        let summary = unit_file(&unit.id, unit.marker_session.as_deref(), "summary");
+        pages::has_page(&plan.output, &participant_id(unit), &summary)
+    };
     let participants: BTreeSet<String> =
-        plan.units.iter().filter(|unit| !unit.done() || !has_page(&plan.output, unit)).map(participant_id).collect();
+        plan.units.iter().filter(|unit| !unit.done() || !has_page(unit)).map(participant_id).collect();
     let written = if is_whole(config) {
         pages::write_dataset(&plan.output, Some(&participants), config.threads)
     } else {
         pages::write_participants(&plan.output, &participants, telemetry.process(), config.threads)
     };
     match written {
-        Ok(written) => place(&written),
+        Ok(written) => {
+            if written.unclaimed {
+                tracing::warn!("{UNCLAIMED}");
+            }
+            place(&written)
+        }
         Err(e) => {
             let code = e.code();
             tracing::warn!(error_code = code.as_str(), "no report: {e}");
@@ -102,13 +119,6 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
 
 fn participant_id(unit: &Unit) -> String {
     format!("sub-{}", unit.id.participant)
-}
-
-/// Whether there is a page made after the unit was: a run that was stopped makes none.
-fn has_page(output: &Path, unit: &Unit) -> bool {
-    let made = |file: PathBuf| std::fs::metadata(output.join(file)).and_then(|meta| meta.modified()).ok();
-    let summary = made(unit_file(&unit.id, unit.marker_session.as_deref(), "summary"));
-    made(format!("{}.html", participant_id(unit)).into()).is_some_and(|page| summary.is_some_and(|s| page >= s))
 }
 
 /// Whether nobody of the dataset was left out on purpose.

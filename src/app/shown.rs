@@ -1,5 +1,6 @@
 //! What a run shows: its parts put together from the plan, for the screen and for `status.json`.
 
+use crate::host::{self, Process};
 use crate::plan::Plan;
 use crate::report::live::Live;
 use crate::report::screen::{Closing, Header, Lines, View, Watch};
@@ -21,11 +22,13 @@ pub(super) struct Shown {
 impl Shown {
     /// For a run of what is to do of `plan`.
     pub fn new(plan: &Plan, run_id: &str) -> Self {
+        let process = Process::this();
         let identity = Identity {
             run_id: run_id.to_owned(),
             version: env!("CARGO_PKG_VERSION"),
-            host: crate::host::name(),
-            pid: std::process::id(),
+            host: host::name(),
+            pid: process.pid,
+            process: process.to_string(),
             dataset: plan.root.clone(),
             already_done: already_done(plan),
         };
@@ -36,7 +39,7 @@ impl Shown {
     }
 
     /// Who keeps it up to date.
-    pub fn watch<'a>(&'a self, view: View, stopping: &'a (dyn Fn() -> bool + Sync)) -> Watch<'a> {
+    pub fn watch<'a>(&'a self, view: View, stopping: &'a (dyn Fn() -> Option<&'static str> + Sync)) -> Watch<'a> {
         let complain = &|e: &crate::derivatives::DerivativeError| tracing::warn!("{e}; watchers do not see this run");
         Watch { live: &self.live, lines: &self.lines, view, status: &self.status, stopping, complain }
     }

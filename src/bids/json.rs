@@ -1,31 +1,20 @@
 //! Reading a JSON file that must be one object.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// The largest JSON file that is read, in bytes. Real sidecars have a few kB; the limit keeps a wrong file from filling
-/// the memory.
-const LARGEST: u64 = 16 << 20;
+use crate::files::{self, NotRead};
 
 /// The object in a file.
 ///
 /// # Errors
 /// What is wrong with the file, in words for a person; it never blocks on a pipe.
 pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, String> {
-    // A pipe of that name would block for ever, so look before opening.
-    let found = fs::metadata(path).map_err(|e| unreadable(path, &e))?;
-    if !found.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    if found.len() > LARGEST {
-        return Err(format!("it has {} bytes, which is no JSON sidecar", found.len()));
-    }
-    let bytes = fs::read(path).map_err(|e| unreadable(path, &e))?;
+    let bytes = files::read(path, files::SMALL).map_err(|e| unreadable(path, &e))?;
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         return Err("it starts with a byte order mark; save it as UTF-8 without BOM".to_owned());
     }
@@ -69,16 +58,17 @@ impl<'de> Visitor<'de> for Pairs {
 }
 
 /// A link that leads nowhere is what git-annex leaves for content that was not fetched.
-fn unreadable(path: &Path, error: &io::Error) -> String {
-    if error.kind() == ErrorKind::NotFound && path.is_symlink() {
+fn unreadable(path: &Path, error: &NotRead) -> String {
+    if matches!(error, NotRead::Io(e) if e.kind() == ErrorKind::NotFound) && path.is_symlink() {
         return format!("its content is not here; fetch it with: datalad get {}", path.display());
     }
-    format!("it cannot be read: {error}")
+    format!("it {error}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn each_kind_of_damage_is_named() {

@@ -4,39 +4,27 @@
 //! has to be guessed to read them.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use csv::ReaderBuilder;
 
+use crate::files::{self, NotRead};
+
 /// The table's name.
 const FILE: &str = "participants.tsv";
 /// Its column with the names of the participants' folders.
 const COLUMN: &str = "participant_id";
-/// The largest table that is read, in bytes: 100,000 participants have a few MB.
-const LARGEST: u64 = 256 << 20;
 /// Participants named one by one in a warning.
 const NAMED: usize = 5;
 
 /// What is odd about the table of the dataset at `root` beside `folders`, the names of its participants' folders (`sub-01`).
 pub(super) fn oddities(root: &Path, folders: &[String]) -> Vec<String> {
     let path = root.join(FILE);
-    let found = match fs::metadata(&path) {
-        Ok(found) => found,
-        Err(e) if e.kind() == ErrorKind::NotFound && !path.is_symlink() => return Vec::new(),
-        Err(e) => return vec![format!("{FILE} cannot be read: {e}")],
-    };
-    // A pipe of that name would block for ever, so look before opening.
-    if !found.is_file() {
-        return vec![format!("{FILE} is not a regular file, and was not read")];
-    }
-    if found.len() > LARGEST {
-        return vec![format!("{FILE} has {} bytes, and was not read", found.len())];
-    }
-    match fs::read(&path) {
+    match files::read(&path, files::TABLE) {
         Ok(bytes) => compare(&bytes, folders),
-        Err(e) => vec![format!("{FILE} cannot be read: {e}")],
+        Err(NotRead::Io(e)) if e.kind() == ErrorKind::NotFound && !path.is_symlink() => Vec::new(),
+        Err(e) => vec![format!("{FILE} {e}")],
     }
 }
 

@@ -1,11 +1,9 @@
 //! Reads the files that a command line names, which people write by hand: a wrong one must not fill the memory.
 
+use crate::files::SMALL;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-
-/// The largest such file, in bytes: a list of half a million participant-sessions.
-const LARGEST: u64 = 16 << 20;
 
 /// The bytes of a file, a pipe or standard input.
 ///
@@ -13,9 +11,9 @@ const LARGEST: u64 = 16 << 20;
 /// What the system says, or that there are too many.
 pub(super) fn bytes(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        let problem = format!("it has more than the {LARGEST} bytes that such a file can have");
+    File::open(file)?.take(SMALL + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SMALL {
+        let problem = format!("it has more than the {SMALL} bytes that such a file can have");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
     }
     Ok(bytes)

@@ -3,6 +3,7 @@
 //! holder. File and folder go when the claim is given back.
 
 use super::DerivativeError;
+use crate::files::open_no_link;
 use crate::run::event::UnitId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -13,10 +14,17 @@ use std::time::{Duration, Instant};
 
 /// The folder of the claims, below the output folder.
 const FOLDER: &str = ".neuro-preprocess";
+/// What their names end in.
+const LOCK: &str = "lock";
 /// Tries to lock a file that others make and remove at the same time.
 const ATTEMPTS: usize = 100;
-/// How often it is looked whether a claim is free again.
+/// How often a lock that somebody holds is tried again, and after which time: a run that clears up holds each for an instant,
+/// on a busy machine until it has its turn again.
+const TRIES: usize = 50;
+const INSTANT: Duration = Duration::from_millis(1);
+/// How often it is looked whether the claim on tables and reports is free again, and for how long: others are quick with it.
 const LOOK: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A right that one process at a time has; given back when dropped.
 #[derive(Debug)]
@@ -54,15 +62,15 @@ impl Claim {
         Self::take(output, &format!("sub-{}{session}", unit.participant))
     }
 
-    /// Asks for the files at the root of the output, such as tables and reports, and waits for them up to `patience`; `None`
-    /// when they are not to be had. They are then still written whole, but may be older than what another run writes.
+    /// Asks for the files at the root of the output, such as tables and reports, and waits for them a minute; `None` when
+    /// they are not to be had. They are then still written whole, but may be older than what another run writes.
     #[must_use]
-    pub fn on_reports(output: &Path, patience: Duration) -> Option<Self> {
+    pub fn on_reports(output: &Path) -> Option<Self> {
         let start = Instant::now();
         loop {
             match Self::take(output, "reports") {
                 Ok(Claimed::Ours(claim)) => return Some(claim),
-                Ok(Claimed::Others(_)) if start.elapsed() < patience => std::thread::sleep(LOOK),
+                Ok(Claimed::Others(_)) if start.elapsed() < PATIENCE => std::thread::sleep(LOOK),
                 _ => return None,
             }
         }
@@ -70,18 +78,14 @@ impl Claim {
 
     fn take(output: &Path, name: &str) -> Result<Claimed, DerivativeError> {
         let folder = output.join(FOLDER);
-        let path = folder.join(format!("{name}.lock"));
+        let path = folder.join(format!("{name}.{LOCK}"));
         let failed = |e: io::Error| DerivativeError::Write { path: path.clone(), source: e.into() };
+        let mut tries = 0;
         for _ in 0..ATTEMPTS {
-            // Not the output folder itself, which may be a slip of the pen.
-            if let Err(e) = std::fs::create_dir(&folder)
-                && e.kind() != ErrorKind::AlreadyExists
-            {
-                return Err(failed(e));
-            }
-            let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            make_folder(&folder).map_err(failed)?;
+            let opened = open_no_link(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false));
             let file = match opened {
-                // Another process has just given back the last claim, and removed the folder.
+                // A link made way, or another process has just given back the last claim: the folder is gone.
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 opened => opened.map_err(failed)?,
             };
@@ -93,6 +97,10 @@ impl Claim {
                 }
                 // Its holder has just removed it: the next to come makes another.
                 Ok(()) => {}
+                Err(TryLockError::WouldBlock) if tries < TRIES => {
+                    tries += 1;
+                    std::thread::sleep(INSTANT);
+                }
                 Err(TryLockError::WouldBlock) => return Ok(Claimed::Others(Holder::read(&file))),
                 Err(TryLockError::Error(e)) => {
                     release(&path);
@@ -110,17 +118,21 @@ impl Claim {
 
     /// Removes the files of claims that killed processes of this machine left.
     pub fn sweep(output: &Path) {
-        let here = Holder::this().host;
-        let entries = std::fs::read_dir(output.join(FOLDER)).into_iter().flatten().flatten();
+        let (here, folder) = (Holder::this().host, output.join(FOLDER));
+        if !is_folder(&folder) {
+            return;
+        }
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
         // Opening anything but a file may block or do something.
         let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-        for path in files.map(|entry| entry.path()) {
+        let locks = files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == LOCK));
+        for path in locks {
             let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
             if file.try_lock().is_ok() && is_at(&file, &path) && Holder::read(&file).is_none_or(|h| h.host == here) {
                 release(&path);
             }
         }
-        let _ = std::fs::remove_dir(output.join(FOLDER)); // fails while there are others, or none was ever there
+        let _ = std::fs::remove_dir(folder); // fails while there are others, or none was ever there
     }
 }
 
@@ -128,6 +140,26 @@ impl Drop for Claim {
     fn drop(&mut self) {
         release(&self.path);
     }
+}
+
+/// Makes the folder of the claims, but not the output folder, which may be a slip of the pen. A link of that name makes way:
+/// claims would be made and removed elsewhere. The folder may be gone again when this returns.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let Err(e) = std::fs::create_dir(folder) else { return Ok(()) };
+    match folder.symlink_metadata() {
+        _ if e.kind() != ErrorKind::AlreadyExists => Err(e),
+        Ok(there) if there.is_symlink() => match std::fs::remove_file(folder) {
+            Err(e) if folder.is_symlink() => Err(e),
+            _ => Ok(()),
+        },
+        Ok(there) if !there.is_dir() => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Whether it is a folder and no link to one.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
 /// Removes the file of a claim, and its folder with the last of them.
@@ -141,7 +173,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let (Ok(open), Ok(there)) = (file.metadata(), std::fs::metadata(path)) else { return false };
+        let (Ok(open), Ok(there)) = (file.metadata(), path.symlink_metadata()) else { return false };
         (open.dev(), open.ino()) == (there.dev(), there.ino())
     }
     #[cfg(not(unix))]
@@ -211,6 +243,45 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_takes_nothing_from_those_who_come_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    Claim::sweep(dir.path());
+                }
+            });
+            let refused = (0..500).filter(|_| !matches!(Claim::on_unit(dir.path(), &unit("A")), Ok(Claimed::Ours(_))));
+            let refused = refused.count();
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(refused, 0);
+        });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_a_link_makes_way_and_what_is_no_claim_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (theirs, folder) = (dir.path().join("theirs"), dir.path().join(FOLDER));
+        std::fs::create_dir(&theirs).unwrap();
+        for name in ["notes", "sub-01_ses-A.lock"] {
+            std::fs::write(theirs.join(name), "theirs").unwrap();
+        }
+        std::os::unix::fs::symlink(&theirs, &folder).unwrap();
+        Claim::sweep(dir.path());
+        let Claimed::Ours(claim) = Claim::on_unit(dir.path(), &unit("A")).unwrap() else { panic!("it is free") };
+        assert!(is_folder(&folder) && std::fs::read_dir(&theirs).unwrap().count() == 2);
+        std::fs::write(folder.join("notes"), "theirs").unwrap();
+        drop(claim);
+        Claim::sweep(dir.path());
+        assert_eq!(std::fs::read_to_string(folder.join("notes")).unwrap(), "theirs");
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::write(&folder, "").unwrap();
+        assert!(Claim::on_unit(dir.path(), &unit("A")).is_err());
+    }
+
+    #[test]
     fn many_who_ask_at_once_hold_it_one_after_the_other() {
         let dir = tempfile::tempdir().unwrap();
         let (inside, most) = (std::sync::atomic::AtomicUsize::new(0), std::sync::atomic::AtomicUsize::new(0));
@@ -218,7 +289,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..20 {
-                        let claim = Claim::on_reports(dir.path(), Duration::from_secs(60)).unwrap();
+                        let claim = Claim::on_reports(dir.path()).unwrap();
                         let now = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
                         most.fetch_max(now, std::sync::atomic::Ordering::SeqCst);
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);

@@ -2,6 +2,7 @@
 //! folder, so that the tasks of a job array do not disturb each other.
 
 use super::{DerivativeError, atomic, temporary};
+use crate::files;
 use crate::printable;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ fn make_folder(folder: &Path) -> Result<(), DerivativeError> {
 }
 
 fn write_if_different(path: PathBuf, text: &str) -> Result<(), DerivativeError> {
-    if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
+    if files::read(&path, files::SMALL).is_ok_and(|old| old == text.as_bytes()) {
         return Ok(());
     }
     atomic::write_text(path, text).map(|_| ())

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 /// `EIO` on every Unix: the device or the network file system failed. The standard library has no kind for it.
 const EIO: i32 = 5;
 
-/// What to do about `source`, which is why `path` could not be written.
+/// What to do about `source`, which is why `path` could not be written, to be put behind it; nothing where the disk has no
+/// part in it.
 pub(super) fn hint(path: &Path, source: &(dyn Error + 'static)) -> String {
-    let Some(e) = io_error(source) else { return "check free space, quota and permissions".to_owned() };
+    io_error(source).map(|e| format!("; {}", sentence(path, e))).unwrap_or_default()
+}
+
+fn sentence(path: &Path, e: &std::io::Error) -> String {
     let disk = mount_point(path);
     let disk = disk.display();
     match e.kind() {
@@ -28,6 +32,9 @@ pub(super) fn hint(path: &Path, source: &(dyn Error + 'static)) -> String {
         }
         ErrorKind::StaleNetworkFileHandle => {
             format!("the network disk mounted at {disk} went away in between: mount it again, then run again")
+        }
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
+            "a file is where a folder belongs, or the reverse: remove it, or choose another output".to_owned()
         }
         ErrorKind::NotFound => "the folder it belongs into is not there (any more)".to_owned(),
         _ if e.raw_os_error() == Some(EIO) => {
@@ -93,6 +100,9 @@ mod tests {
             (116, "network"),
             (2, "not there"),
             (5, "dmesg"),
+            (20, "a file is where"),
+            (21, "a file is where"),
+            (17, "a file is where"),
         ];
         for (number, word) in numbers {
             let e = io::Error::from_raw_os_error(number);
@@ -100,7 +110,8 @@ mod tests {
             let said = hint(&dir.path().join("none/x"), &e);
             assert!(said.contains(word), "{number}: {said}");
         }
-        assert!(hint(dir.path(), &io::Error::other("?")).starts_with("check free space"));
+        assert!(hint(dir.path(), &io::Error::other("?")).starts_with("; check free space"));
+        assert_eq!(hint(dir.path(), &std::fmt::Error), "");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::save::{SavedFile, remove_if_there};
 use super::summary::unit_file;
 use super::{DerivativeError, atomic};
+use crate::files::{self, NotRead};
 use crate::nifti::Fingerprint;
 use crate::run::event::UnitId;
 use jiff::Timestamp;
@@ -14,8 +15,6 @@ use std::path::{Path, PathBuf};
 
 /// What the marker holds; 1 had sizes and times of inputs only. A change of the fields is a new form.
 const FORM: u32 = 2;
-/// A marker has about a kilobyte per scan; a file larger than this is something else.
-const LARGEST: u64 = 16 << 20;
 
 /// What the marker says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,7 +119,10 @@ impl Marker {
     /// # Errors
     /// [`NoMarker`] says what there is instead; none of it is a fault of this run.
     pub fn read(output: &Path, unit: &UnitId, session: Option<&str>) -> Result<Self, NoMarker> {
-        let bytes = small_file(&place(output, unit, session))?;
+        let bytes = files::read(&place(output, unit, session), files::SMALL).map_err(|e| match e {
+            NotRead::Io(e) if e.kind() == ErrorKind::NotFound => NoMarker::Absent,
+            e => NoMarker::Unreadable(format!("it {e}")),
+        })?;
         let unreadable = |e: serde_json::Error| NoMarker::Unreadable(e.to_string());
         let head: Head = serde_json::from_slice(&bytes).map_err(unreadable)?;
         if head.version != env!("CARGO_PKG_VERSION") {
@@ -156,22 +158,6 @@ impl Marker {
 
 fn place(output: &Path, unit: &UnitId, session: Option<&str>) -> PathBuf {
     output.join(unit_file(unit, session, "success"))
-}
-
-/// The content of a regular file of sensible size. Looks before opening: a pipe of that name would block for ever.
-pub(super) fn small_file(path: &Path) -> Result<Vec<u8>, NoMarker> {
-    let failed = |e: std::io::Error| match e.kind() {
-        ErrorKind::NotFound => NoMarker::Absent,
-        _ => NoMarker::Unreadable(e.to_string()),
-    };
-    let meta = std::fs::metadata(path).map_err(failed)?;
-    if !meta.is_file() {
-        return Err(NoMarker::Unreadable("it is not a regular file".into()));
-    }
-    if meta.len() > LARGEST {
-        return Err(NoMarker::Unreadable(format!("it has {} bytes", meta.len())));
-    }
-    std::fs::read(path).map_err(failed)
 }
 
 #[cfg(test)]
@@ -211,7 +197,7 @@ mod tests {
             std::fs::write(&path, bad).unwrap();
             assert!(matches!(read(), Err(NoMarker::Unreadable(_))), "{bad}");
         }
-        std::fs::File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
+        std::fs::File::create(&path).unwrap().set_len(files::SMALL + 1).unwrap();
         assert!(matches!(read(), Err(NoMarker::Unreadable(why)) if why.contains("16777217 bytes")));
         Marker::remove(dir.path(), &unit, None).unwrap();
         std::fs::create_dir(&path).unwrap();

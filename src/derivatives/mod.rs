@@ -21,7 +21,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum DerivativeError {
     /// Writing failed; nothing partial is left under the name.
-    #[error("cannot write {}: {source}; {}", path.display(), hint::hint(path, source.as_ref()))]
+    #[error("cannot write {}: {source}{}", path.display(), hint::hint(path, source.as_ref()))]
     Write {
         /// The final path.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum DerivativeError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A folder cannot be listed or a file not removed.
-    #[error("cannot use {}: {source}; {}", path.display(), hint::hint(path, source))]
+    #[error("cannot use {}: {source}{}", path.display(), hint::hint(path, source))]
     Access {
         /// The path.
         path: PathBuf,

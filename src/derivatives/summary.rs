@@ -1,7 +1,7 @@
 //! What a unit of work left to be read by people and programs: one JSON file per participant-session.
 
-use super::marker::small_file;
 use super::{DerivativeError, atomic};
+use crate::files;
 use crate::run::event::{Status, UnitId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,7 +96,13 @@ impl UnitSummary {
     /// The summary that the last run has left of a unit; `None` where there is none, or none that can be read.
     #[must_use]
     pub fn read(output: &Path, unit: &UnitId, session: Option<&str>) -> Option<Self> {
-        serde_json::from_slice(&small_file(&output.join(unit_file(unit, session, "summary"))).ok()?).ok()
+        read_file(&output.join(unit_file(unit, session, "summary")))
+    }
+
+    /// Its place, relative to the output folder.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        file_of(&self.participant_id, self.session_id.as_deref(), "summary")
     }
 
     /// Writes the summary to its place below `output`.
@@ -112,9 +118,12 @@ impl UnitSummary {
 /// `session` is the label the caller used, which for data without sessions may be Nipoppy's `unnamed`.
 #[must_use]
 pub fn unit_file(unit: &UnitId, session: Option<&str>, kind: &str) -> PathBuf {
-    let participant = format!("sub-{}", unit.participant);
-    let session = session.map(|s| format!("_ses-{s}")).unwrap_or_default();
-    PathBuf::from(&participant).join(format!("{participant}{session}_{kind}.json"))
+    file_of(&format!("sub-{}", unit.participant), session.map(|s| format!("ses-{s}")).as_deref(), kind)
+}
+
+fn file_of(participant: &str, session: Option<&str>, kind: &str) -> PathBuf {
+    let session = session.map(|s| format!("_{s}")).unwrap_or_default();
+    PathBuf::from(participant).join(format!("{participant}{session}_{kind}.json"))
 }
 
 /// Every summary below an output folder, in the order of their paths. Files that are not summaries are left out.
@@ -149,7 +158,11 @@ fn read_folder(folder: &Path) -> Result<Vec<UnitSummary>, DerivativeError> {
     let mut paths: Vec<PathBuf> =
         entries.map(|f| f.path()).filter(|p| p.to_string_lossy().ends_with("_summary.json")).collect();
     paths.sort();
-    Ok(paths.iter().filter_map(|p| serde_json::from_slice(&std::fs::read(p).ok()?).ok()).collect())
+    Ok(paths.iter().filter_map(|path| read_file(path)).collect())
+}
+
+fn read_file(path: &Path) -> Option<UnitSummary> {
+    serde_json::from_slice(&files::read(path, files::SMALL).ok()?).ok()
 }
 
 fn access(path: &Path, source: std::io::Error) -> DerivativeError {

@@ -1,16 +1,13 @@
 //! A manifest or curation status: tab-separated, one row per participant and visit.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::error::NipoppyError;
 use crate::bids::Label;
-
-/// The largest table that is read, in bytes: a million rows. The limit keeps a wrong file from filling the memory.
-const LARGEST: u64 = 256 << 20;
+use crate::files;
 
 /// The texts that pandas, with which Nipoppy reads these tables, takes for a missing value; `None` is treated apart.
 const MISSING: [&str; 16] = [
@@ -36,12 +33,8 @@ pub(super) enum Rows {
 /// [`NipoppyError`] naming the table, and the column or the line that cannot be used.
 pub(super) fn participant_sessions(path: &Path, rows: Rows) -> Result<Vec<(String, Option<String>)>, NipoppyError> {
     let bad = |reason: String| NipoppyError::BadTable { path: path.to_owned(), reason };
-    let file = File::open(path).map_err(|e| bad(format!("it cannot be read: {e}")))?;
-    let length = file.metadata().map_err(|e| bad(format!("it cannot be read: {e}")))?.len();
-    if length > LARGEST {
-        return Err(bad(format!("it has {length} bytes, which is no table of participants and sessions")));
-    }
-    let mut reader = ReaderBuilder::new().delimiter(b'\t').trim(Trim::All).from_reader(file);
+    let bytes = files::read(path, files::TABLE).map_err(|e| bad(format!("it {e}")))?;
+    let mut reader = ReaderBuilder::new().delimiter(b'\t').trim(Trim::All).from_reader(bytes.as_slice());
     let header = reader.headers().map_err(|e| bad(e.to_string()))?.clone();
     if header.len() == 1 && header.iter().any(|only| only.contains(',')) {
         return Err(bad("the columns are separated by commas; they must be separated by tabs".to_owned()));

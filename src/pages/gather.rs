@@ -5,6 +5,7 @@ use super::places::Places;
 use crate::bids::Label;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::summary::{UnitSummary, read_all, read_participant};
+use crate::files;
 use crate::trace_view::{self, Archive, Subject, ViewError};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -69,7 +70,7 @@ impl Gathered {
             Err(ViewError::NoTraces(_)) => (Archive::default(), None),
             Err(e) => (Archive::default(), Some(e.to_string())),
         };
-        let text = std::fs::read(output.join("dataset_description.json")).unwrap_or_default();
+        let text = files::read(&output.join("dataset_description.json"), files::SMALL).unwrap_or_default();
         let description: Value = serde_json::from_slice(&text).unwrap_or_default();
         let name = name_of(&description, output);
         Self { output: output.to_owned(), description, name, units, places: Places::default(), archive, note }

@@ -11,10 +11,11 @@ mod subject;
 mod templates;
 mod write;
 
-pub use write::{Written, write_dataset, write_participants, write_tables_only};
+pub use write::{Written, has_page, write_dataset, write_participants, write_tables_only};
 
 use crate::derivatives::DerivativeError;
 use crate::error::{Coded, ErrorCode};
+use crate::files::NotRead;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -36,12 +37,12 @@ pub enum PageError {
     #[error("cannot start the threads that make the pages: {0}")]
     Threads(String),
     /// A file that the page is made from is there but cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("{} {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// Why not.
+        source: NotRead,
     },
 }
 

@@ -14,10 +14,6 @@ use rayon::ThreadPoolBuilder;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How long to wait for another run that is at its tables and reports.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,11 +24,13 @@ pub struct Written {
     pub pages: usize,
     /// The tables of the group level.
     pub tables: Vec<GroupTable>,
+    /// Whether another run may have written tables and index at the same time, from less than there is now.
+    pub unclaimed: bool,
 }
 
 /// Remakes tables, `index.html` and pages of participants from what is in `output`, with `threads` threads; of the pages
-/// only those of `participants`, by their ids with `sub-`, where some are named, and those that the index would link to in
-/// vain. Without a summary nothing is written.
+/// only those of `participants`, by their ids with `sub-`, where they are named, and those that are not there or older than
+/// their results ([`has_page`]). Without a summary nothing is written.
 ///
 /// # Errors
 /// The first [`PageError`]; whatever could be written is there.
@@ -42,7 +40,7 @@ pub fn write_dataset(
     threads: usize,
 ) -> Result<Written, PageError> {
     // From reading to writing, so that of two runs the last to write knows all.
-    let _claim = Claim::on_reports(output, PATIENCE);
+    let claim = Claim::on_reports(output);
     let gathered = Gathered::read(output)?;
     if gathered.units.is_empty() {
         return Ok(Written::default());
@@ -52,7 +50,7 @@ pub fn write_dataset(
     let pages = write_subjects(&gathered, participants, threads);
     let first = index_page(&gathered).and_then(|page| Ok(write_text(index.clone(), &page)?));
     // Only now, so that one file that cannot be written costs none of the others.
-    Ok(Written { tables: tables?, pages: pages?, first: first.map(|_| Some(index))? })
+    Ok(Written { tables: tables?, pages: pages?, first: first.map(|_| Some(index))?, unclaimed: claim.is_none() })
 }
 
 /// Makes the pages of `participants` only; `process` tells which files of telemetry this process wrote.
@@ -68,7 +66,7 @@ pub fn write_participants(
     let gathered = Gathered::read_some(output, participants, process)?;
     let pages = write_subjects(&gathered, None, threads)?;
     let first = gathered.units.first().map(|unit| output.join(page_of(&unit.participant_id)));
-    Ok(Written { first, pages, tables: Vec::new() })
+    Ok(Written { first, pages, ..Written::default() })
 }
 
 /// Writes the tables of the group level and no page.
@@ -76,15 +74,24 @@ pub fn write_participants(
 /// # Errors
 /// As [`write_dataset`].
 pub fn write_tables_only(output: &Path) -> Result<Written, PageError> {
-    let _claim = Claim::on_reports(output, PATIENCE);
-    Ok(Written { tables: write_tables(output, &read_all(output)?)?, ..Written::default() })
+    let claim = Claim::on_reports(output);
+    let tables = write_tables(output, &read_all(output)?)?;
+    Ok(Written { tables, unclaimed: claim.is_none(), ..Written::default() })
+}
+
+/// Whether a participant, by its id with `sub-`, has a page that was made after `summary`, the file with the results of one
+/// of its participant-sessions relative to `output`: a run that was stopped makes none.
+#[must_use]
+pub fn has_page(output: &Path, participant: &str, summary: &Path) -> bool {
+    let made = |file: &Path| std::fs::metadata(output.join(file)).and_then(|meta| meta.modified()).ok();
+    made(page_of(participant).as_ref()).is_some_and(|page| made(summary).is_some_and(|summary| page >= summary))
 }
 
 fn write_subjects(gathered: &Gathered, ids: Option<&BTreeSet<String>>, threads: usize) -> Result<usize, PageError> {
     let path = |participant: &str| gathered.output.join(page_of(participant));
+    let outdated = |unit: &UnitSummary| !has_page(&gathered.output, &unit.participant_id, &unit.file());
     let wanted = |units: &&[UnitSummary]| {
-        let participant = &units[0].participant_id;
-        ids.is_none_or(|ids| ids.contains(participant)) || !path(participant).is_file()
+        ids.is_none_or(|ids| ids.contains(&units[0].participant_id)) || units.iter().any(outdated)
     };
     let chosen: Vec<&[UnitSummary]> = gathered.participants().filter(wanted).collect();
     let traces = gathered.subjects();

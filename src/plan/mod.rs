@@ -15,7 +15,7 @@ pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
 pub use memory::{Need, Room};
-pub use resume::is_done;
+pub use resume::done_since;
 pub use show::{to_text, write_json};
 pub use units::{Plan, Problem, ScanPlan, Source, Unit};
 

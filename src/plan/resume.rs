@@ -17,12 +17,15 @@ use std::path::{Path, PathBuf};
 /// Says of every unit what is to become of it. `force` does again what is done.
 pub(super) fn decide(plan: &mut Plan, force: bool) {
     let output = &plan.output;
-    plan.units.par_iter_mut().for_each(|unit| unit.state = state(output, unit, force));
+    plan.units.par_iter_mut().for_each(|unit| {
+        let marker = Marker::read(output, &unit.id, unit.marker_session.as_deref());
+        unit.found = marker.as_ref().ok().map(|marker| marker.finished);
+        unit.state = state(output, unit, marker, force);
+    });
 }
 
-fn state(output: &Path, unit: &Unit, force: bool) -> State {
-    let session = unit.marker_session.as_deref();
-    let marker = match Marker::read(output, &unit.id, session) {
+fn state(output: &Path, unit: &Unit, marker: Result<Marker, NoMarker>, force: bool) -> State {
+    let marker = match marker {
         Err(NoMarker::Absent) => return State::ToDo(without_marker(output, unit)),
         _ if force => return State::ToDo(Reason::Forced),
         Err(NoMarker::Version(version)) => return State::ToDo(Reason::Version(version)),
@@ -36,11 +39,14 @@ fn state(output: &Path, unit: &Unit, force: bool) -> State {
     }
 }
 
-/// Whether a run has finished the unit from the inputs there are now.
+/// Whether another run has finished the unit, from the inputs there are now, since the plan was made. The marker of then is
+/// not compared again, which may mean reading an image. With `--force` nothing is.
 #[must_use]
-pub fn is_done(output: &Path, unit: &Unit) -> bool {
-    let marker = Marker::read(output, &unit.id, unit.marker_session.as_deref());
-    marker.is_ok_and(|marker| compare(output, unit, &marker).is_ok())
+pub fn done_since(output: &Path, unit: &Unit) -> bool {
+    let marker = || Marker::read(output, &unit.id, unit.marker_session.as_deref()).ok();
+    let new = |marker: &Marker| Some(marker.finished) != unit.found;
+    unit.state != State::ToDo(Reason::Forced)
+        && marker().filter(new).is_some_and(|marker| compare(output, unit, &marker).is_ok())
 }
 
 /// What the summary of the last run tells about a unit that was not finished.

@@ -6,6 +6,7 @@ use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of};
 use crate::run::event::{StageName, UnitId};
 use crate::run::reason::{Reason, State};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -132,13 +133,15 @@ pub struct Unit {
     pub scans: Vec<ScanPlan>,
     /// Whether an earlier run did it, and if so why it is or is not done again.
     pub state: State,
+    /// When the success marker was made that was there then, if there was one.
+    pub found: Option<Timestamp>,
 }
 
 impl Unit {
     /// A unit that was never done.
     #[must_use]
     pub const fn new(marker_session: Option<String>, id: UnitId, scans: Vec<ScanPlan>) -> Self {
-        Self { id, marker_session, scans, state: State::ToDo(Reason::NeverDone) }
+        Self { id, marker_session, scans, state: State::ToDo(Reason::NeverDone), found: None }
     }
 
     /// Whether nothing is to be done.

@@ -5,6 +5,8 @@
 
 use super::live::Snapshot;
 use crate::derivatives::{DerivativeError, atomic};
+use crate::files;
+use crate::host::Process;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -35,6 +37,8 @@ pub struct Identity {
     pub host: Option<String>,
     /// The process.
     pub pid: u32,
+    /// The same, told from all others that had or will have its number ([`Process`]).
+    pub process: String,
     /// The folder of the dataset.
     pub dataset: PathBuf,
     /// Scans that were done before.
@@ -95,8 +99,7 @@ struct Failure<'a> {
 struct Other {
     state: RunState,
     updated: Timestamp,
-    host: Option<String>,
-    pid: u32,
+    process: String,
     active: Vec<serde::de::IgnoredAny>,
 }
 
@@ -109,9 +112,7 @@ impl StatusFile {
         let usual = logs.join("status.json");
         let path = match task {
             Some((array, task)) => logs.join(format!("status-{array}_{task}.json")),
-            None if taken(&usual, identity.host.as_deref(), Timestamp::now()) => {
-                logs.join(format!("status-{}.json", identity.run_id))
-            }
+            None if taken(&usual, Timestamp::now()) => logs.join(format!("status-{}.json", identity.run_id)),
             None => usual,
         };
         Self { path, identity }
@@ -162,9 +163,9 @@ impl StatusFile {
     }
 }
 
-/// Whether the file is that of a run which is going on at `now`, as far as can be told on the machine `host`.
-fn taken(path: &Path, host: Option<&str>, now: Timestamp) -> bool {
-    let other = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Other>(&bytes).ok());
+/// Whether the file is that of a run which is going on at `now`, as far as can be told from here.
+fn taken(path: &Path, now: Timestamp) -> bool {
+    let other = files::read(path, files::SMALL).ok().and_then(|bytes| serde_json::from_slice::<Other>(&bytes).ok());
     other.is_some_and(|o| {
         let going_on = match o.state {
             RunState::Running => true,
@@ -172,8 +173,8 @@ fn taken(path: &Path, host: Option<&str>, now: Timestamp) -> bool {
             RunState::Finished => false,
         };
         let fresh = now.duration_since(o.updated).as_secs_f64().abs() < STALE_SECONDS;
-        let here = host.is_some() && o.host.as_deref() == host && Path::new("/proc/self").exists();
-        going_on && fresh && (!here || Path::new("/proc").join(o.pid.to_string()).exists())
+        let gone = Process::parse(&o.process).and_then(|process| process.is_alive()) == Some(false);
+        going_on && fresh && !gone
     })
 }
 
@@ -186,7 +187,9 @@ mod tests {
 
     fn identity(run_id: &str) -> Identity {
         let (host, dataset) = (Some("node7".to_owned()), PathBuf::from("/data/bids"));
-        Identity { run_id: run_id.into(), version: "1", host, pid: std::process::id(), dataset, already_done: 2 }
+        let process = Process::this();
+        let (pid, process) = (process.pid, process.to_string());
+        Identity { run_id: run_id.into(), version: "1", host, pid, process, dataset, already_done: 2 }
     }
 
     #[test]
@@ -202,7 +205,7 @@ mod tests {
         assert_eq!(name(&StatusFile::new(logs.path(), identity("c"), None)), "status.json");
         let task = StatusFile::new(logs.path(), identity("d"), Some(("12".into(), "3".into())));
         assert_eq!(name(&task), "status-12_3.json");
-        let taken = |path: &Path| taken(path, Some("node7"), Timestamp::now());
+        let taken = |path: &Path| taken(path, Timestamp::now());
         assert!(!taken(&first.path) && !taken(&logs.path().join("none")));
         first.write(&run, RunState::Interrupted).unwrap();
         assert!(!taken(&first.path), "nothing is active");
@@ -218,13 +221,18 @@ mod tests {
         let file = StatusFile::new(logs.path(), identity("a"), None);
         file.write(&Snapshot::new(1, second(0)), RunState::Running).unwrap();
         let now = Timestamp::now();
-        assert!(taken(&file.path, Some("node7"), now));
-        assert!(!taken(&file.path, Some("node7"), now + jiff::SignedDuration::from_secs(61)));
-        // Of a process that is gone; elsewhere nobody can tell.
-        let file = StatusFile::new(&logs.path().join("b"), Identity { pid: u32::MAX, ..identity("b") }, None);
-        file.write(&Snapshot::new(1, second(0)), RunState::Running).unwrap();
-        assert!(!taken(&file.path, Some("node7"), now));
-        assert!(taken(&file.path, Some("node8"), now) && taken(&file.path, None, now));
+        assert!(taken(&file.path, now));
+        assert!(!taken(&file.path, now + jiff::SignedDuration::from_secs(61)));
+        let taken_by = |process: Process| {
+            let identity = Identity { process: process.to_string(), ..identity("b") };
+            let file = StatusFile::new(&logs.path().join("b"), identity, Some(("1".into(), "1".into())));
+            file.write(&Snapshot::new(1, second(0)), RunState::Running).unwrap();
+            taken(&file.path, now)
+        };
+        // Our number, when another process had it; in another container nobody can tell.
+        let before = Process { started: "1".into(), ..Process::this() };
+        assert!(!taken_by(before.clone()));
+        assert!(taken_by(Process { place: "elsewhere".into(), ..before }));
     }
 
     #[test]

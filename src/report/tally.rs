@@ -1,7 +1,8 @@
 //! Counts what happened, for the last lines of a run and its exit code.
 
 use crate::error::{ErrorClass, ErrorCode};
-use crate::run::event::{EventSink, RunEvent, Status};
+use crate::run::event::{EventSink, RunEvent, Status, UnitId};
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 /// How many of the slowest scans are kept.
@@ -9,7 +10,14 @@ const SLOWEST: usize = 3;
 
 /// Takes note of every scan that ends.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<Counts>);
+pub struct Tally(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    counts: Counts,
+    /// Units that are being worked on and of which a scan could not be written.
+    unwritten: HashSet<UnitId>,
+}
 
 /// How many scans ended how.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,18 +38,22 @@ impl Tally {
     /// What was counted so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).counts.clone()
     }
 }
 
 impl EventSink for Tally {
     fn on_event(&self, event: &RunEvent) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Taken { counts, unwritten } = &mut *taken;
         match event {
-            RunEvent::ScanFinished { scan_id, status, message, seconds, .. } => {
+            RunEvent::ScanFinished { unit, scan_id, status, message, seconds, .. } => {
                 match status {
                     Status::Success => counts.succeeded += 1,
                     Status::Failed(code) => {
+                        if *code == ErrorCode::WriteFailed {
+                            unwritten.insert(unit.clone());
+                        }
                         counts.failed.push((scan_id.clone(), *code, message.clone().unwrap_or_default()));
                     }
                     Status::Skipped => {
@@ -53,9 +65,9 @@ impl EventSink for Tally {
             }
             // The unit's own failure, not one of its scans'.
             RunEvent::UnitFinished { unit, status: Status::Failed(code @ ErrorCode::WriteFailed), .. } => {
-                let name = format!("sub-{}", unit.participant);
-                if !counts.failed.iter().rev().any(|f| f.1 == ErrorCode::WriteFailed && f.0.starts_with(&name)) {
-                    counts.unmarked.push((name, *code));
+                let told = unwritten.remove(unit);
+                if !told {
+                    counts.unmarked.push((format!("sub-{}", unit.participant), *code));
                 }
             }
             _ => {}
@@ -98,6 +110,25 @@ mod tests {
         }
         let kept: Vec<&str> = counts.slowest.iter().map(|(_, scan)| scan.as_str()).collect();
         assert_eq!(kept, ["b", "d", "c"]);
+    }
+
+    #[test]
+    fn a_unit_without_marker_is_told_from_one_whose_scan_was_not_written() {
+        let failed = Status::Failed(ErrorCode::WriteFailed);
+        let unit = |label: &str, session: Option<&str>| RunEvent::UnitFinished {
+            unit: UnitId { participant: label.into(), session: session.map(str::to_owned) },
+            status: failed,
+            seconds: 1.0,
+            quality_score: None,
+        };
+        let tally = Tally::default();
+        // The scan is of sub-10.
+        for event in [ended(10, failed), unit("1", None), unit("10", Some("A")), unit("10", None)] {
+            tally.on_event(&event);
+        }
+        let write_failed = |name: &str| (name.to_owned(), ErrorCode::WriteFailed);
+        assert_eq!(tally.counts().unmarked, [write_failed("sub-1"), write_failed("sub-10")]);
+        assert_eq!(tally.counts().failed.len(), 1);
     }
 
     #[test]

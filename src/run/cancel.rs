@@ -1,5 +1,5 @@
 //! Stopping before the end: the first SIGINT or SIGTERM lets each worker drop its scan at the next stage, the second ends
-//! the process at once. A run whose outputs cannot be written any more stops itself in the same way.
+//! the process at once. A run whose outputs cannot be written any more stops itself in the same way, as if the first had come.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -27,7 +27,7 @@ impl Cancel {
     pub fn on_signals() -> std::io::Result<Self> {
         let cancel = Self::default();
         for signal in [SIGINT, SIGTERM] {
-            // Order matters: the shutdown is armed only once the flag is set, that is from the second signal on.
+            // Order matters: the shutdown is armed only once the flag is set, that is from the signal after that on.
             flag::register_conditional_shutdown(signal, STATUS_AFTER_SECOND_SIGNAL, Arc::clone(&cancel.asked))?;
             flag::register(signal, Arc::clone(&cancel.asked))?;
         }
@@ -37,23 +37,18 @@ impl Cancel {
     /// Whether to stop, for whatever reason.
     #[must_use]
     pub fn requested(&self) -> bool {
-        self.asked() || self.hopeless.get().is_some()
-    }
-
-    /// Whether somebody asked to stop.
-    #[must_use]
-    pub fn asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+        self.asked.load(Ordering::Acquire)
     }
 
     /// Asks to stop.
     pub fn request(&self) {
-        self.asked.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Release);
     }
 
     /// Stops because it is no use to go on; the first reason stays.
     pub fn give_up(&self, why: &str) {
         let _ = self.hopeless.set(why.to_owned()); // fails when there is a reason already
+        self.request(); // who asks now is not the first
     }
 
     /// Why the run gave up, if it did.

@@ -62,7 +62,7 @@ pub struct StagesRun {
 /// #     tissues: false };
 /// # let unit = UnitId { participant: "01".into(), session: None };
 /// # let (cancel, remote) = (Cancel::default(), telemetry.remote_parent());
-/// # let cx = RunContext { run_id: "run-1", output: logs.path(), force: false, faults: Faults::default(), strict: false,
+/// # let cx = RunContext { run_id: "run-1", output: logs.path(), faults: Faults::default(), strict: false,
 /// #     cancel: &cancel,
 /// #     sinks: &[telemetry.events()], run_span: None, remote: &remote };
 /// tracing::dispatcher::with_default(&dispatch, || {

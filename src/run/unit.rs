@@ -24,8 +24,6 @@ pub struct RunContext<'a> {
     pub run_id: &'a str,
     /// The folder everything is written below.
     pub output: &'a Path,
-    /// Whether what is done is done again.
-    pub force: bool,
     /// Failures and delays that were asked for.
     pub faults: Faults,
     /// Whether what is odd about a scan's input makes it fail.

@@ -7,6 +7,7 @@ use super::config::{LogFormat, TelemetryConfig, Verbosity};
 use super::log_line::{Fields, Line, Scope, color};
 use super::outgoing::Outgoing;
 use super::stats::Stats;
+use crate::files::open_no_link;
 use crate::terminal;
 use opentelemetry::logs::Logger;
 use opentelemetry::trace::TraceContextExt;
@@ -32,12 +33,7 @@ struct LineFile {
 impl LineFile {
     fn open(dir: &Path, name: &str) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let path = dir.join(name);
-        // A link of that name makes way, as it does for every other output: nothing is appended to a file elsewhere.
-        if path.is_symlink() {
-            std::fs::remove_file(&path)?;
-        }
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = open_no_link(&dir.join(name), OpenOptions::new().create(true).append(true))?;
         Ok(Self { file, torn: AtomicBool::new(false) })
     }
 

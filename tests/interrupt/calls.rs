@@ -151,6 +151,7 @@ pub fn assert_given_up(ran: &Ran, word: &str) {
     assert_eq!(ran.code, 74, "{said}");
     assert!(ran.stderr.contains("the run was given up") && ran.stderr.contains(word), "{said}");
     assert!(ran.stderr.contains("NP-WRITE-FAILED"), "{said}");
+    assert!(!said.contains("Ctrl-C again"), "nobody has pressed it yet: {said}");
     let few = [" 1 failed, ", " 2 failed, "].iter().any(|failed| ran.last_line().contains(failed));
     assert!(few && ran.last_line().contains("not reached"), "{said}");
 }

@@ -67,7 +67,8 @@ fn links_in_place_of_outputs_are_replaced() {
         "logs/sub-01.jsonl",
         "logs/status.json",
     ];
-    for (n, name) in names.iter().enumerate() {
+    let claims = [".neuro-preprocess/reports.lock", ".neuro-preprocess/sub-01.lock"];
+    for (n, name) in names.iter().chain(&claims).enumerate() {
         fs::create_dir_all(out.join(name).parent().unwrap()).unwrap();
         let victim = theirs.join(n.to_string());
         fs::write(&victim, "theirs").unwrap();
@@ -80,6 +81,36 @@ fn links_in_place_of_outputs_are_replaced() {
         let found = fs::symlink_metadata(out.join(name)).unwrap();
         assert!(found.is_file() && found.len() > "theirs".len() as u64, "{name}: {found:?}");
     }
+    assert!(!out.join(".neuro-preprocess").exists());
+
+    // The folder of the claims itself, before a run and before verbs that look at no dataset.
+    for name in ["sub-01.lock", "notes"] {
+        fs::write(theirs.join(name), "theirs").unwrap();
+    }
+    let before = snapshot(&theirs);
+    for args in [&["report", text(&out)][..], &[text(&bids), text(&out), "participant", "--force"]] {
+        symlink(&theirs, out.join(".neuro-preprocess")).unwrap();
+        run(args).exits(0);
+        assert!(snapshot(&theirs) == before && fs::symlink_metadata(out.join(".neuro-preprocess")).is_err());
+    }
+}
+
+/// Whoever looks at results meets a pipe of the name of a summary, and no end of it.
+#[test]
+fn pipes_and_files_without_end_in_place_of_results_are_passed_over() {
+    let (dir, bids, _, out) = place();
+    run([text(&bids), text(&out), "participant", "--participant-label", "01", "--no-report"]).exits(0);
+    let pipes = ["sub-01/sub-01_ses-x_summary.json", "logs/status.json", "sub-02/sub-02_success.json"];
+    for pipe in pipes.map(|name| out.join(name)) {
+        fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&pipe);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    }
+    fs::File::create(out.join("sub-02/sub-02_ses-x_summary.json")).unwrap().set_len(1 << 40).unwrap();
+    for args in [&["report", text(&out)][..], &["extract", text(&out), text(&dir.path().join("idps.tsv"))]] {
+        run(args).exits(0);
+    }
+    run([text(&bids), text(&out), "group"]).exits(0);
 }
 
 /// A folder that the user has put on another disk is used; links to places that are not theirs to give are refused whole.
@@ -107,6 +138,19 @@ fn folder_links_are_followed_when_they_are_the_users_own() {
         assert!(refused.contains(text(&other.join(link))), "the link is named: {refused}");
         assert!(snapshot(&bids) == before && !other.join("dataset_description.json").exists());
     }
+
+    // Also a participant whose marker alone is to be written: the image has another time and is what it was.
+    let image = fs::File::options().append(true).open(bids.join("sub-01/anat/sub-01_T1w.nii.gz")).unwrap();
+    image.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let theirs_too = bids.join("sourcedata");
+    fs::rename(scratch.join("sub-01"), &theirs_too).unwrap();
+    fs::remove_file(out.join("sub-01")).unwrap();
+    symlink(&theirs_too, out.join("sub-01")).unwrap();
+    let before = snapshot(&bids);
+    let dry = run([text(&bids), text(&out), "participant", "--dry-run", "--format", "json"]).exits(0).stdout;
+    assert!(dry.contains("of another time, but the same content") && !dry.contains("rerun"), "{dry}");
+    run([text(&bids), text(&out), "participant"]).exits(73);
+    assert!(snapshot(&bids) == before);
 
     // Somebody else's link in a folder of a third; only root can make one for a test.
     let shared = dir.path().join("shared");

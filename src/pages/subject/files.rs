@@ -2,6 +2,7 @@
 
 use crate::derivatives::summary::ScanSummary;
 use crate::figures::FigureData;
+use crate::files::{self, NotRead};
 use crate::pages::PageError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -35,10 +36,10 @@ impl ScanFiles<'_> {
 
     fn bytes(&self, part: &str, extension: &str) -> Result<Option<Vec<u8>>, PageError> {
         let Some(path) = self.path(part, extension).map(|path| self.output.join(path)) else { return Ok(None) };
-        match std::fs::read(&path) {
+        match files::read(&path, files::TABLE) {
             Ok(bytes) => Ok(Some(bytes)),
             // Pictures may be deleted to save space.
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(NotRead::Io(e)) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(PageError::Read { path, source }),
         }
     }

@@ -55,8 +55,8 @@ pub struct Watch<'a> {
     pub view: View,
     /// The file for watchers outside.
     pub status: &'a StatusFile,
-    /// Whether the run was asked to stop.
-    pub stopping: &'a (dyn Fn() -> bool + Sync),
+    /// Once the run stops before its end, what to press to end it at once.
+    pub stopping: &'a (dyn Fn() -> Option<&'static str> + Sync),
     /// Told once when the file cannot be written.
     pub complain: &'a (dyn Fn(&DerivativeError) + Sync),
 }
@@ -74,7 +74,7 @@ impl Watch<'_> {
                 let mut looks = 0;
                 while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                     looks += 1;
-                    if looks % DRAW == 0 || !keeper.stopped && (self.stopping)() {
+                    if looks % DRAW == 0 || !keeper.stopped && (self.stopping)().is_some() {
                         keeper.tick(false);
                     }
                 }
@@ -99,8 +99,10 @@ struct Keeper<'a> {
 impl Keeper<'_> {
     fn tick(&mut self, over: bool) {
         let (run, now) = (self.watch.live.snapshot(), Timestamp::now());
-        if !self.stopped && (self.watch.stopping)() {
-            self.stop(&run, now, over);
+        if !self.stopped
+            && let Some(key) = (self.watch.stopping)()
+        {
+            self.stop(&run, now, key, over);
         }
         if self.watch.view == View::Board && !self.stopped {
             let lines =
@@ -120,13 +122,13 @@ impl Keeper<'_> {
         }
     }
 
-    /// Leaves a clean screen, because a second request ends the process where it is; from here on there are lines only.
-    fn stop(&mut self, run: &Snapshot, now: Timestamp, over: bool) {
+    /// Leaves a clean screen, because the next request ends the process where it is; from here on there are lines only.
+    fn stop(&mut self, run: &Snapshot, now: Timestamp, key: &str, over: bool) {
         self.stopped = true;
         self.written = None;
         terminal::show(Vec::new());
         if self.watch.view != View::Nothing && !over {
-            terminal::print(&terminal::wrapped(&stopping(run, now)));
+            terminal::print(&terminal::wrapped(&stopping(run, now, key)));
             self.watch.lines.switch_on();
         }
     }
@@ -142,9 +144,9 @@ impl Keeper<'_> {
     }
 }
 
-/// What a run that was asked to stop still does, and what it leaves.
-fn stopping(run: &Snapshot, now: Timestamp) -> String {
-    let mut text = String::from("stopping after the stages that are being worked on (Ctrl-C again: at once)\n");
+/// What a run that stops before its end still does, and what it leaves.
+fn stopping(run: &Snapshot, now: Timestamp, key: &str) -> String {
+    let mut text = format!("stopping after the stages that are being worked on ({key}: at once)\n");
     for active in run.active.iter().take(NAMED) {
         let stage = active.stage().map_or("", |(stage, _)| stage.as_str());
         let time = clock(seconds_between(active.stage().map_or(active.since, |(_, since)| since), now));
@@ -170,7 +172,7 @@ mod tests {
         for event in (2..12).flat_map(|n| begun(n, StageName::BiasCorrection)) {
             run.take(&event, second(3));
         }
-        let said = stopping(&run, second(7));
+        let said = stopping(&run, second(7), "Ctrl-C again");
         assert!(said.contains("  finishing sub-02_T1w bias_correction, 4 s so far\n"), "{said}");
         assert!(said.ends_with("  and 2 more\n  19 of 20 scans remain; the same command does them\n"), "{said}");
         assert!(said.lines().all(|line| line.len() <= 80), "{said}");

@@ -5,6 +5,7 @@
 //! is known to be dead (same boot, same PID namespace, other start time), or when nothing has touched it for
 //! [`STALE`]. Taking over makes the next file, `STEM.claim.1` after `STEM.claim.0`, so that of two who try one wins.
 
+use crate::host::Process;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ impl Claim {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(None),
             Err(e) => return Err(e),
         };
-        file.write_all(Holder::this().to_string().as_bytes())?;
+        file.write_all(format!("{}\n", Process::this()).as_bytes())?;
         Ok(Some(Self { dir: dir.to_owned(), stem: stem.to_owned(), number, file }))
     }
 
@@ -73,7 +74,7 @@ fn path(dir: &Path, stem: &str, number: u32) -> PathBuf {
 /// Whether the holder of the claim at `path` is gone.
 fn is_left(path: &Path) -> bool {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let alive = Holder::parse(&text).and_then(|holder| holder.is_alive());
+    let alive = Process::parse(&text).and_then(|holder| holder.is_alive());
     alive.map_or_else(|| age(path).is_some_and(|age| age > STALE), |alive| !alive)
 }
 
@@ -81,63 +82,11 @@ fn age(path: &Path) -> Option<Duration> {
     SystemTime::now().duration_since(path.metadata().ok()?.modified().ok()?).ok()
 }
 
-/// A process, told from all others that had or will have its number.
-#[derive(Debug, PartialEq, Eq)]
-struct Holder {
-    /// Boot of the kernel and PID namespace: where the number means something.
-    place: String,
-    pid: u32,
-    /// Clock ticks between boot and its start.
-    started: String,
-}
-
-impl Holder {
-    fn this() -> Self {
-        let pid = std::process::id();
-        Self { place: place(), pid, started: start_of(pid).unwrap_or_default() }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
-        let (place, pid) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
-        Some(Self { place, pid, started: words.next()?.to_owned() })
-    }
-
-    /// `None` when that cannot be known from here.
-    fn is_alive(&self) -> Option<bool> {
-        let here = place();
-        (here != UNKNOWN && self.place == here).then(|| start_of(self.pid).as_ref() == Some(&self.started))
-    }
-}
-
-impl std::fmt::Display for Holder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{} {} {}", self.place, self.pid, self.started)
-    }
-}
-
-const UNKNOWN: &str = "unknown";
-
-fn place() -> String {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    let namespace = std::fs::read_link("/proc/self/ns/pid");
-    match (boot, namespace) {
-        (Ok(boot), Ok(namespace)) => format!("{}/{}", boot.trim(), namespace.display()),
-        _ => UNKNOWN.to_owned(),
-    }
-}
-
-/// Field 22 of `/proc/PID/stat`; the second field, a name, may hold blanks and ends at the last parenthesis.
-fn start_of(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19).map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn leave(dir: &Path, number: u32, holder: &Holder) {
+    fn leave(dir: &Path, number: u32, holder: &Process) {
         std::fs::write(path(dir, "s", number), holder.to_string()).unwrap();
     }
 
@@ -157,7 +106,7 @@ mod tests {
     fn the_dead_are_succeeded_by_exactly_one() {
         let dir = tempfile::tempdir().unwrap();
         // Our own number, of a process that began at another time.
-        leave(dir.path(), 0, &Holder { started: "1".into(), ..Holder::this() });
+        leave(dir.path(), 0, &Process { started: "1".into(), ..Process::this() });
         let heir = Claim::take(dir.path(), "s").unwrap().unwrap();
         assert_eq!(heir.number, 1);
         assert!(Claim::take(dir.path(), "s").unwrap().is_none());
@@ -168,7 +117,7 @@ mod tests {
     #[test]
     fn far_away_only_age_counts() {
         let dir = tempfile::tempdir().unwrap();
-        leave(dir.path(), 0, &Holder { place: "elsewhere".into(), pid: 1, started: "1".into() });
+        leave(dir.path(), 0, &Process { place: "elsewhere".into(), pid: 1, started: "1".into() });
         assert!(Claim::take(dir.path(), "s").unwrap().is_none());
         let old = File::options().write(true).open(path(dir.path(), "s", 0)).unwrap();
         old.set_modified(SystemTime::now() - STALE * 2).unwrap();

@@ -4,6 +4,7 @@
 //! holds its [`Cursor`] while it is being sent; renamed to `NAME.jsonl.sent` nothing is left to send, which a listing of
 //! the folder shows without opening anything.
 
+use crate::files::open_no_link;
 use crate::telemetry::stats::Signal;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -78,12 +79,7 @@ impl SpoolFile {
     /// When that cannot be written.
     pub fn save(&self, cursor: &Cursor) -> io::Result<()> {
         // Always as long as before and within one sector: written over, it is old or new, never half.
-        let path = self.beside(ACK);
-        // A link of that name makes way: nothing is written over a file elsewhere.
-        if path.is_symlink() {
-            std::fs::remove_file(&path)?;
-        }
-        let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
+        let mut file = open_no_link(&self.beside(ACK), OpenOptions::new().create(true).write(true).truncate(false))?;
         file.write_all(cursor.text().as_bytes())?;
         file.sync_data()
     }
