@@ -3,6 +3,7 @@
 //! Everything that a look at names, sizes and times can tell is compared first. Only of an image whose size is the same and
 //! whose time is not the content is read, so that a dataset that was copied or moved stays done.
 
+use super::PlanOptions;
 use super::units::{Plan, ScanPlan, Source, Unit};
 use crate::derivatives::marker::{DoneScan, Input, Marker, NoMarker};
 use crate::derivatives::save::SavedFile;
@@ -14,33 +15,33 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// Says of every unit what is to become of it. `force` does again what is done.
-pub(super) fn decide(plan: &mut Plan, force: bool) {
+/// Says of every unit what is to become of it.
+pub(super) fn decide(plan: &mut Plan, options: PlanOptions) {
     let output = &plan.output;
-    plan.units.par_iter_mut().for_each(|unit| unit.state = state(output, unit, force));
+    plan.units.par_iter_mut().for_each(|unit| unit.state = state(output, unit, options));
 }
 
-fn state(output: &Path, unit: &Unit, force: bool) -> State {
+fn state(output: &Path, unit: &Unit, options: PlanOptions) -> State {
     let session = unit.marker_session.as_deref();
     let marker = match Marker::read(output, &unit.id, session) {
         Err(NoMarker::Absent) => return State::ToDo(without_marker(output, unit)),
-        _ if force => return State::ToDo(Reason::Forced),
+        _ if options.force => return State::ToDo(Reason::Forced),
         Err(NoMarker::Version(version)) => return State::ToDo(Reason::Version(version)),
         Err(NoMarker::Form) => return State::ToDo(Reason::OlderMarker),
         Err(NoMarker::Unreadable(why)) => return State::ToDo(Reason::BadMarker(why)),
         Ok(marker) => marker,
     };
-    match compare(output, unit, &marker) {
+    match compare(output, unit, &marker, options.strict) {
         Ok(touched) => State::Kept { finished: marker.finished, touched },
         Err(reason) => State::ToDo(reason),
     }
 }
 
-/// Whether a run has finished the unit from the inputs there are now.
+/// Whether a run has finished the unit from the inputs there are now; with `strict`, without a note on them.
 #[must_use]
-pub fn is_done(output: &Path, unit: &Unit) -> bool {
+pub fn is_done(output: &Path, unit: &Unit, strict: bool) -> bool {
     let marker = Marker::read(output, &unit.id, unit.marker_session.as_deref());
-    marker.is_ok_and(|marker| compare(output, unit, &marker).is_ok())
+    marker.is_ok_and(|marker| compare(output, unit, &marker, strict).is_ok())
 }
 
 /// What the summary of the last run tells about a unit that was not finished.
@@ -55,7 +56,12 @@ fn without_marker(output: &Path, unit: &Unit) -> Reason {
 }
 
 /// The inputs of another time and the same content; or the first reason to do the unit again.
-fn compare(output: &Path, unit: &Unit, marker: &Marker) -> Result<Vec<(PathBuf, Option<Timestamp>)>, Reason> {
+fn compare(
+    output: &Path,
+    unit: &Unit,
+    marker: &Marker,
+    strict: bool,
+) -> Result<Vec<(PathBuf, Option<Timestamp>)>, Reason> {
     let mut to_read = Vec::new();
     for scan in &unit.scans {
         if let Some(problem) = &scan.problem {
@@ -63,6 +69,9 @@ fn compare(output: &Path, unit: &Unit, marker: &Marker) -> Result<Vec<(PathBuf, 
         }
         let done = marker.scans.iter().find(|done| done.path == scan.relative);
         let done = done.ok_or_else(|| Reason::NewScan(scan.relative.clone()))?;
+        if strict && done.odd {
+            return Err(Reason::Strict(scan.relative.clone()));
+        }
         to_read.extend(input(scan, &done.input)?);
         metadata(scan, &done.metadata)?;
         outputs(output, scan, done)?;
