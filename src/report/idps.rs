@@ -164,9 +164,9 @@ fn of_kind<'u>(unit: &'u UnitSummary, kind: &'static str) -> impl Iterator<Item 
     unit.scans.iter().filter(move |scan| scan.modality == kind)
 }
 
-/// A cell of text on one line, without tabs.
+/// A cell of text, `n/a` where there is none.
 fn text(value: Option<&str>) -> String {
-    value.map_or_else(|| "n/a".to_owned(), |v| cell(&v.replace(['\t', '\n', '\r'], " ")))
+    value.map_or_else(|| "n/a".to_owned(), cell)
 }
 
 fn mean(values: impl Iterator<Item = Option<f64>>) -> String {
