@@ -307,9 +307,9 @@ fn options_count_when_they_change_what_is_made() {
 #[test]
 fn what_was_noted_is_refused_when_strict() {
     let place = Place::done("2");
-    // A time that the sidecar does not have is taken from the header, with a note.
+    // Another time than the header's is noted.
     edit(&place.bids().join("sub-01/func/sub-01_task-rest_bold.json"), |sidecar| {
-        sidecar.as_object_mut().unwrap().remove("RepetitionTime");
+        sidecar["RepetitionTime"] = json!(2.5);
     });
     run(place.args()).exits(0);
     place.is_kept("");
