@@ -15,6 +15,13 @@ pub fn text(text: &str) -> Cow<'_, str> {
     replaced(text, |c| !matches!(c, '\n' | '\t') && acts(c))
 }
 
+/// As [`text`], without a copy of what has nothing to replace.
+#[must_use]
+pub fn owned(whole: String) -> String {
+    let shown = if let Cow::Owned(shown) = text(&whole) { Some(shown) } else { None };
+    shown.unwrap_or(whole)
+}
+
 /// `text` on one line: line breaks and tabs are made visible too.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
@@ -63,6 +70,7 @@ mod tests {
         let hostile = "a\u{1b}]0;x\u{7}\r\u{9b}2J\u{7f}\0\u{202e}b\u{200b}\u{e0041}";
         assert_eq!(text(hostile), r"a\u001b]0;x\u0007\u000d\u009b2J\u007f\u0000\u202eb\u200b\udb40\udc41");
         assert_eq!((text("a\n\tb"), line("a\n\tb")), ("a\n\tb".into(), r"a\n\tb".into()));
+        assert_eq!((owned(hostile.into()), owned("é\n".into())), (text(hostile).into_owned(), "é\n".into()));
         for plain in ["", "sub-01_T1w", "Größe 5 µm · 名前 ✗ █ …", "שלום"] {
             assert!(matches!(line(plain), Cow::Borrowed(same) if same == plain), "{plain}");
         }

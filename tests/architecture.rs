@@ -43,7 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry::names", &["run::event"]),
     ("terminal", &["printable"]),
     ("telemetry", &["run::event", "run::reason", "bids", "printable", "terminal", "error", "host", "files"]),
-    ("trace_view", &["telemetry::names", "printable", "error"]),
+    ("trace_view", &["telemetry::names", "telemetry::spool", "printable", "error"]),
     ("report", &["run::event", "derivatives", "bids", "printable", "terminal", "error", "host", "files"]),
     ("pages", &["printable", "report", "trace_view", "derivatives", "figures", "bids", "error", "files"]),
     ("score", &["imaging", "nifti", "bids", "derivatives::outputs", "error"]),

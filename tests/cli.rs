@@ -78,7 +78,7 @@ fn a_bids_app_call() {
     assert_eq!((config.output.as_deref(), config.level), (Some(place.path("out").as_path()), Level::Participant));
     assert_eq!(config.selection.modalities, Modality::ALL);
     assert!(config.selection.participants.is_empty() && config.selection.sessions.is_empty());
-    assert!(config.threads >= 1 && config.memory_bytes.is_none() && config.work_dir.is_none());
+    assert!(config.threads >= 1 && config.memory_bytes.is_none());
     assert!(
         !(config.tissues
             || config.strict
@@ -254,7 +254,7 @@ fn every_option_of_a_run_arrives() {
          --synthetic --otel-endpoint http://c:4317 --traceparent 00-a-b-01 --trace --log-format json --debug",
     );
     assert_eq!(config.selection.filter_file, Some(place.path("filter.json")));
-    assert_eq!((config.work_dir, config.threads), (Some(place.path("work")), 3));
+    assert_eq!(config.threads, 3);
     assert_eq!(config.memory_bytes, Some(2 << 30));
     assert!(config.skip_validation && config.dry_run && config.force && config.synthetic && config.tissues);
     assert!(config.strict);
@@ -297,7 +297,6 @@ fn option_beats_environment_beats_file_beats_default() {
     assert_eq!((file.threads, file.memory_bytes), (5, Some(5_000_000_000)));
     assert_eq!((file.selection.modalities, file.skip_validation), (vec![Modality::Bold], true));
     assert!(file.tissues && file.strict);
-    assert_eq!(file.work_dir.as_deref(), Some(Path::new("/scratch/work")));
     assert_eq!((file.telemetry.log_format, file.telemetry.verbosity), (LogFormat::Json, Verbosity::Quiet));
     assert_eq!((file.telemetry.endpoint.as_deref(), file.telemetry.print_tree), (Some("http://file:4317"), true));
 

@@ -164,11 +164,11 @@ fn only_a_marker_that_is_new_counts_as_done_meanwhile() {
         plan_dataset(&place.bids(), Some(&place.out()), &Selection::default(), options).unwrap()
     };
     let (before, forced) = (plan(false), plan(true));
-    assert!(!done_since(&place.out(), &before.units[0]));
+    assert!(!done_since(&place.out(), &before.units[0], false));
     edit(&place.out().join("sub-01/sub-01_success.json"), |marker| marker["finished"] = json!("2031-01-01T00:00:00Z"));
-    assert!(done_since(&place.out(), &before.units[0]) && !done_since(&place.out(), &forced.units[0]));
+    assert!(done_since(&place.out(), &before.units[0], false) && !done_since(&place.out(), &forced.units[0], false));
     fs::write(place.bids().join("sub-01/anat/sub-01_T1w.nii.gz"), "").unwrap();
-    assert!(!done_since(&place.out(), &before.units[0]), "of another input");
+    assert!(!done_since(&place.out(), &before.units[0], false), "of another input");
 }
 
 #[test]
@@ -321,4 +321,42 @@ fn options_count_when_they_change_what_is_made() {
     let other = with(&["--synthetic", "--seed", "5"]);
     assert_eq!(other, format!("rerun: {image} was generated from seed 4, now generated from seed 5"));
     assert_eq!(place.reason(&[]), ("synthetic".into(), format!("rerun: {image} was generated from seed 4, now read")));
+}
+
+#[test]
+fn what_was_noted_is_refused_when_strict() {
+    let place = Place::done("2");
+    // Another time than the header's is noted.
+    edit(&place.bids().join("sub-01/func/sub-01_task-rest_bold.json"), |sidecar| {
+        sidecar["RepetitionTime"] = json!(2.5);
+    });
+    run(place.args()).exits(0);
+    place.is_kept("");
+    let bold = "sub-01/func/sub-01_task-rest_bold.nii.gz";
+    let why = format!("rerun: --strict asked for, and there was a note on {bold}");
+    assert_eq!(place.reason(&["--strict"]), ("strict".into(), why));
+    let args = place.args();
+    let strict = run(args.iter().map(String::as_str).chain(["--strict"])).exits(1);
+    assert!(format!("{}{}", strict.stdout, strict.stderr).contains("NP-STRICT"), "{strict:?}");
+    place.is("failed", "rerun: it failed last time (NP-STRICT)");
+    run(place.args()).exits(0);
+    place.is_kept("");
+}
+
+#[test]
+fn planning_takes_no_more_threads_than_it_is_given() {
+    let place = Place::done("2");
+    set_time(&place.bids().join("sub-01/anat/sub-01_T1w.nii.gz"), SystemTime::now() + Duration::from_secs(60));
+    // As many threads as the variable says, which stands for the processors of a large node, have stacks beyond the limit.
+    let limited = |args: &[&str]| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "ulimit -v 2000000; exec \"$@\"", "sh"]).arg(binary().get_program()).args(args);
+        shell.env("RAYON_NUM_THREADS", "4000").env("NEURO_PREPROCESS_NPROCS", "1");
+        run_command(&mut shell).exits(0);
+    };
+    let (bids, out) = (place.bids(), place.out());
+    limited(&["list", text(&bids)]);
+    limited(&[text(&bids), text(&out), "participant", "--dry-run", "--format", "json"]);
+    limited(&[text(&bids), text(&out), "participant"]);
+    place.is_kept("");
 }

@@ -46,7 +46,6 @@ fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig 
         output: Some(output),
         level: Level::Participant,
         selection: Selection { modalities: Modality::ALL.to_vec(), ..Selection::default() },
-        work_dir: None,
         threads: config.threads,
         memory_bytes: config.memory_bytes,
         tissues: false,

@@ -86,13 +86,13 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     if config.dry_run {
         match config.format {
             // Whoever reads it may be gone, which is no reason to fail.
-            Format::Json => drop(plan::write_json(&plan, &mut std::io::stdout().lock())),
+            Format::Json => {
+                drop(pool::within(config.threads, || plan::write_json(&plan, std::io::stdout().lock()))?);
+            }
             Format::Text => say(&plan::to_text(&plan)),
         }
     }
-    if plan.units.is_empty() {
-        return Err(PlanError::NoScans { root: plan.root, why: plan.warnings.join("; ") }.into());
-    }
+    plan.refuse_empty()?;
     if config.dry_run {
         return Ok(ExitStatus::Success);
     }
@@ -113,11 +113,12 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
     };
     let output = config.output.as_deref();
     let needed = || output.ok_or(PlanError::NoOutput);
-    Ok(match &config.input {
-        Input::Bids { dir } => plan::plan_dataset(dir, output, &config.selection, options)?,
-        Input::File { path } => plan::plan_file(path, needed()?, options)?,
-        Input::Folder { dir } => plan::plan_folder(dir, needed()?, &config.selection.modalities, options)?,
-    })
+    let plan = || match &config.input {
+        Input::Bids { dir } => plan::plan_dataset(dir, output, &config.selection, options),
+        Input::File { path } => plan::plan_file(path, needed()?, options),
+        Input::Folder { dir } => plan::plan_folder(dir, needed()?, &config.selection.modalities, options),
+    };
+    Ok(pool::within(config.threads, plan)??)
 }
 
 /// Makes the output folder a derivative dataset, without what killed runs left at its root, after a look at the links in it.
@@ -128,7 +129,8 @@ pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     let folders: BTreeSet<PathBuf> =
         outputs.chain(markers).filter_map(|file| Some(file.parent()?.to_owned())).collect();
     links::check(&plan.output, &plan.root, folders.iter().map(PathBuf::as_path).chain([Path::new("logs")]))?;
-    let origin = Origin { raw: plan.root.clone(), name: plan.name.clone(), doi: None, container: Container::current() };
+    let (raw, name, doi) = (plan.root.clone(), plan.name.clone(), plan.doi.clone());
+    let origin = Origin { raw, name, doi, container: Container::current() };
     prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })?;
     clear(&plan.output);
     Ok(())
@@ -221,7 +223,7 @@ fn work_through(
         run_span: run_span.as_ref(),
         remote: &remote,
     };
-    note_times(plan);
+    note_times(plan, config.threads)?;
     let start = Instant::now();
     let (units_n, scans) = (units.len(), plan.scans_to_do());
     if let Some(span) = &run_span {
@@ -244,14 +246,19 @@ fn work_through(
 
 /// Of images that were read only to find their content unchanged, notes the time in the markers. Claimed, because a marker
 /// that another run has just removed must not come back.
-fn note_times(plan: &Plan) {
-    retimed(plan).par_bridge().for_each(|(unit, touched)| {
+fn note_times(plan: &Plan, threads: usize) -> Result<(), PoolError> {
+    let units: Vec<_> = retimed(plan).collect();
+    if units.is_empty() {
+        return Ok(());
+    }
+    let note = |&(unit, touched): &(&Unit, &[(PathBuf, Option<Timestamp>)])| {
         if let Ok(Claimed::Ours(_claim)) = Claim::on_unit(&plan.output, &unit.id)
             && let Err(e) = Marker::retime(&plan.output, &unit.id, unit.marker_session.as_deref(), touched)
         {
             tracing::warn!("{e}; the next run reads the same images again");
         }
-    });
+    };
+    pool::within(threads, || units.par_iter().for_each(note))
 }
 
 /// The units that stay done although inputs have another time, with what [`Marker::retime`] is to note.
@@ -275,7 +282,7 @@ fn left_out(plan: &Plan) -> Vec<String> {
 
 /// How the run ended, on its span. What was done before or not reached is skipped.
 fn describe_end(span: &tracing::Span, plan: &Plan, tally: &Tally) {
-    let (counts, all) = (tally.counts(), plan.units.iter().map(|unit| unit.scans.len()).sum::<usize>());
+    let (counts, all) = (tally.counts(), plan.scans());
     let failed = counts.failed.len();
     spans::record(span, names::RUN_SUCCEEDED, count(counts.succeeded));
     spans::record(span, names::RUN_FAILED, count(failed));

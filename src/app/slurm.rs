@@ -5,7 +5,7 @@ use super::say;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Input, RunConfig, SlurmConfig};
 use crate::error::{Coded, ErrorCode};
-use crate::plan::{Plan, PlanError, Unit};
+use crate::plan::{Plan, Unit};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
 use crate::telemetry::{context, names, spans};
@@ -41,9 +41,7 @@ pub fn run(config: &SlurmConfig) -> Result<ExitStatus, SubmissionError> {
     for path in [&mut plan.root, &mut plan.output] {
         *path = absolute(path);
     }
-    if plan.units.is_empty() {
-        return Err(RunError::from(PlanError::NoScans { root: plan.root, why: plan.warnings.join("; ") }).into());
-    }
+    plan.refuse_empty().map_err(RunError::from)?;
     let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done()).collect();
     if units.is_empty() {
         say(&format!("all {} participant-sessions are done: nothing to submit\n", plan.units.len()));
@@ -143,6 +141,7 @@ fn scripts(
         files: files.iter().map(|(_, file)| file.as_path()).collect(),
         arguments: arguments(&config.run, &files),
         report: config.run.report,
+        scans: plan.scans(),
         force: config.run.force,
         units,
         batch,

@@ -29,6 +29,8 @@ pub struct DatasetDescription {
     pub name: String,
     /// `BIDSVersion`; empty when the description was tolerated without it.
     pub bids_version: String,
+    /// `DatasetDOI`, when there is one.
+    pub doi: Option<String>,
     /// Whether `DatasetType` is `derivative`: such datasets hold results, not scans.
     pub derivative: bool,
 }
@@ -99,7 +101,8 @@ fn understand(object: &Map<String, Value>) -> (DatasetDescription, Vec<String>) 
             false
         }
     };
-    (DatasetDescription { name, bids_version, derivative }, faults)
+    let doi = object.get("DatasetDOI").and_then(Value::as_str).map(str::to_owned);
+    (DatasetDescription { name, bids_version, doi, derivative }, faults)
 }
 
 #[cfg(test)]
@@ -117,8 +120,9 @@ mod tests {
     fn a_good_description_is_understood() {
         let (d, warnings) = with(r#"{"Name": "x", "BIDSVersion": "n/a"}"#, Check::Validate).unwrap();
         assert_eq!((d.name.as_str(), d.bids_version.as_str(), d.derivative, warnings.len()), ("x", "n/a", false, 0));
-        let text = r#"{"Name": "x", "BIDSVersion": "1.10.1", "DatasetType": "derivative"}"#;
-        assert!(with(text, Check::Validate).unwrap().0.derivative);
+        let text = r#"{"Name": "x", "BIDSVersion": "1.10.1", "DatasetType": "derivative", "DatasetDOI": "doi:10.1/x"}"#;
+        let (d, _) = with(text, Check::Validate).unwrap();
+        assert!(d.derivative && d.doi.as_deref() == Some("doi:10.1/x"));
     }
 
     #[test]

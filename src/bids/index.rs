@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::dataset::{Check, DatasetDescription, describe};
 use super::error::BidsError;
+use super::label::without_sub;
 use super::participants;
 use super::scan::ScanFile;
 use super::sidecar::Sidecars;
@@ -75,7 +76,7 @@ pub fn index_of(root: &Path, check: Check, wanted: &(dyn Fn(&str) -> bool + Sync
     if !description.derivative {
         warnings.extend(participants::oddities(root, &names));
     }
-    let look = |name: &String| match wanted(label_of(name)) {
+    let look = |name: &String| match wanted(without_sub(name)) {
         true => walk::participant(root, name),
         false => Found::default(),
     };
@@ -95,14 +96,10 @@ pub fn index_of(root: &Path, check: Check, wanted: &(dyn Fn(&str) -> bool + Sync
     for (name, mut found) in names.into_iter().zip(walked) {
         let sessions = std::mem::take(&mut found.sessions);
         refuse_case_collisions(Path::new(&name), sessions.iter().flatten().map(String::as_str))?;
-        index.participants.push(Participant { label: label_of(&name).to_owned(), sessions });
+        index.participants.push(Participant { label: without_sub(&name).to_owned(), sessions });
         index.take(found);
     }
     Ok(index)
-}
-
-fn label_of(name: &str) -> &str {
-    name.strip_prefix("sub-").unwrap_or(name)
 }
 
 impl Index {

@@ -37,7 +37,7 @@ impl Label {
     /// # Errors
     /// As [`Label::new`].
     pub fn participant(text: &str) -> Result<Self, LabelError> {
-        Self::new(text.strip_prefix("sub-").unwrap_or(text))
+        Self::new(without_sub(text))
     }
 
     /// A session's label, written `01` or `ses-01`.
@@ -65,6 +65,12 @@ impl From<Label> for String {
     fn from(label: Label) -> Self {
         label.0
     }
+}
+
+/// A participant's label without the key that it may be written with.
+#[must_use]
+pub fn without_sub(text: &str) -> &str {
+    text.strip_prefix("sub-").unwrap_or(text)
 }
 
 /// Whether a text is a label as it stands.

@@ -25,8 +25,9 @@ pub use error::{BidsError, LabelKind, UnknownLabel};
 pub use filter::Filter;
 pub use index::{Index, Participant, index, index_of};
 pub(crate) use json::read_object;
-pub use label::{Label, LabelError};
+pub use label::{Label, LabelError, without_sub};
 pub use names::{NameError, derivative_name, participant_dir};
+pub(crate) use scan::split_extension;
 pub use scan::{Datatype, Extension, ScanFile, Suffix};
 pub use skip::{SkipReason, Skipped};
 
@@ -75,8 +76,8 @@ impl Selection {
     /// concerns all: a section of it that fits no scan of the dataset is an error.
     #[must_use]
     pub fn only_participants(&self) -> Option<HashSet<&str>> {
-        let named = self.participants.iter().map(|label| label.strip_prefix("sub-").unwrap_or(label));
-        let listed = self.subcohort.iter().map(|(label, _)| label.strip_prefix("sub-").unwrap_or(label));
+        let named = self.participants.iter().map(|label| without_sub(label));
+        let listed = self.subcohort.iter().map(|(label, _)| without_sub(label));
         let labels: HashSet<&str> = named.chain(listed).collect();
         (!labels.is_empty() && self.filter_file.is_none()).then_some(labels)
     }

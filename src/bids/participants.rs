@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::printable;
 use csv::ReaderBuilder;
 
 use crate::files::{self, NotRead};
@@ -66,7 +67,7 @@ fn listed(text: &[u8]) -> Result<Vec<String>, String> {
         let record = record.map_err(|e| format!("is not a table: {e}"))?;
         let cell = record.get(column).unwrap_or_default();
         let text = std::str::from_utf8(cell).map_err(|_| "is not UTF-8; save it as UTF-8".to_owned())?;
-        Ok(text.escape_debug().to_string())
+        Ok(printable::line(text).into_owned())
     };
     reader.byte_records().map(name).collect()
 }

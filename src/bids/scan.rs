@@ -207,7 +207,11 @@ pub(super) fn looks_like_ours(name: &str) -> bool {
     image_name(name).and_then(|(stem, _)| stem.rsplit('_').next()).and_then(Suffix::find).is_some()
 }
 
-fn split_extension(name: &str) -> Result<(&str, Extension), SkipReason> {
+/// The stem and the extension of a scan's name.
+///
+/// # Errors
+/// Why it is none; [`SkipReason::BadName`] for what does not look like an image at all.
+pub(crate) fn split_extension(name: &str) -> Result<(&str, Extension), SkipReason> {
     if let Some(stem) = name.strip_suffix(".nii.gz") {
         return Ok((stem, Extension::NiiGz));
     }

@@ -104,7 +104,7 @@ pub(super) fn list(args: ListArgs, env: Env) -> Result<Request, Refusal> {
     let mut selection = selection(args.select)?;
     selection.modalities = each_once(layers.settings.modalities.unwrap_or_default());
     let skip_validation = layers.settings.skip_bids_validation.unwrap_or(false);
-    Ok(Request::List(ListConfig { dir, selection, skip_validation, format: args.format }))
+    Ok(Request::List(ListConfig { dir, selection, threads: layers.threads, skip_validation, format: args.format }))
 }
 
 /// The script that completes this program's arguments in a shell.

@@ -126,8 +126,6 @@ pub struct RunConfig {
     pub level: Level,
     /// Which scans; `modalities` is never empty.
     pub selection: Selection,
-    /// A folder the caller gave for work files; there are none.
-    pub work_dir: Option<PathBuf>,
     /// Threads to use, at least 1.
     pub threads: usize,
     /// Memory to stay within, in bytes.
@@ -163,6 +161,8 @@ pub struct ListConfig {
     pub dir: PathBuf,
     /// Which scans; `modalities` is never empty.
     pub selection: Selection,
+    /// Threads to use, at least 1.
+    pub threads: usize,
     /// Go on without a valid `dataset_description.json`.
     pub skip_validation: bool,
     /// Form of the list.

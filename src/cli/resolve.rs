@@ -257,7 +257,6 @@ fn finish(
         faults: Faults { fail_rate: trial.fail_rate.unwrap_or(0.0), slow: trial.slow_stage, seed: trial.seed },
         synthetic: trial.synthetic,
         telemetry: telemetry(&settings, &run.observe, env, &mut notes)?,
-        work_dir: settings.work_dir,
         notes,
     })
 }

@@ -8,6 +8,7 @@ use super::settings::Settings;
 use super::small_file;
 use super::telemetry_args::{ConfigArgs, ReplayArgs, ShowArgs, StatusArgs, TelemetryVerb};
 use super::{InForceConfig, Request, ShowConfig, TelemetryRequest, paths};
+use crate::bids::without_sub;
 use crate::telemetry::config::{PseudonymKey, TelemetryConfig};
 
 /// Holds the key of the pseudonyms, where no file does.
@@ -44,10 +45,9 @@ fn status(args: StatusArgs) -> Result<Request, Refusal> {
 
 fn show(args: ShowArgs) -> Result<Request, Refusal> {
     paths::input_folder(&args.dir, "name the output folder of a run", paths::bound_hint(&args.dir))?;
-    let without_prefix = |label: String| label.strip_prefix("sub-").map(str::to_owned).unwrap_or(label);
     Ok(Request::Telemetry(TelemetryRequest::Show(ShowConfig {
         dir: args.dir,
-        participants: args.participant.into_iter().map(without_prefix).collect(),
+        participants: args.participant.iter().map(|label| without_sub(label).to_owned()).collect(),
         stage: args.stage,
         status: args.status,
         limit: args.limit,

@@ -137,7 +137,8 @@ mod tests {
     fn description_has_what_bids_asks_of_a_derivative() {
         let dir = tempfile::tempdir().unwrap();
         let container = Some(Container { kind: "apptainer", tag: Some("x.sif".into()) });
-        let origin = Origin { raw: "/data/my study".into(), name: "study".into(), doi: None, container };
+        let origin =
+            Origin { raw: "/data/my study".into(), name: "study".into(), doi: Some("doi:10.1/x".into()), container };
         prepare(dir.path(), &origin).unwrap();
         let text = std::fs::read_to_string(dir.path().join("dataset_description.json")).unwrap();
         let v: Value = serde_json::from_str(&text).unwrap();
@@ -145,7 +146,8 @@ mod tests {
         assert_eq!(v["GeneratedBy"][0]["Name"], "neuro-preprocess");
         assert_eq!(v["GeneratedBy"][0]["Container"]["Tag"], "x.sif");
         assert_eq!(v["DatasetLinks"]["raw"], "file:///data/my%20study");
-        assert_eq!(v["SourceDatasets"][0]["URL"], "file:///data/my%20study");
+        let source = json!([{ "URL": "file:///data/my%20study", "DOI": "doi:10.1/x" }]);
+        assert_eq!(v["SourceDatasets"], source);
     }
 
     #[test]

@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What the marker holds; 1 had sizes and times of inputs only. A change of the fields is a new form.
-const FORM: u32 = 2;
+/// What the marker holds: 1 had sizes and times of inputs only, 2 did not say what was odd. A change of the fields is a new
+/// form.
+const FORM: u32 = 3;
 
 /// What the marker says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,8 @@ pub struct DoneScan {
     pub input: Input,
     /// What the sidecars said, as far as it is used.
     pub metadata: Map<String, Value>,
+    /// Whether something was odd about it, which `--strict` refuses.
+    pub odd: bool,
     /// The outputs, relative to the output folder.
     pub outputs: Vec<SavedFile>,
 }
@@ -173,7 +176,7 @@ mod tests {
         let print = Fingerprint { bytes: 3, modified: Some(Timestamp::now()), xxh3: "0".repeat(32) };
         let metadata = serde_json::from_str(r#"{"RepetitionTime": 2.0, "B": [1, {"c": null}]}"#).unwrap();
         let outputs = vec![SavedFile { path: "sub-01/x.txt".into(), bytes: 7 }];
-        let file = DoneScan { path: "a.nii".into(), input: Input::File(print), metadata, outputs };
+        let file = DoneScan { path: "a.nii".into(), input: Input::File(print), metadata, odd: false, outputs };
         let made = DoneScan { path: "b.nii".into(), input: Input::Synthetic(u64::MAX), ..file.clone() };
         let marker = Marker::new(&unit, None, vec![file, made]);
         marker.write(dir.path(), &unit, None).unwrap();
@@ -188,7 +191,7 @@ mod tests {
         for (content, expected) in [
             (as_it_was.replace("VERSION", &marker.version), NoMarker::Form),
             (as_it_was.replace("VERSION", "0.0.9"), NoMarker::Version("0.0.9".into())),
-            (text.replace("\"form\": 2", "\"form\": 3"), NoMarker::Form),
+            (text.replace("\"form\": 3", "\"form\": 4"), NoMarker::Form),
         ] {
             std::fs::write(&path, content).unwrap();
             assert_eq!(read(), Err(expected));

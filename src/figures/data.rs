@@ -33,7 +33,6 @@ pub struct Mosaic {
     /// What stands beside the slices.
     pub labels: Vec<Label>,
     /// Whether the header says which side is right; if not, sides and places are a guess.
-    #[serde(default)]
     pub sides_known: bool,
 }
 

@@ -236,23 +236,24 @@ impl Moments {
     }
 }
 
-/// Of the positive values of a slab: the sums of x, x² and x·ln x. Sixteen sums each, which run side by side, in `f32` over
-/// no more than a few hundred values.
+/// Of the positive values of a slab: the sums of x, x² and x·ln x. Sixteen sums each, which run side by side, over no more
+/// than a few hundred values; in `f32` but for the squares, which have no room there beyond 1.8e19.
 fn energy_sums(slab: &[f32]) -> [f64; 3] {
     const LANES: usize = 16;
     let mut total = [0.0; 3];
     for block in slab.chunks(32 * LANES) {
-        let mut sums = [[0.0_f32; LANES]; 3];
+        let (mut sums, mut squares) = ([[0.0_f32; LANES]; 2], [0.0_f64; LANES]);
         let mut add = |lane: usize, v: f32| {
             let v = if v > 0.0 && v < f32::INFINITY { v } else { 0.0 };
             sums[0][lane] += v;
-            sums[1][lane] += v * v;
-            sums[2][lane] += v * ln(v.max(f32::MIN_POSITIVE));
+            squares[lane] += f64::from(v) * f64::from(v);
+            sums[1][lane] += v * ln(v.max(f32::MIN_POSITIVE));
         };
         let (chunks, rest) = block.as_chunks::<LANES>();
         chunks.iter().for_each(|chunk| (0..LANES).for_each(|lane| add(lane, chunk[lane])));
         rest.iter().enumerate().for_each(|(lane, v)| add(lane, *v));
-        total = std::array::from_fn(|n| total[n] + sums[n].iter().map(|&sum| f64::from(sum)).sum::<f64>());
+        let [x, xlnx] = sums.map(|lanes| lanes.into_iter().map(f64::from).sum::<f64>());
+        total = [total[0] + x, total[1] + squares.iter().sum::<f64>(), total[2] + xlnx];
     }
     total
 }
@@ -331,6 +332,10 @@ mod tests {
         // Two equal voxels of four: each is 1/√2 of the root energy; 2·(1/√2)·ln(1/√2) over 2·ln(1/2).
         let pair = Array3::from_shape_vec((1, 2, 2), vec![3.0, 3.0, 0.0, 0.0]).unwrap();
         assert!(close(whole_image(pair.view()).0, 0.5_f64.sqrt() * 0.5, 1e-6));
+        // Whatever the unit of the voxels.
+        for unit in [1e20, 1e-25] {
+            assert!(close(whole_image(pair.mapv(|v| v * unit).view()).0, 0.5_f64.sqrt() * 0.5, 1e-4), "{unit}");
+        }
     }
 
     #[test]

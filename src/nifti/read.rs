@@ -26,7 +26,7 @@ pub struct Image {
     /// What was odd about the file, and what was done about it.
     pub notes: Vec<Note>,
     /// What the file was when it was read; all of it was.
-    pub fingerprint: Option<Fingerprint>,
+    pub fingerprint: Fingerprint,
 }
 
 /// Reads and checks a header only: a few kilobytes of the file, whatever its size.
@@ -48,16 +48,13 @@ pub fn read(path: &Path) -> Result<Image, NiftiError> {
     let mut opened = open(path)?;
     opened.skip_to_data(path)?;
     let (values, broken) = by_type(&mut opened, path)?;
-    let Opened { mut stream, header, mut notes, .. } = opened;
-    match stream.tail().map_err(|f| failed(path, f))? {
-        Tail::Nothing => {}
-        Tail::Zeros(n) => {
-            notes.push(Note::new("padding", format!("{n} zero bytes follow the image"), "they were ignored"))
-        }
-        Tail::Data => {
-            let problem = "the file goes on after the last voxel its header announces".to_owned();
-            return Err(NiftiError::TrailingData { path: path.to_owned(), problem });
-        }
+    let Opened { stream, header, mut notes, .. } = opened;
+    let Tail::End(zeros, fingerprint) = stream.tail().map_err(|f| failed(path, f))? else {
+        let problem = "the file goes on after the last voxel its header announces".to_owned();
+        return Err(NiftiError::TrailingData { path: path.to_owned(), problem });
+    };
+    if zeros > 0 {
+        notes.push(Note::new("padding", format!("{zeros} zero bytes follow the image"), "they were ignored"));
     }
     if broken > 0 {
         let total = values.len();
@@ -71,7 +68,7 @@ pub fn read(path: &Path) -> Result<Image, NiftiError> {
     let got = [1, 1, 1, values.len()];
     let data =
         Array4::from_shape_vec(shape, values).map_err(|_| NiftiError::Shape { got, grid: header.grid().shape })?;
-    Ok(Image { header, data, notes, fingerprint: stream.fingerprint() })
+    Ok(Image { header, data, notes, fingerprint })
 }
 
 /// Reads the voxels with the decoder of their type; the values, and how many were not finite.

@@ -21,12 +21,10 @@ pub(crate) enum Fault {
 }
 
 /// What follows an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Tail {
-    /// The file ends with the image.
-    Nothing,
-    /// This many zero bytes.
-    Zeros(u64),
+    /// The end of the file after this many zero bytes; what the whole file was.
+    End(u64, Fingerprint),
     /// Something else, or more zeros than padding explains.
     Data,
 }
@@ -68,17 +66,8 @@ impl Stream {
         Ok(passed)
     }
 
-    /// The fingerprint of the file behind the bytes; `None` before all of it has been read, as [`Stream::tail`] does.
-    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
-        let file = match self {
-            Self::Plain(file) => Some(file),
-            Self::Gzip(gzip) => gzip.ended.as_ref(),
-        };
-        file.map(|file| file.get_ref().fingerprint())
-    }
-
     /// Reads what is left, which also verifies the checksum of the last gzip member.
-    pub(crate) fn tail(&mut self) -> Result<Tail, Fault> {
+    pub(crate) fn tail(mut self) -> Result<Tail, Fault> {
         let (mut buffer, mut zeros) = ([0; 4096], 0);
         loop {
             let got = self.fill(&mut buffer)?;
@@ -93,10 +82,11 @@ impl Stream {
                 break;
             }
         }
-        if let Self::Gzip(gzip) = self {
-            zeros += gzip.padding;
-        }
-        Ok(if zeros == 0 { Tail::Nothing } else { Tail::Zeros(zeros) })
+        let (padding, file) = match self {
+            Self::Plain(file) => (0, Some(file)),
+            Self::Gzip(gzip) => (gzip.padding, gzip.ended),
+        };
+        Ok(file.map_or(Tail::Data, |file| Tail::End(zeros + padding, file.get_ref().fingerprint())))
     }
 }
 

@@ -332,8 +332,7 @@ fn embedded(data: &impl Serialize) -> Result<String, PageError> {
             ('<' | '>' | '&', _) => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
             // A second backslash: the script, too, gets the number and not the character.
             (_, Cow::Owned(shown)) => {
-                safe.push('\\');
-                safe.push_str(&shown);
+                safe.push_str(&shown.replace('\\', "\\\\"));
             }
             _ => safe.push(c),
         }
@@ -355,8 +354,8 @@ mod tests {
 
     #[test]
     fn what_turns_the_direction_is_shown_by_its_number() {
-        let safe = embedded(&"a\u{2028}b\u{202e}c\\\u{9b}é").unwrap();
-        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), r"a\u2028b\u202ec\\u009bé");
+        let safe = embedded(&"a\u{2028}b\u{202e}c\\\u{9b}é\u{e0041}").unwrap();
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), r"a\u2028b\u202ec\\u009bé\udb40\udc41");
     }
 
     #[test]

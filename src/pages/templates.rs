@@ -34,6 +34,6 @@ pub(super) fn render(page: &'static str, data: &impl Serialize) -> Result<String
     let env = PAGES.as_ref().map_err(|e| failed(e.clone()))?;
     env.get_template(page)
         .and_then(|t| t.render(Value::from(minijinja::value::Serde(data))))
-        .map(|page| printable::text(&page).into_owned())
+        .map(printable::owned)
         .map_err(|e| failed(format!("{e:#}")))
 }

@@ -17,7 +17,6 @@ use rayon::prelude::*;
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The label Nipoppy uses for data without sessions.
 const UNNAMED: &str = "unnamed";
@@ -40,7 +39,7 @@ pub fn plan_dataset(
     if let Some(output) = output {
         output.clone_into(&mut plan.output);
     }
-    decide(&mut plan, options.force);
+    decide(&mut plan, options);
     Ok(plan)
 }
 
@@ -91,6 +90,7 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
         name: dataset_name(&index, root),
         units: units(&index, &chosen, unnamed, options),
         images: None,
+        doi: index.description.doi.clone(),
         skipped,
         warnings,
     };
@@ -99,7 +99,7 @@ pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Res
     let (without_scans, others) = (without_scans(&index), index.others.clone());
     if options.images {
         let selected = chosen.into_iter().map(|file| file.path.clone()).collect();
-        plan.images = Some(Arc::new(Images::new(index, selected)));
+        plan.images = Some(Images::new(index, selected));
     }
     Ok(Survey { plan, not_selected, without_scans, others })
 }
@@ -149,13 +149,13 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: PlanOptio
     let path = index.root.join(&file.path);
     let (metadata, mut problem) = match index.metadata(file) {
         Ok(metadata) => (used(modality, metadata), None),
-        Err(e) => (Map::new(), Some(Problem { code: e.code(), message: e.to_string() })),
+        Err(e) => (Map::new(), Some(Problem::of(&e))),
     };
     if let Err(e) = outputs_of(modality, &file.entities, options.tissues) {
-        problem = Some(Problem { code: e.code(), message: e.to_string() });
+        problem = Some(Problem::of(&e));
     }
     if let Err(e) = file.unambiguous() {
-        problem = Some(Problem { code: e.code(), message: e.to_string() });
+        problem = Some(Problem::of(&e));
     }
     let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
     let (source, memory) = source_of(file, path, modality, options);

@@ -45,10 +45,9 @@ pub fn list_json(found: &Survey) -> Value {
 #[must_use]
 pub fn list_text(found: &Survey) -> String {
     let (plan, mut text) = (&found.plan, String::new());
-    let scans: usize = plan.units.iter().map(|u| u.scans.len()).sum();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{} ({})", plan.name, plan.root.display());
-    let _ = writeln!(text, "{scans} scans in {} participant-sessions", plan.units.len());
+    let _ = writeln!(text, "{} scans in {} participant-sessions", plan.scans(), plan.units.len());
     for warning in &plan.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }

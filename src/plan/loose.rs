@@ -5,7 +5,7 @@ use super::memory::estimate;
 use super::resume::decide;
 use super::units::{Common, Plan, Problem, ScanPlan, Source, Unit};
 use super::{PlanError, PlanOptions, be_strict};
-use crate::bids::{Entities, EntityError, Modality, NameError, SkipReason, read_object};
+use crate::bids::{Entities, EntityError, Modality, SkipReason, read_object, split_extension};
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
 use crate::error::ErrorCode;
@@ -21,7 +21,7 @@ use walkdir::WalkDir;
 /// Plans one file. Its sidecar is the `.json` of the same name beside it, if there is one.
 ///
 /// # Errors
-/// [`PlanError`] when no outputs can be named for it.
+/// None for one file.
 pub fn plan_file(file: &Path, output: &Path, options: PlanOptions) -> Result<Plan, PlanError> {
     let root = file.parent().unwrap_or_else(|| Path::new(""));
     plan_files(root, (vec![file.to_owned()], Vec::new()), output, &Modality::ALL, options)
@@ -42,10 +42,10 @@ pub fn plan_folder(
     for entry in entries.filter_entry(|e| e.depth() == 0 || !hidden(e.file_name()) && e.path() != output) {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
-            Ok(entry) => match left_out(entry.path()) {
-                None if stem(entry.path()).is_some() => files.push(entry.into_path()),
+            Ok(entry) => match is_scan(entry.path()) {
+                Some(Ok(())) => files.push(entry.into_path()),
+                Some(Err(reason)) => skipped.push((entry.into_path(), reason)),
                 None => {}
-                Some(reason) => skipped.push((entry.into_path(), reason)),
             },
             Err(e) => skipped.push((e.path().unwrap_or(folder).to_owned(), SkipReason::Unreadable(why(&e)))),
         }
@@ -58,18 +58,13 @@ pub fn plan_folder(
     plan_files(folder, (files, skipped), output, modalities, options)
 }
 
-/// Why a file that looks like a scan is not taken.
-fn left_out(file: &Path) -> Option<SkipReason> {
+/// Whether a file that looks like a scan is taken, or why not; `None` for any other file.
+fn is_scan(file: &Path) -> Option<Result<(), SkipReason>> {
     let name = file.file_name()?;
-    let lower = name.to_string_lossy().to_ascii_lowercase();
-    let Some(extension) = [".nii.gz", ".nii"].into_iter().find(|e| lower.ends_with(e)) else {
-        let pair = [".hdr", ".img"].into_iter().find(|e| lower.ends_with(e));
-        return pair.map(|extension| SkipReason::Extension(extension.to_owned()));
-    };
-    match name.to_str() {
-        None => Some(SkipReason::NotUtf8),
-        Some(name) if name.ends_with(extension) => None,
-        Some(_) => Some(SkipReason::WrongCase { expected: extension.to_owned() }),
+    match split_extension(&name.to_string_lossy()) {
+        Err(SkipReason::BadName(_)) => None,
+        _ if name.to_str().is_none() => Some(Err(SkipReason::NotUtf8)),
+        found => Some(found.map(drop)),
     }
 }
 
@@ -84,8 +79,7 @@ fn hidden(name: &std::ffi::OsStr) -> bool {
 
 /// The file name without `.nii` or `.nii.gz`.
 fn stem(file: &Path) -> Option<&str> {
-    let name = file.file_name()?.to_str()?;
-    name.strip_suffix(".nii.gz").or_else(|| name.strip_suffix(".nii"))
+    split_extension(file.file_name()?.to_str()?).ok().map(|(stem, _)| stem)
 }
 
 fn plan_files(
@@ -102,13 +96,18 @@ fn plan_files(
     let mut places: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     let common = Common::default();
     for file in files {
-        let (unit, scan) = scan_plan(root, &file, &common, options)?;
+        let (unit, mut scan) = scan_plan(root, &file, &common, options);
         if !modalities.contains(&scan.modality) {
             continue;
         }
-        for place in scan.outputs() {
-            if let Some(other) = places.insert(place.path, file.clone()) {
-                return Err(PlanError::SameOutputs(other, file));
+        match outputs_of(scan.modality, &scan.entities, scan.tissues) {
+            Err(e) => scan.problem = Some(Problem::of(&e)),
+            Ok(outputs) => {
+                for place in outputs {
+                    if let Some(other) = places.insert(place.path, file.clone()) {
+                        return Err(PlanError::SameOutputs(other, file));
+                    }
+                }
             }
         }
         units.entry(unit).or_default().push(scan);
@@ -123,14 +122,15 @@ fn plan_files(
         name,
         units: units.into_iter().map(unit).collect(),
         images: None,
+        doi: None,
         skipped,
         warnings,
     };
-    decide(&mut plan, options.force);
+    decide(&mut plan, options);
     Ok(plan)
 }
 
-fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) -> Result<(UnitId, ScanPlan), PlanError> {
+fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) -> (UnitId, ScanPlan) {
     let id = stem(file).map_or_else(|| file.display().to_string(), str::to_owned);
     let header = nifti::read_header(file).ok();
     let four_d = header.as_ref().is_some_and(|h| h.volumes() > 1);
@@ -138,7 +138,7 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) ->
         Some(understood) => understood,
         None => {
             let modality = guess_modality(&id, four_d);
-            (label_entities(&id, modality).map_err(NameError::from)?, modality)
+            (label_entities(&id, modality).unwrap_or_default(), modality)
         }
     };
     let unit = UnitId {
@@ -152,7 +152,6 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) ->
         Source::File(file.to_owned())
     };
     let read = header.as_ref().filter(|_| options.synthetic.is_none());
-    outputs_of(modality, &entities, options.tissues)?;
     let (metadata, problem) = sidecar(file, &id);
     let scan = ScanPlan {
         tissues: options.tissues,
@@ -166,7 +165,7 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) ->
         problem,
         bytes,
     };
-    Ok((unit, scan))
+    (unit, scan)
 }
 
 /// What a BIDS name says: `sub-01_ses-A_T1w`.

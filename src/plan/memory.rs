@@ -3,7 +3,7 @@
 //! What is estimated is an upper bound: a run must stay within what it was given, so a scan that would not is refused
 //! before it is read. Measured by `benches/memory.py` over real and large scans (docs/performance.md).
 
-use super::units::{Plan, Problem};
+use super::units::{Plan, Problem, Unit};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
 use crate::nifti::Header;
@@ -29,13 +29,15 @@ const GROWTH_BYTES: u64 = 20_000_000;
 /// By how much what the program has before its first scan differs from run to run: advice must hold for the next one.
 const ADVICE_BYTES: u64 = 4_000_000;
 
-/// Upper bounds of what a scan takes besides the program itself.
+/// How large a scan is, with upper bounds of what it takes besides the program itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Need {
     /// Bytes, whatever the number of threads.
     pub bytes: u64,
     /// Bytes for each thread that works on it.
     pub per_thread: u64,
+    /// Voxels of all its volumes.
+    pub voxels: u64,
 }
 
 /// What a scan needs. A scan whose header cannot be read is refused before anything is allocated for it.
@@ -53,7 +55,8 @@ pub(super) fn estimate(modality: Modality, header: Option<&Header>, tissues: boo
         Modality::T1w => (series * T1W_VOLUMES, WRITING_BYTES),
         Modality::Bold => (series + volume * BOLD_VOLUMES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES)),
     };
-    Need { bytes: (image + SCAN_BYTES) as u64, per_thread: per_thread as u64 }
+    let voxels = (series / VOXEL_BYTES) as u64;
+    Need { bytes: (image + SCAN_BYTES) as u64, per_thread: per_thread as u64, voxels }
 }
 
 /// The memory of a run.
@@ -114,8 +117,7 @@ impl Plan {
     /// Bytes that the units at work together may need, besides what all threads have at hand.
     #[must_use]
     pub fn memory_for_units(&self, room: &Room) -> u64 {
-        let scans = self.units.iter().filter(|u| !u.done()).flat_map(|u| &u.scans);
-        let at_hand = scans.filter(|s| s.problem.is_none()).map(|s| s.memory.per_thread).max().unwrap_or(0);
+        let at_hand = self.units.iter().filter(|u| !u.done()).map(Unit::at_hand).max().unwrap_or(0);
         room.left().saturating_sub(at_hand.saturating_mul(room.threads as u64))
     }
 }
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn fewer_threads_are_advised_where_they_help() {
-        let need = Need { bytes: 100_000_000, per_thread: 10_000_000 };
+        let need = Need { bytes: 100_000_000, per_thread: 10_000_000, voxels: 0 };
         let refusal = room(170, 8).refusal("x", need).unwrap();
         assert!(refusal.message.ends_with("give it 219 MB, or --nprocs 3"), "{}", refusal.message);
         assert_eq!(room(170, 3).refusal("x", need), None);

@@ -19,7 +19,7 @@ pub use resume::done_since;
 pub use show::{to_text, write_json};
 pub use units::{Plan, Problem, ScanPlan, Source, Unit};
 
-use crate::bids::{BidsError, NameError};
+use crate::bids::BidsError;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::NipoppyError;
 use crate::printable;
@@ -54,9 +54,6 @@ pub enum PlanError {
     /// The study is wrong.
     #[error(transparent)]
     Nipoppy(#[from] NipoppyError),
-    /// No outputs can be named for a scan.
-    #[error(transparent)]
-    Name(#[from] NameError),
     /// There is no scan in the folder.
     #[error("{}: {why}", root.display())]
     NoScans {
@@ -88,7 +85,6 @@ impl Coded for PlanError {
         match self {
             Self::Bids(e) => e.code(),
             Self::Nipoppy(e) => e.code(),
-            Self::Name(e) => e.code(),
             Self::NoScans { .. } => ErrorCode::NothingMatches,
             Self::Strict { .. } => ErrorCode::Strict,
             Self::NoOutput => ErrorCode::Usage,
@@ -102,7 +98,7 @@ fn named(oddities: &[String]) -> String {
     const SHOWN: usize = 5;
     let mut text = oddities.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
     if oddities.len() > SHOWN {
-        text.push_str(&format!("; and {} more (the verb list names all)", oddities.len() - SHOWN));
+        text.push_str(&format!("; and {} more (--dry-run without --strict names all)", oddities.len() - SHOWN));
     }
     text
 }

@@ -3,6 +3,7 @@
 //! Everything that a look at names, sizes and times can tell is compared first. Only of an image whose size is the same and
 //! whose time is not the content is read, so that a dataset that was copied or moved stays done.
 
+use super::PlanOptions;
 use super::units::{Plan, ScanPlan, Source, Unit};
 use crate::derivatives::marker::{DoneScan, Input, Marker, NoMarker};
 use crate::derivatives::save::SavedFile;
@@ -14,39 +15,39 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// Says of every unit what is to become of it. `force` does again what is done.
-pub(super) fn decide(plan: &mut Plan, force: bool) {
+/// Says of every unit what is to become of it.
+pub(super) fn decide(plan: &mut Plan, options: PlanOptions) {
     let output = &plan.output;
     plan.units.par_iter_mut().for_each(|unit| {
         let marker = Marker::read(output, &unit.id, unit.marker_session.as_deref());
         unit.found = marker.as_ref().ok().map(|marker| marker.finished);
-        unit.state = state(output, unit, marker, force);
+        unit.state = state(output, unit, marker, options);
     });
 }
 
-fn state(output: &Path, unit: &Unit, marker: Result<Marker, NoMarker>, force: bool) -> State {
+fn state(output: &Path, unit: &Unit, marker: Result<Marker, NoMarker>, options: PlanOptions) -> State {
     let marker = match marker {
         Err(NoMarker::Absent) => return State::ToDo(without_marker(output, unit)),
-        _ if force => return State::ToDo(Reason::Forced),
+        _ if options.force => return State::ToDo(Reason::Forced),
         Err(NoMarker::Version(version)) => return State::ToDo(Reason::Version(version)),
         Err(NoMarker::Form) => return State::ToDo(Reason::OlderMarker),
         Err(NoMarker::Unreadable(why)) => return State::ToDo(Reason::BadMarker(why)),
         Ok(marker) => marker,
     };
-    match compare(output, unit, &marker) {
+    match compare(output, unit, &marker, options.strict) {
         Ok(touched) => State::Kept { finished: marker.finished, touched },
         Err(reason) => State::ToDo(reason),
     }
 }
 
-/// Whether another run has finished the unit, from the inputs there are now, since the plan was made. The marker of then is
-/// not compared again, which may mean reading an image. With `--force` nothing is.
+/// Whether another run has finished the unit, from the inputs there are now, since the plan was made; with `strict`, without a
+/// note on them. The marker of then is not compared again, which may mean reading an image. With `--force` nothing is.
 #[must_use]
-pub fn done_since(output: &Path, unit: &Unit) -> bool {
+pub fn done_since(output: &Path, unit: &Unit, strict: bool) -> bool {
     let marker = || Marker::read(output, &unit.id, unit.marker_session.as_deref()).ok();
     let new = |marker: &Marker| Some(marker.finished) != unit.found;
     unit.state != State::ToDo(Reason::Forced)
-        && marker().filter(new).is_some_and(|marker| compare(output, unit, &marker).is_ok())
+        && marker().filter(new).is_some_and(|marker| compare(output, unit, &marker, strict).is_ok())
 }
 
 /// What the summary of the last run tells about a unit that was not finished.
@@ -61,7 +62,12 @@ fn without_marker(output: &Path, unit: &Unit) -> Reason {
 }
 
 /// The inputs of another time and the same content; or the first reason to do the unit again.
-fn compare(output: &Path, unit: &Unit, marker: &Marker) -> Result<Vec<(PathBuf, Option<Timestamp>)>, Reason> {
+fn compare(
+    output: &Path,
+    unit: &Unit,
+    marker: &Marker,
+    strict: bool,
+) -> Result<Vec<(PathBuf, Option<Timestamp>)>, Reason> {
     let mut to_read = Vec::new();
     for scan in &unit.scans {
         if let Some(problem) = &scan.problem {
@@ -69,6 +75,9 @@ fn compare(output: &Path, unit: &Unit, marker: &Marker) -> Result<Vec<(PathBuf, 
         }
         let done = marker.scans.iter().find(|done| done.path == scan.relative);
         let done = done.ok_or_else(|| Reason::NewScan(scan.relative.clone()))?;
+        if strict && done.odd {
+            return Err(Reason::Strict(scan.relative.clone()));
+        }
         to_read.extend(input(scan, &done.input)?);
         metadata(scan, &done.metadata)?;
         outputs(output, scan, done)?;

@@ -24,8 +24,7 @@ pub fn write_json(plan: &Plan, out: impl io::Write) -> io::Result<()> {
     object.serialize_entry("skipped", &Each(|| plan.skipped.iter().map(skipped_json)))?;
     object.serialize_entry("warnings", &plan.warnings)?;
     object.serialize_entry("units", &Each(|| plan.units.iter().map(unit_json)))?;
-    let scans = plan.units.iter().map(|u| u.scans.len()).sum::<usize>();
-    let totals = json!({ "units": plan.units.len(), "scans": scans, "scans_to_do": plan.scans_to_do() });
+    let totals = json!({ "units": plan.units.len(), "scans": plan.scans(), "scans_to_do": plan.scans_to_do() });
     object.serialize_entry("totals", &totals)?;
     object.end()?;
     out.write_all(b"\n")?;

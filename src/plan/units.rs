@@ -1,9 +1,11 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
+use super::PlanError;
 use super::images::Images;
 use super::memory::Need;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of};
+use crate::error::Coded;
 use crate::run::event::{StageName, UnitId};
 use crate::run::reason::{Reason, State};
 use jiff::Timestamp;
@@ -63,6 +65,10 @@ pub struct Problem {
 }
 
 impl Problem {
+    pub(super) fn of(error: &impl Coded) -> Self {
+        Self { code: error.code(), message: error.to_string() }
+    }
+
     pub(super) fn json(&self) -> Value {
         json!({ "code": self.code.as_str(), "message": self.message })
     }
@@ -154,12 +160,22 @@ impl Unit {
     /// those that will fail are not read.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        self.scans.iter().filter(|s| s.problem.is_none()).map(|s| s.memory.bytes).max().unwrap_or(0)
+        self.read().map(|s| s.memory.bytes).max().unwrap_or(0)
+    }
+
+    /// What each thread that works on its scans has at hand at most, in bytes.
+    #[must_use]
+    pub fn at_hand(&self) -> u64 {
+        self.read().map(|s| s.memory.per_thread).max().unwrap_or(0)
+    }
+
+    fn read(&self) -> impl Iterator<Item = &ScanPlan> {
+        self.scans.iter().filter(|s| s.problem.is_none())
     }
 }
 
 /// A whole run, ready to be done or shown.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Plan {
     /// The folder the scans are in.
     pub root: PathBuf,
@@ -167,10 +183,12 @@ pub struct Plan {
     pub output: PathBuf,
     /// The name of the dataset, for people and for provenance.
     pub name: String,
+    /// The DOI of the dataset, when it has one.
+    pub doi: Option<String>,
     /// What to do.
     pub units: Vec<Unit>,
     /// Every image of the dataset, also those not processed, where they were asked for ([`super::PlanOptions::images`]).
-    pub images: Option<Arc<Images>>,
+    pub images: Option<Images>,
     /// Files left out, and why.
     pub skipped: Vec<(PathBuf, String)>,
     /// What a person should know before the run.
@@ -178,6 +196,23 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Refuses a plan without scans, which is no run.
+    ///
+    /// # Errors
+    /// [`PlanError::NoScans`].
+    pub fn refuse_empty(&self) -> Result<(), PlanError> {
+        if !self.units.is_empty() {
+            return Ok(());
+        }
+        Err(PlanError::NoScans { root: self.root.clone(), why: self.warnings.join("; ") })
+    }
+
+    /// The number of scans, also of those already done.
+    #[must_use]
+    pub fn scans(&self) -> usize {
+        self.units.iter().map(|u| u.scans.len()).sum()
+    }
+
     /// The number of scans to process, without those already done.
     #[must_use]
     pub fn scans_to_do(&self) -> usize {

@@ -164,9 +164,9 @@ fn of_kind<'u>(unit: &'u UnitSummary, kind: &'static str) -> impl Iterator<Item 
     unit.scans.iter().filter(move |scan| scan.modality == kind)
 }
 
-/// A cell of text on one line, without tabs.
+/// A cell of text, `n/a` where there is none.
 fn text(value: Option<&str>) -> String {
-    value.map_or_else(|| "n/a".to_owned(), |v| cell(&v.replace(['\t', '\n', '\r'], " ")))
+    value.map_or_else(|| "n/a".to_owned(), cell)
 }
 
 fn mean(values: impl Iterator<Item = Option<f64>>) -> String {
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!([cell(0, "bold_scans"), cell(0, "bold_tsnr")], ["2", "50.000000"]);
         assert_eq!([cell(0, "bold_seconds"), cell(0, "bold_seconds_load")], ["3.000", "1.500"]);
         assert_eq!([cell(0, "t1w_scans"), cell(0, "t1w_quality_score")], ["0", "n/a"], "no T1w scan was there");
-        assert_eq!([cell(1, "session_id"), cell(1, "reason")], ["n/a", "NP-X: a b"]);
+        assert_eq!([cell(1, "session_id"), cell(1, "reason")], ["n/a", r"NP-X: a\tb"]);
         assert_eq!([cell(1, "scans_failed"), cell(1, "bold_tsnr")], ["1", "n/a"]);
 
         let dictionary: Value = serde_json::from_slice(&std::fs::read(table.with_extension("json")).unwrap()).unwrap();

@@ -6,6 +6,7 @@
 
 use super::cancel::Cancel;
 use super::waiting::Waiting;
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How a run is spread over the machine.
@@ -22,12 +23,13 @@ pub struct PoolSettings {
 #[error("cannot start {threads} threads: {source}; ask for fewer with --nprocs")]
 pub struct PoolError {
     threads: usize,
-    source: rayon::ThreadPoolBuildError,
+    source: ThreadPoolBuildError,
 }
 
 /// Does every item once: `estimate` says what it needs, `work` does it, on a worker's thread and inside its pool of
 /// kernel threads. Items are taken in order, but one that does not fit into memory now lets smaller ones pass. An item
-/// that is larger than the whole budget runs alone: what must not run at all is for the plan to refuse. Stops taking items when cancelled; returns how many were done.
+/// that is larger than the whole budget runs alone: what must not run at all is for the plan to refuse. Stops taking
+/// items when cancelled.
 ///
 /// # Errors
 /// [`PoolError`] when the system refuses the threads.
@@ -37,19 +39,12 @@ pub fn for_each<T: Sync>(
     cancel: &Cancel,
     estimate: impl Fn(&T) -> u64 + Sync,
     work: impl Fn(&T) + Sync,
-) -> Result<usize, PoolError> {
+) -> Result<(), PoolError> {
     if items.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let threads = settings.threads.max(1);
     let workers = threads.min(items.len());
-    let build = |n: usize, name: &'static str| {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(n)
-            .thread_name(move |i| format!("{name}-{i}"))
-            .build()
-            .map_err(|source| PoolError { threads: n, source })
-    };
     let outer = build(workers, "unit")?;
     let kernels = (0..workers)
         .map(|w| build(threads / workers + usize::from(w < threads % workers), "kernel"))
@@ -63,7 +58,23 @@ pub fn for_each<T: Sync>(
             }
         }
     });
-    Ok(queue.lock().taken)
+    Ok(())
+}
+
+/// Does `work`, which may use as many threads as a run. They end with it, so that what they had is there for the run.
+///
+/// # Errors
+/// [`PoolError`] when the system refuses the threads.
+pub fn within<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, PoolError> {
+    Ok(build(threads.max(1), "plan")?.install(work))
+}
+
+fn build(threads: usize, name: &'static str) -> Result<ThreadPool, PoolError> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(move |i| format!("{name}-{i}"))
+        .build()
+        .map_err(|source| PoolError { threads, source })
 }
 
 /// The items not yet taken and the memory not yet given away.
@@ -76,12 +87,11 @@ struct State {
     waiting: Waiting,
     free: u64,
     running: usize,
-    taken: usize,
 }
 
 impl Queue {
     fn new(needs: &[u64], memory: u64) -> Self {
-        let state = State { waiting: Waiting::new(needs), free: memory, running: 0, taken: 0 };
+        let state = State { waiting: Waiting::new(needs), free: memory, running: 0 };
         Self { state: Mutex::new(state), freed: Condvar::new() }
     }
 
@@ -102,7 +112,6 @@ impl Queue {
                 let held = need.min(state.free);
                 state.free -= held;
                 state.running += 1;
-                state.taken += 1;
                 return Some(Ticket { queue: self, index, held });
             }
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +148,7 @@ mod tests {
     fn everything_is_done_once_within_memory() {
         let items: Vec<u64> = (0..40).map(|i| 1 + i % 5).collect();
         let (now, most, sum) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        let done = for_each(
+        for_each(
             &items,
             settings(4, 6),
             &Cancel::default(),
@@ -150,8 +159,8 @@ mod tests {
                 now.fetch_sub(n, SeqCst);
                 sum.fetch_add(n, SeqCst);
             },
-        );
-        assert_eq!(done.unwrap(), 40);
+        )
+        .unwrap();
         assert_eq!(sum.load(SeqCst), items.iter().sum::<u64>());
         assert!(most.load(SeqCst) <= 6, "{most:?}");
     }
@@ -174,6 +183,11 @@ mod tests {
     }
 
     #[test]
+    fn planning_has_the_threads_of_a_run() {
+        assert_eq!(within(3, rayon::current_num_threads).unwrap(), 3);
+    }
+
+    #[test]
     fn few_items_share_all_threads() {
         let seen = AtomicUsize::new(0);
         for_each(
@@ -191,8 +205,12 @@ mod tests {
 
     #[test]
     fn cancelling_takes_no_further_item() {
-        let cancel = Cancel::default();
-        let done = for_each(&[0; 10], settings(1, 1), &cancel, |_| 0, |_| cancel.request());
-        assert_eq!(done.unwrap(), 1);
+        let (cancel, taken) = (Cancel::default(), AtomicUsize::new(0));
+        let work = |_: &i32| {
+            taken.fetch_add(1, SeqCst);
+            cancel.request();
+        };
+        for_each(&[0; 10], settings(1, 1), &cancel, |_| 0, work).unwrap();
+        assert_eq!(taken.load(SeqCst), 1);
     }
 }

@@ -77,6 +77,8 @@ pub enum Reason {
         /// Its value now.
         now: Option<String>,
     },
+    /// Something was odd about the scan, and `--strict` refuses that now.
+    Strict(PathBuf),
     /// Tissue maps are asked for and were not made.
     Tissues,
     /// The output is not there.
@@ -128,6 +130,7 @@ impl Reason {
             Self::Generated { .. } => "synthetic",
             Self::InputSize { .. } | Self::InputContent(_) | Self::InputUnreadable(..) => "input",
             Self::Metadata { .. } => "metadata",
+            Self::Strict(_) => "strict",
             Self::Tissues => "tissues",
             Self::OutputMissing(_) | Self::OutputSize { .. } => "output",
         }
@@ -179,6 +182,7 @@ impl fmt::Display for Reason {
                     shown(now.as_deref())
                 )
             }
+            Self::Strict(scan) => write!(f, "--strict asked for, and there was a note on {}", scan.display()),
             Self::Tissues => f.write_str("--tissues asked for"),
             Self::OutputMissing(output) => write!(f, "output {} is missing", output.display()),
             Self::OutputSize { output, was, now } => {

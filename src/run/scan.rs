@@ -4,11 +4,10 @@ use super::RunContext;
 use super::event::{RunEvent, StageName, Status, UnitId};
 use super::runner::{Failed, StagesRun, run_stages};
 use crate::derivatives::DerivativeError;
-use crate::derivatives::marker::{DoneScan, Input};
-use crate::derivatives::save::{SavedFile, remove_old};
+use crate::derivatives::marker::DoneScan;
+use crate::derivatives::save::{Saved, remove_old};
 use crate::derivatives::summary::{Failure, ScanSummary};
 use crate::error::{Coded, ErrorCode};
-use crate::nifti::Fingerprint;
 use crate::plan::{ScanPlan, Source};
 use crate::stages::{STAGES, StageError, Work};
 use crate::telemetry::{names, spans};
@@ -21,6 +20,8 @@ pub(super) struct Finished {
     pub summary: ScanSummary,
     /// What the success marker says of it; `None` when it failed.
     pub done: Option<DoneScan>,
+    /// Size of its outputs.
+    bytes: u64,
 }
 
 impl RunContext<'_> {
@@ -85,10 +86,8 @@ impl RunContext<'_> {
         } else {
             info!(duration_seconds = summary.seconds, quality_score = summary.quality_score, "scan finished");
         }
-        let bytes: u64 =
-            summary.outputs.iter().filter_map(|f| std::fs::metadata(self.output.join(f)).ok()).map(|m| m.len()).sum();
         #[expect(clippy::cast_precision_loss, reason = "file sizes are far below 2^52")]
-        let output_mb = (bytes > 0).then_some(bytes as f64 / 1e6);
+        let output_mb = (done.bytes > 0).then_some(done.bytes as f64 / 1e6);
         self.publish(&RunEvent::ScanFinished {
             unit: unit.clone(),
             scan_id: scan.id.clone(),
@@ -110,9 +109,11 @@ fn finish(scan: &ScanPlan, work: Work<'_>, run: StagesRun, seconds: f64) -> Fini
         Ok(()) => (Status::Success, None),
         Err(failed) => (Status::Failed(failed.error.code()), Some(failure(failed))),
     };
-    let files = work.saved.map(|s| s.files).unwrap_or_default();
+    let Saved { files, bytes } = work.saved.unwrap_or_default();
     let outputs = files.iter().map(|f| f.path.clone()).collect();
-    let done = run.outcome.is_ok().then(|| done(scan, work.fingerprint, files)).flatten();
+    let input = work.input.filter(|_| run.outcome.is_ok());
+    let (path, metadata, odd) = (scan.relative.clone(), (*scan.metadata).clone(), work.odd);
+    let done = input.map(|input| DoneScan { path, input, metadata, odd, outputs: files });
     let summary = ScanSummary {
         scan_id: scan.id.clone(),
         modality: scan.modality.as_str().into(),
@@ -127,16 +128,7 @@ fn finish(scan: &ScanPlan, work: Work<'_>, run: StagesRun, seconds: f64) -> Fini
         outputs,
         notes: work.notes,
     };
-    Finished { status, summary, done }
-}
-
-/// What a later run compares with; `None` for a file of which nothing is known, which is then done again.
-fn done(scan: &ScanPlan, fingerprint: Option<Fingerprint>, outputs: Vec<SavedFile>) -> Option<DoneScan> {
-    let input = match &scan.source {
-        Source::File(_) => Input::File(fingerprint?),
-        Source::Synthetic { seed, .. } => Input::Synthetic(*seed),
-    };
-    Some(DoneScan { path: scan.relative.clone(), input, metadata: (*scan.metadata).clone(), outputs })
+    Finished { status, summary, done, bytes }
 }
 
 fn failure(failed: &Failed) -> Failure {

@@ -32,7 +32,7 @@ impl RunContext<'_> {
             }
         };
         // Since the plan was made.
-        if plan::done_since(self.output, unit) {
+        if plan::done_since(self.output, unit, self.strict) {
             return Ok(Turn::Theirs("another run has just done it".to_owned()));
         }
         // Removed first: from here on the outputs may be of two runs.

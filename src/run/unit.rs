@@ -9,7 +9,7 @@ use super::turn::Turn;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::atomic::sync_names;
 use crate::derivatives::claim::Claim;
-use crate::derivatives::marker::Marker;
+use crate::derivatives::marker::{DoneScan, Marker};
 use crate::derivatives::summary::{UnitSummary, unit_file};
 use crate::error::Coded;
 use crate::plan::Unit;
@@ -111,13 +111,11 @@ impl RunContext<'_> {
     ) -> Result<(), DerivativeError> {
         let session = unit.marker_session.as_deref();
         summary.write(self.output, &unit.id, session)?;
-        if status != Status::Success {
-            return Ok(());
-        }
+        let done: Option<Vec<DoneScan>> = finished.iter().map(|f| f.done.clone()).collect();
+        let (Status::Success, Some(scans)) = (status, done) else { return Ok(()) };
         let written = unit_file(&unit.id, session, "summary");
         let outputs = summary.scans.iter().flat_map(|scan| &scan.outputs);
         sync_names(self.output, outputs.chain([&written]).map(PathBuf::as_path))?;
-        let scans = finished.iter().filter_map(|f| f.done.clone()).collect();
         Marker::new(&unit.id, session, scans).write(self.output, &unit.id, session)
     }
 

@@ -8,11 +8,15 @@ const PLANNED_SHARE: f64 = 0.8;
 const BASE_BYTES: f64 = 256e6;
 /// Memory is asked for in steps of this.
 const STEP_MB: u64 = 128;
-/// Seconds of work for each byte of estimated memory: 1.5 s for a T1w image of 1 mm, estimated at 200 MB, and 1.2 s for
-/// 60 volumes of bold, at 160 MB, both measured on two processors. Slower nodes and file systems are in the factor.
-const SECONDS_PER_BYTE: f64 = 1.5 / 200e6;
+/// Seconds of work for each voxel: 1.5 s for a T1w image of 1 mm with 12.6 million voxels, and 1.2 s for 60 volumes of bold
+/// with 13.4 million, both measured on two processors. Slower nodes and file systems are in the factor.
+const SECONDS_PER_VOXEL: f64 = 1.5 / 12.6e6;
+/// Seconds for each scan, however small.
+const SECONDS_PER_SCAN: f64 = 0.2;
 /// How many times longer a task may take before it is stopped.
 const PATIENCE: f64 = 10.0;
+/// What a scan takes while the pages of all are made: 11 kB were measured.
+const PAGE_BYTES: f64 = 16e3;
 /// Minutes every task has on top: reading the dataset's folders on a slow file system.
 const BASE_MINUTES: u64 = 10;
 
@@ -40,12 +44,13 @@ pub fn needs(tasks: &[&[&Unit]], cpus: usize, memory: Option<u64>) -> Needs {
     let side_by_side = |units: &[&Unit]| -> u64 {
         let mut each: Vec<u64> = units.iter().map(|u| u.memory()).collect();
         each.sort_unstable_by(|a, b| b.cmp(a));
-        let at_hand = units.iter().flat_map(|u| &u.scans).map(|s| s.memory.per_thread).max().unwrap_or(0);
+        let at_hand = units.iter().map(|u| u.at_hand()).max().unwrap_or(0);
         each.iter().take(cpus).sum::<u64>() + at_hand * cpus as u64
     };
     let seconds = |units: &[&Unit]| -> f64 {
-        let bytes: u64 = units.iter().flat_map(|u| &u.scans).map(|s| s.memory.bytes).sum();
-        bytes as f64 * SECONDS_PER_BYTE * PATIENCE * 2.0 / cpus.min(2) as f64
+        let scans = units.iter().flat_map(|u| &u.scans);
+        let alone: f64 = scans.map(|s| s.memory.voxels as f64 * SECONDS_PER_VOXEL + SECONDS_PER_SCAN).sum();
+        alone * PATIENCE * 2.0 / cpus.min(2) as f64
     };
     let largest = tasks.iter().map(|t| side_by_side(t)).max().unwrap_or(0);
     let longest = tasks.iter().map(|t| seconds(t)).fold(0.0, f64::max);
@@ -53,21 +58,39 @@ pub fn needs(tasks: &[&[&Unit]], cpus: usize, memory: Option<u64>) -> Needs {
     Needs {
         memory_mb: match memory {
             Some(bytes) => bytes.div_ceil(1 << 20),
-            None => bytes.div_ceil(1 << 20).next_multiple_of(STEP_MB),
+            None => in_steps(bytes),
         },
         planned_mb: ((bytes as f64 * PLANNED_SHARE / 1e6) as u64).max(256),
         minutes: BASE_MINUTES + (longest / 60.0).ceil() as u64,
     }
 }
 
+/// What the job that makes the tables and pages of so many scans asks for, in MB of 2²⁰ bytes.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a generous estimate of a size"
+)]
+pub(super) fn group_memory_mb(scans: usize) -> u64 {
+    in_steps((BASE_BYTES + scans as f64 * PAGE_BYTES) as u64)
+}
+
+const fn in_steps(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20).next_multiple_of(STEP_MB)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bids::{Entities, Modality};
-    use crate::plan::{Need, ScanPlan, Source};
+    use crate::error::ErrorCode;
+    use crate::plan::{Need, Problem, ScanPlan, Source};
     use crate::run::event::UnitId;
     use std::sync::Arc;
 
+    /// Scans of so many MB, each of a T1w image's voxels.
     fn unit(megabytes: &[u64]) -> Unit {
         let scan = |mb: &u64| ScanPlan {
             id: "x".into(),
@@ -78,7 +101,7 @@ mod tests {
             metadata: Arc::default(),
             problem: None,
             bytes: 0,
-            memory: Need { bytes: mb * 1_000_000, per_thread: 0 },
+            memory: Need { bytes: mb * 1_000_000, per_thread: 0, voxels: 12_600_000 },
             tissues: false,
         };
         let id = UnitId { participant: "01".into(), session: None };
@@ -100,10 +123,27 @@ mod tests {
     fn time_grows_with_the_work_of_a_task() {
         let one = unit(&[200]);
         let batch = vec![&one; 100];
-        // 100 images of 1.5 s, ten times over, and the base.
-        assert_eq!(needs(&[&batch], 2, None).minutes, 10 + 25);
-        assert_eq!(needs(&[&batch], 1, None).minutes, 10 + 50);
+        // 100 images of 1.5 s and 0.2 s, ten times over, and the base.
+        assert_eq!(needs(&[&batch], 2, None).minutes, 10 + 29);
+        assert_eq!(needs(&[&batch], 1, None).minutes, 10 + 57);
         assert_eq!(needs(&[&[&one]], 8, None).minutes, 10 + 1);
+    }
+
+    #[test]
+    fn scans_that_fail_before_they_are_read_ask_for_no_memory() {
+        let (good, mut bad) = (unit(&[200]), unit(&[200, 4000]));
+        let alone = needs(&[&[&good]], 2, None).memory_mb;
+        for scan in bad.scans.iter_mut().skip(1) {
+            scan.memory.per_thread = 1_000_000_000;
+            scan.problem = Some(Problem { code: ErrorCode::BadSidecar, message: String::new() });
+        }
+        assert_eq!(needs(&[&[&bad]], 2, None).memory_mb, alone);
+    }
+
+    #[test]
+    fn the_pages_of_many_scans_ask_for_more() {
+        assert_eq!(group_memory_mb(1), 256);
+        assert_eq!(group_memory_mb(50_000), 1024); // 256 MB + 800 MB, in MiB, to the next step
     }
 
     #[test]

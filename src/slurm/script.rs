@@ -1,5 +1,6 @@
 //! The text of the scripts. What comes from outside stands in single quotes, or was checked by the command line.
 
+use super::estimate::group_memory_mb;
 use super::{Needs, SUBMIT, SlurmError};
 use crate::plan::Unit;
 use crate::printable;
@@ -34,6 +35,8 @@ pub struct Job<'a> {
     pub arguments: Vec<String>,
     /// Whether pages are made of what the tasks left.
     pub report: bool,
+    /// Scans of the whole dataset, of which those pages are.
+    pub scans: usize,
     /// Whether what is done is to be done again; a task that is started again goes on instead.
     pub force: bool,
     /// The participant-sessions to do.
@@ -133,10 +136,11 @@ fn array(job: &Job<'_>) -> Result<String, SlurmError> {
 }
 
 fn group(job: &Job<'_>) -> Result<String, SlurmError> {
-    let mut text =
+    let mut text = format!(
         "#!/bin/bash\n# Gathers what the tasks left into tables and reports.\n#SBATCH --job-name=neuro-preprocess-group\n\
-                    #SBATCH --mem=512M\n#SBATCH --time=30\n"
-            .to_owned();
+         #SBATCH --mem={}M\n#SBATCH --time=30\n",
+        group_memory_mb(job.scans)
+    );
     sbatch_lines(&mut text, job.options);
     environment(&mut text, job);
     let report = if job.report { "" } else { " --no-report" };
@@ -238,6 +242,7 @@ mod tests {
             files: Vec::new(),
             arguments: vec!["--modalities".into(), "T1w".into()],
             report: true,
+            scans: 5,
             force: false,
             units,
             batch,

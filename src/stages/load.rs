@@ -1,6 +1,7 @@
 //! Load: reads the file, or generates the volume of a synthetic run, into a canonical RAS+ array.
 
 use super::{Facts, Stage, StageError, Work};
+use crate::derivatives::marker::Input;
 use crate::derivatives::products::Products;
 use crate::nifti::{self, Header};
 use crate::plan::Source;
@@ -31,10 +32,11 @@ impl Stage for Load {
             Source::File(path) => {
                 let image = nifti::read(path)?;
                 work.notes.extend(image.notes.iter().map(ToString::to_string));
-                work.fingerprint = image.fingerprint;
+                work.input = Some(Input::File(image.fingerprint));
                 (image.header, image.data)
             }
             Source::Synthetic { participant, session, seed } => {
+                work.input = Some(Input::Synthetic(*seed));
                 synth::scan_for(participant, session.as_deref(), work.modality(), *seed)
             }
         };

@@ -19,10 +19,10 @@ pub use error::StageError;
 pub use facts::{Fact, Facts};
 
 use crate::bids::Modality;
+use crate::derivatives::marker::Input;
 use crate::derivatives::products::Products;
 use crate::derivatives::save::Saved;
 use crate::imaging::brain::Brain;
-use crate::nifti::Fingerprint;
 use crate::plan::ScanPlan;
 use crate::run::event::StageName;
 use std::path::Path;
@@ -65,8 +65,10 @@ pub struct Work<'a> {
     pub strict: bool,
     /// What was odd and what was done about it, for people.
     pub notes: Vec<String>,
-    /// What the file was when it was read; `None` until then, and for a generated volume.
-    pub fingerprint: Option<Fingerprint>,
+    /// Whether something was odd about the input, which `strict` refuses; known when it is validated.
+    pub odd: bool,
+    /// Where the voxels came from; `None` until it is loaded.
+    pub input: Option<Input>,
     /// What was written.
     pub saved: Option<Saved>,
 }
@@ -75,7 +77,7 @@ impl<'a> Work<'a> {
     /// A scan before its first stage.
     #[must_use]
     pub const fn new(scan: &'a ScanPlan, output: &'a Path) -> Self {
-        Self { scan, output, products: None, strict: false, notes: Vec::new(), fingerprint: None, saved: None }
+        Self { scan, output, products: None, strict: false, notes: Vec::new(), odd: false, input: None, saved: None }
     }
 
     /// What kind of image it is.

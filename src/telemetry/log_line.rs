@@ -127,7 +127,7 @@ impl Line<'_> {
                 map.insert((*key).into(), value.clone());
             }
         }
-        printable::text(&Value::Object(map).to_string()).into_owned() + "\n"
+        printable::owned(Value::Object(map).to_string()) + "\n"
     }
 
     /// `12:34:56 WARN  sub-01_ses-2 bias_correction: message (key=value)`, local time, one line whatever it holds.

@@ -26,7 +26,7 @@ pub mod pseudonym;
 mod resource;
 pub mod routes;
 pub mod spans;
-mod spool;
+pub(crate) mod spool;
 mod stats;
 mod text;
 mod tree;

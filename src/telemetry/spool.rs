@@ -33,6 +33,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Longest line, newline included. The Collector's file receiver stops at 1 MiB.
 const MAX_LINE: usize = 1_000_000;
 
+/// Bytes of a line that are read at once: no line of ours is longer, so what is, is damage and is passed over in pieces.
+pub const READ_AT_ONCE: u64 = 2_000_000;
+
 /// Size at which a file is full and the next begins.
 const MAX_FILE: u64 = 64_000_000;
 
@@ -128,7 +131,7 @@ fn mark(line: &mut Vec<u8>, place: &SpoolFile) {
 
 /// JSON as the OTLP specification wants it: no `null`.
 fn canonical_json<T: serde::Serialize>(message: &T) -> io::Result<Vec<u8>> {
-    let line = printable::text(&serde_json::to_string(message).map_err(io::Error::other)?).into_owned().into_bytes();
+    let line = printable::owned(serde_json::to_string(message).map_err(io::Error::other)?).into_bytes();
     // Nearly every line is clean already; a text that happens to hold `:null` only costs time.
     if !line.windows(5).any(|w| w == b":null") {
         return Ok(line);

@@ -4,6 +4,7 @@ use super::Archive;
 use super::assemble::Assembly;
 use super::lines::{LogsLine, TraceLine};
 use crate::error::{Coded, ErrorCode};
+use crate::telemetry::spool::READ_AT_ONCE;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -126,9 +127,6 @@ impl Files {
     }
 }
 
-/// No line of ours is longer; what is, is damage, and is passed over in pieces of this size.
-const MAX_LINE: u64 = 2_000_000;
-
 /// Gives each line to `take`, which says whether it could be read; returns how many could not.
 fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> Result<u64, ViewError> {
     let failed = |source| ViewError::Read { path: path.to_owned(), source };
@@ -136,7 +134,7 @@ fn each_line(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> Result<u64, Vi
     let (mut line, mut torn) = (Vec::new(), 0);
     loop {
         line.clear();
-        if reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)? == 0 {
+        if reader.by_ref().take(READ_AT_ONCE).read_until(b'\n', &mut line).map_err(failed)? == 0 {
             return Ok(torn);
         }
         let text = line.trim_ascii();

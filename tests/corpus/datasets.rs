@@ -155,7 +155,7 @@ fn participants() -> Vec<Run> {
         table(
             "participants.tsv with a terminal's commands",
             b"participant_id\nsub-01\nsub-\x1b[2J\n",
-            End::Warns("lists sub-\\u{1b}[2J"),
+            End::Warns("lists sub-\\u001b[2J"),
         ),
         run("participants.tsv that is a named pipe", DRY, End::Warns("is not a regular file"), |d| {
             pipe(&d.join("in/participants.tsv"));
@@ -301,6 +301,14 @@ fn loose() -> Vec<Run> {
         run("a folder of scans with a .hdr/.img pair", MANY, End::Warns("the extension .hdr is not read"), |d| {
             write(&d.join("in/other.hdr"), "");
         }),
+        run(
+            "a folder of scans with one in a format that is not read",
+            MANY,
+            End::Warns("the extension .nii.zst is not read"),
+            |d| {
+                write(&d.join("in/other.nii.zst"), "");
+            },
+        ),
         run("a folder of scans with a name that is not UTF-8", MANY, End::Warns("not valid UTF-8"), |d| {
             fs::write(d.join("in").join(OsStr::from_bytes(b"\xe9_T1w.nii.gz")), "").unwrap();
         }),

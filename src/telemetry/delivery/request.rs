@@ -1,7 +1,7 @@
 //! Lines of a spool file put together into one OTLP request of bounded size.
 
 use super::files::{self, SpoolFile};
-use crate::telemetry::spool::count_points;
+use crate::telemetry::spool::{READ_AT_ONCE, count_points};
 use crate::telemetry::stats::Signal;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
@@ -13,9 +13,6 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 const MAX_ITEMS: u64 = 512;
 /// Bytes of lines after which a request is full. The last line may go beyond; gRPC servers take 4 MiB.
 const MAX_BYTES: u64 = 1_000_000;
-/// No line of ours is longer; what is, is damage, and is passed over in pieces of this size.
-const MAX_LINE: u64 = 2_000_000;
-
 /// What is sent at once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
@@ -189,9 +186,9 @@ pub fn read(file: &SpoolFile, offset: u64, max_lines: usize, ended: bool) -> io:
     let (mut line, mut items) = (Vec::new(), 0);
     while chunk.lines < max_lines && items < MAX_ITEMS && chunk.end - offset < MAX_BYTES {
         line.clear();
-        let size = source.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? as u64;
+        let size = source.by_ref().take(READ_AT_ONCE).read_until(b'\n', &mut line)? as u64;
         let whole = line.last() == Some(&b'\n');
-        if size == 0 || !whole && size < MAX_LINE && !ended {
+        if size == 0 || !whole && size < READ_AT_ONCE && !ended {
             break;
         }
         chunk.end += size;
