@@ -1,11 +1,13 @@
 //! The real Apptainer, and our image built by it.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use crate::common::install::{or_skip, root};
+use crate::common::install::{once, or_skip, root, without_cargo};
 use crate::common::{Ran, run_command};
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The folder of the `apptainer` command, installed on first use; `None` where that is not possible, which is said.
 pub fn folder() -> Option<PathBuf> {
@@ -33,21 +35,29 @@ pub fn path() -> Option<String> {
 pub fn containers(script: &str, args: &[&str]) -> Option<Ran> {
     let mut bash = Command::new("bash");
     bash.arg(root("containers").join(script)).args(args).env("APPTAINER", program()?);
-    // What Cargo tells this test would make Cargo, called by the script, compile crates anew.
-    let of_cargo = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR", "NEURO_PREPROCESS_"];
-    for (name, _) in std::env::vars().filter(|(name, _)| of_cargo.iter().any(|start| name.starts_with(start))) {
-        bash.env_remove(name);
-    }
-    Some(run_command(&mut bash))
+    Some(run_command(without_cargo(&mut bash)))
 }
 
-/// Our image, built from the present source by `containers/build_all.sh`: the one that needs no registry.
+/// Our image, built from the present source by `containers/build_all.sh`: the one that needs no registry. It is built once
+/// for all test programs, and again when something that it is made of is another.
 pub fn image() -> Option<PathBuf> {
     static IMAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
     IMAGE
         .get_or_init(|| {
-            containers("build_all.sh", &["neuro-preprocess-scratch"])?.exits(0);
-            Some(root("target/containers/neuro-preprocess-scratch.sif"))
+            containers("static.sh", &[])?.exits(0);
+            let parts = [
+                "containers/neuro-preprocess-scratch.def",
+                "containers/build_all.sh",
+                "target/containers/neuro-preprocess",
+            ];
+            let parts: Vec<u8> = parts.iter().flat_map(|part| fs::read(root(part)).unwrap()).collect();
+            let folder = once("image", &format!("{:032x}\n", xxh3_128(&parts)), |folder| {
+                containers("build_all.sh", &["neuro-preprocess-scratch"]).unwrap().exits(0);
+                let image = "neuro-preprocess-scratch.sif";
+                fs::copy(root("target/containers").join(image), folder.join(image)).unwrap();
+                Ok(())
+            });
+            Some(folder.unwrap().join("neuro-preprocess-scratch.sif"))
         })
         .clone()
 }

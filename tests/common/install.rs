@@ -41,10 +41,14 @@ pub fn python(name: &str, requirements: &str) -> Result<PathBuf, String> {
     let wanted = std::fs::read_to_string(&requirements).map_err(|e| e.to_string())?;
     let interpreter = |venv: &Path| venv.join("bin/python");
     let venv = once(name, &wanted, |venv| {
-        must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
+        // Of all environments only one has a pip, which takes longer to install than most of what it installs.
+        let pip = once("pip", "", |venv| must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)))?;
+        must(Command::new("python3").args(["-m", "venv", "--clear", "--without-pip"]).arg(venv))?;
         must(
-            Command::new(interpreter(venv))
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            Command::new(interpreter(&pip))
+                .args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--python"])
+                .arg(interpreter(venv))
+                .args(["install", "-r"])
                 .arg(&requirements),
         )
     })?;
@@ -56,4 +60,13 @@ pub fn must(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {text}")) }
+}
+
+/// Takes away what Cargo tells a test: it would make Cargo, called by a script, compile crates anew.
+pub fn without_cargo(command: &mut Command) -> &mut Command {
+    let of_cargo = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR", "NEURO_PREPROCESS_"];
+    for (name, _) in std::env::vars().filter(|(name, _)| of_cargo.iter().any(|start| name.starts_with(start))) {
+        command.env_remove(name);
+    }
+    command
 }
