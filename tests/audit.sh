@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 version=0.20.2
 deny=.cache/cargo-deny/bin/cargo-deny
 if [[ $("$deny" --version 2>/dev/null || true) != "cargo-deny $version" ]]; then
-    # Not optimised: built in a minute, and it runs for a second.
-    cargo install --quiet --debug --locked --root .cache/cargo-deny "cargo-deny@$version"
+    # Not optimised and without debug information: built in a minute, and it runs for a second.
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --debug --locked --root .cache/cargo-deny "cargo-deny@$version"
 fi
 "$deny" --locked check --hide-inclusion-graph --allow duplicate bans licenses sources
 if said=$("$deny" --locked check advisories 2>&1); then
