@@ -89,7 +89,7 @@ fn a_scrape_that_finds_nothing_is_named(site: &Site) {
     let reload = || run_command(Command::new("kill").args(["-HUP", &site.process("prometheus")])).exits(0);
     reload();
     // The Collector gathers metrics for five seconds before it shows them.
-    let broken = site.run("test_telemetry.sh", &["--wait", "15"]).exits(1).stderr;
+    let broken = site.run("test_telemetry.sh", &["--wait", "10"]).exits(1).stderr;
     assert!(broken.contains("broken: collector -> prometheus: prometheus is ready, but"), "{broken}");
     fs::write(&config, right).unwrap();
     reload();
