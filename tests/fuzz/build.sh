@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets into target/fuzz and says in which folder they are; ends with 69 where libfuzzer-sys is not to be had.
 #
-# As cargo-fuzz 0.13 does it without a sanitizer, with overflow checks, but quicker: it takes one codegen unit, which makes
-# faster targets in three times the time. For fuzzing by hand there is tests/fuzz/run.sh.
+# As cargo-fuzz 0.13 does it without a sanitizer, with overflow checks, but on all cores: it takes one codegen unit, for faster
+# targets. For fuzzing by hand there is tests/fuzz/run.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkdir -p target
