@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod common;
+#[path = "common/server.rs"]
+mod server;
 
-use common::{binary, run, run_command};
+use common::{binary, run, text};
 use serde_json::{Value, json};
+use server::Server;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,10 +31,6 @@ fn dataset(dir: &Path, participants: usize) -> PathBuf {
     let n = participants.to_string();
     run(["synth", root.to_str().unwrap(), "--participants", &n, "--modalities", "T1w", "--voxel-size", "4"]).exits(0);
     root
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 fn summary(output: &Path, participant: &str) -> Value {
@@ -237,16 +236,11 @@ fn a_run_told_to_stop_can_be_taken_up_again() {
     tree(&bids, &scans.iter().map(String::as_str).collect::<Vec<_>>());
     let args = [text(&bids), text(&out), "participant", "--synthetic", "--nprocs", "1"];
     let mut slow = binary();
-    slow.args(args).args(["--slow-stage", "save:3600"]).stdout(std::process::Stdio::piped());
-    let child = slow.spawn().unwrap();
-    // The first scan is sleeping in its save phase once its output folder is there.
-    while !out.join("logs").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    run_command(std::process::Command::new("kill").args(["-TERM", &child.id().to_string()])).exits(0);
-    let stopped = child.wait_with_output().unwrap();
-    assert_eq!(stopped.status.code(), Some(75), "{}", String::from_utf8_lossy(&stopped.stdout));
+    slow.args(args).args(["--slow-stage", "save:3600"]);
+    // Its participant has a log once the first scan is at work; it cannot come to the end of its save phase.
+    let said = dir.path().join("said");
+    let mut slow = Server::start(&mut slow, &said, || out.join("logs/sub-01.jsonl").exists());
+    assert_eq!(slow.stop(), Some(75), "{}", fs::read_to_string(said).unwrap());
     assert!(!out.join("sub-01/sub-01_success.json").exists());
     let resumed = run(args).exits(0);
     assert!(resumed.last_line().starts_with("4 scans: 4 ok"), "{}", resumed.stdout);

@@ -5,6 +5,7 @@
 pub mod console;
 pub mod install;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -18,7 +19,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    /// Of what a process left.
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -54,6 +56,28 @@ pub fn run<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Ran 
 /// Runs a prepared command.
 pub fn run_command(command: &mut Command) -> Ran {
     Ran::of(command.output().expect("the command starts"))
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// Makes a named pipe.
+pub fn pipe(path: &Path) {
+    run_command(Command::new("mkfifo").arg(path)).exits(0);
+}
+
+/// `setpriv`, with a clean environment, which runs what follows as the user `nobody`, whom file permissions bind; only root
+/// can.
+pub fn as_nobody() -> Result<Command, String> {
+    let me = std::fs::metadata("/proc/self").map_err(|e| e.to_string())?;
+    if me.uid() != 0 {
+        return Err("only root can become another user".to_owned());
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).env_clear().env("PATH", "/usr/bin:/bin");
+    Ok(command)
 }
 
 /// The real scans and oracles that a checkout may have beside it; tests that use them say so when they are absent.

@@ -16,6 +16,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// A process that was started by other means.
+    pub fn of(child: Child) -> Self {
+        Self { child }
+    }
+
     /// Starts a command with its output in a file, and waits until it is `ready`.
     pub fn start(command: &mut Command, log: &Path, ready: impl Fn() -> bool) -> Self {
         let output = File::options().create(true).append(true).open(log).unwrap();
@@ -35,11 +40,16 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end, and waits until it has.
-    pub fn stop(&mut self) {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end, and waits until it has; its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success());
-        self.wait();
+        self.wait()
     }
 
     /// The most memory it has had, in kB.
@@ -47,9 +57,14 @@ impl Server {
         peak_memory(self.child.id()).unwrap()
     }
 
-    /// Waits until the process ends by itself.
-    pub fn wait(&mut self) {
-        wait_for("the server to end by itself", || self.child.try_wait().unwrap().is_some());
+    /// Waits until the process ends by itself; its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        let mut ended = None;
+        wait_for("the process to end by itself", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.and_then(|status| status.code())
     }
 }
 
@@ -62,12 +77,20 @@ impl Drop for Server {
 
 /// Waits until something is so, and fails the test when it does not come about.
 #[track_caller]
-pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn wait_for(what: &str, is_so: impl FnMut() -> bool) {
+    assert!(comes_about(is_so), "waited {PATIENCE:?} for {what}");
+}
+
+/// Waits until something is so; whether it came about.
+pub fn comes_about(mut is_so: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(Instant::now() < end, "waited {PATIENCE:?} for {what}");
+        if Instant::now() >= end {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
+    true
 }
 
 /// The most memory a process has had, in kB; nothing when it has ended.
