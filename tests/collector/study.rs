@@ -1,11 +1,15 @@
 //! Studies that are quick to process, runs over them, and what the program says about their telemetry.
 
+pub use crate::common::text;
 use crate::common::{Ran, binary, run, run_command};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+
+/// For a run after which everything must have been delivered, however busy the machine is.
+pub const WAITS: [&str; 2] = ["--flush-timeout", "600"];
 
 /// A folder of a test with a BIDS dataset of small T1w images, some of them cut short.
 pub struct Study {
@@ -43,10 +47,6 @@ impl Study {
         command.args([text(&self.path("bids")), text(&self.path(output)), "participant", "--nprocs", "2"]);
         command
     }
-}
-
-pub fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 /// The URL of a port on this machine.

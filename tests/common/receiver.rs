@@ -1,4 +1,5 @@
 //! An OTLP receiver in Python that can misbehave: `tests/peers/otlp/receiver.py`.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use super::common::install::{or_skip, python, root};
 use super::otlp::json_lines_so_far;

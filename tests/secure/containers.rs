@@ -1,9 +1,8 @@
 //! Containers work without root: what the definitions say, and the program as a user who owns nothing but its output.
 
-use crate::common::{install, run, run_command};
+use crate::common::{as_nobody, install, run, run_command};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::Command;
 
 fn text_of(path: &str) -> String {
     fs::read_to_string(install::root(path)).unwrap()
@@ -47,12 +46,6 @@ fn nothing_in_a_definition_asks_for_root() {
             let found = code.iter().find(|line| line.contains(bad));
             assert!(found.is_none(), "{}: {found:?}", file.display());
         }
-        // What comes from a registry is of a version that somebody chose.
-        for base in code.iter().filter_map(|line| line.strip_prefix("From: ").or_else(|| line.strip_prefix("FROM "))) {
-            let image = base.split_whitespace().next().unwrap();
-            let tag = image.rsplit_once(':').map(|(_, tag)| tag);
-            assert!(tag.is_some_and(|tag| tag.contains(|c: char| c.is_ascii_digit())), "{}: {image}", file.display());
-        }
     }
     let launch = text_of("containers/stack_launch.sh");
     assert!(launch.contains("instance start --cleanenv --no-home") && launch.contains(":/configs:ro"), "{launch}");
@@ -68,14 +61,10 @@ fn the_program_needs_no_rights_but_to_its_output() {
     run([&["synth", bids.to_str().unwrap()], &args[..]].concat()).exits(0);
     fs::copy(env!("CARGO_BIN_EXE_neuro-preprocess"), &program).unwrap();
     fs::create_dir(&out).unwrap();
-    if chown(&out, Some(65534), Some(65534)).is_err() {
-        eprintln!("SKIPPED: not root, so every test runs as an ordinary user already");
-        return;
-    }
-    let mut as_nobody = Command::new("setpriv");
-    as_nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--bounding-set=-all"]);
-    as_nobody.arg(&program).args([&bids, &out]).arg("participant").current_dir("/").env_clear();
-    let ran = run_command(&mut as_nobody).exits(0);
+    let Some(mut nobody) = install::or_skip("another user", as_nobody()) else { return };
+    chown(&out, Some(65534), Some(65534)).unwrap();
+    nobody.args(["--no-new-privs", "--bounding-set=-all"]).arg(&program).args([&bids, &out]).arg("participant");
+    let ran = run_command(nobody.current_dir("/")).exits(0);
     assert!(ran.last_line().starts_with("2 scans: 2 ok"), "{}", ran.stdout);
     assert!(out.join("sub-01/sub-01_success.json").is_file());
 }

@@ -8,6 +8,8 @@ mod collector;
 mod common;
 #[path = "../common/otlp.rs"]
 mod otlp;
+#[path = "../common/receiver.rs"]
+mod receiver;
 #[path = "../common/server.rs"]
 mod server;
 #[path = "../collector/study.rs"]

@@ -1,14 +1,10 @@
 //! Nothing is written outside the output folder, whatever inputs and links in the output say.
 
-use crate::common::run;
+use crate::common::{install, pipe, run, text};
 use crate::hostile::{self, snapshot};
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
-use std::path::{Path, PathBuf};
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use std::path::PathBuf;
 
 /// A small good dataset, a folder `theirs` with files of somebody else, and `out`.
 fn place() -> (tempfile::TempDir, PathBuf, PathBuf, PathBuf) {
@@ -112,8 +108,8 @@ fn folder_links_are_followed_when_they_are_the_users_own() {
     let shared = dir.path().join("shared");
     fs::create_dir(&shared).unwrap();
     symlink(&theirs, shared.join("sub-01")).unwrap();
-    if lchown(shared.join("sub-01"), Some(12345), None).is_err() {
-        eprintln!("SKIPPED: not root, so there is no link of somebody else");
+    let given = lchown(shared.join("sub-01"), Some(12345), None).map_err(|e| e.to_string());
+    if install::or_skip("a link of somebody else (as root)", given).is_none() {
         return;
     }
     let refused = run([text(&bids), text(&shared), "participant"]).exits(73).stderr;
@@ -126,9 +122,9 @@ fn folder_links_are_followed_when_they_are_the_users_own() {
 fn a_pipe_is_not_replaced() {
     let (dir, bids, _, out) = place();
     run([text(&bids), text(&out), "participant", "--participant-label", "01", "--no-report"]).exits(0);
-    let pipe = dir.path().join("pipe.tsv");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let refused = run(["extract", text(&out), text(&pipe)]);
+    let table = dir.path().join("pipe.tsv");
+    pipe(&table);
+    let refused = run(["extract", text(&out), text(&table)]);
     assert!(refused.code != 0 && refused.stderr.contains("no file is there"), "{refused:?}");
-    assert!(!fs::symlink_metadata(&pipe).unwrap().is_file());
+    assert!(!fs::symlink_metadata(&table).unwrap().is_file());
 }

@@ -4,6 +4,7 @@ use crate::common::install::{or_skip, python, root};
 use crate::common::run_command;
 use crate::site::SERVICES;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A section of a definition, without its head.
@@ -50,8 +51,11 @@ fn definitions_are_of_the_versions_of_the_stack_and_labelled() {
 fn every_base_of_every_definition_is_pinned() {
     let definitions = fs::read_dir(root("containers")).unwrap().map(|f| f.unwrap().path());
     let mut bases = 0;
-    for path in definitions.filter(|p| p.extension().is_some_and(|e| e == "def")) {
-        for base in fs::read_to_string(&path).unwrap().lines().filter_map(|l| l.strip_prefix("From: ")) {
+    let is_definition = |p: &PathBuf| p.extension().is_some_and(|e| e == "def") || p.ends_with("Dockerfile");
+    for path in definitions.filter(is_definition) {
+        let text = fs::read_to_string(&path).unwrap();
+        let from = |line: &str| line.strip_prefix("From: ").or_else(|| line.strip_prefix("FROM ")).map(str::to_owned);
+        for base in text.lines().filter_map(from) {
             let (_, tag) = base.split_once(':').unwrap_or_else(|| panic!("{}: {base} has no version", path.display()));
             assert!(
                 tag.starts_with(|c: char| c.is_ascii_digit() || c == 'v' || tag.starts_with("bookworm-2")),

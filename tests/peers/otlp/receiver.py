@@ -9,6 +9,7 @@ modes  ok          takes everything
        429:N       answers the first N requests 429 / RESOURCE_EXHAUSTED with "retry after 1 s", then takes everything
        partial     refuses the first item of every request of spans or logs, and takes the rest
        die:N       takes N requests, then ends without an answer
+       redirect:URL  answers 302, 307 or 308 (traces, metrics, logs) over HTTP, with the same path at URL as where to go
 """
 
 import argparse
@@ -38,6 +39,7 @@ SIGNALS = {
     "logs": (logs.ExportLogsServiceRequest, logs.ExportLogsServiceResponse),
     "metrics": (metrics.ExportMetricsServiceRequest, metrics.ExportMetricsServiceResponse),
 }
+REDIRECTIONS = {"traces": 302, "metrics": 307, "logs": 308}
 RETRY_AFTER = 1
 IDS = ("traceId", "spanId", "parentSpanId")
 
@@ -60,8 +62,9 @@ class Answer:
 
 class Receiver:
     def __init__(self, mode, out):
-        self.mode, _, number = mode.partition(":")
-        self.number, self.out = int(number or 0), Path(out)
+        self.mode, _, rest = mode.partition(":")
+        self.elsewhere = rest if self.mode == "redirect" else None
+        self.number, self.out = int(rest or 0) if self.elsewhere is None else 0, Path(out)
         self.asked, self.lock = 0, threading.Lock()
 
     def append(self, name, value):
@@ -84,6 +87,9 @@ class Receiver:
             if self.mode == "503" or (self.mode == "429" and self.asked <= self.number):
                 self.note(signal, protocol, self.mode)
                 return Answer(int(self.mode))
+            if self.elsewhere is not None:
+                self.note(signal, protocol, "redirect")
+                return Answer(REDIRECTIONS[signal])
             body = SIGNALS[signal][1]()
             refused = self.refuse(signal, request, body) if self.mode == "partial" else 0
             self.append(signal, otlp_json(json_format.MessageToDict(request, use_integers_for_enums=True)))
@@ -122,6 +128,11 @@ def http_handler(receiver):
             self.rfile.readline()
             return body
 
+        def do_GET(self):
+            """What comes of a redirection that is followed as a browser does."""
+            receiver.note(self.path, "http", "GET")
+            self.send_error(405)
+
         def do_POST(self):
             raw = self.body()
             if self.headers.get("Content-Encoding") == "gzip":
@@ -132,6 +143,8 @@ def http_handler(receiver):
             self.send_response(answer.code)
             if answer.code == 429:
                 self.send_header("Retry-After", str(RETRY_AFTER))
+            if receiver.elsewhere is not None:
+                self.send_header("Location", receiver.elsewhere + self.path)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
