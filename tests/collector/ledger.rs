@@ -1,7 +1,7 @@
 //! What telemetry there is in a folder of OTLP JSON lines, in a form that two folders can be compared in: the spool of a
 //! run, the files of the Collector, those of the Python receiver.
 
-use crate::otlp::{attribute, each};
+use crate::otlp::{attribute, each, json_lines_so_far};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads every file of a signal below the folder.
+    /// Reads every file of a signal below the folder, up to its last whole line: whoever writes it may be at work or dead.
     pub fn read(folder: &Path) -> Self {
         let mut ledger = Self::default();
         for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
@@ -29,9 +29,9 @@ impl Ledger {
                 continue;
             }
             match name.split(['-', '.']).next() {
-                Some("traces") => ledger.add_spans(&whole_lines(&path)),
-                Some("logs") => ledger.add_logs(&whole_lines(&path)),
-                Some("metrics") => ledger.add_metrics(&whole_lines(&path)),
+                Some("traces") => ledger.add_spans(&json_lines_so_far(&path)),
+                Some("logs") => ledger.add_logs(&json_lines_so_far(&path)),
+                Some("metrics") => ledger.add_metrics(&json_lines_so_far(&path)),
                 _ => {}
             }
         }
@@ -128,13 +128,6 @@ fn same(what: &str, there: &Items, arrived: &Items) {
         extra.len(),
         extra.first()
     );
-}
-
-/// The lines that end; a process that was killed may have left one that does not.
-fn whole_lines(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{}: {e}: {l}", path.display()))).collect()
 }
 
 /// A number, which protobuf's JSON writes as text when it has 64 bits.

@@ -5,7 +5,7 @@ use crate::common::run_command;
 use crate::ledger::Ledger;
 use crate::otlp::{attribute, each, json_lines, json_lines_so_far};
 use crate::prometheus::Prometheus;
-use crate::study::{Study, url};
+use crate::study::{Study, WAITS, url};
 use neuro_preprocess::telemetry::names::METRICS;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -16,10 +16,13 @@ fn what_a_run_leaves_in_its_files_is_at_the_collector_and_in_prometheus() {
     let study = Study::new(3, 1);
     let Some(collector) = Collector::start(&study.path("collector"), &[shipped(), into_files()], &[]) else { return };
     let Some(prometheus) = Prometheus::start(&study.path("collector"), collector.prometheus) else { return };
-    run_command(study.run("out/grpc").args(["--otel-endpoint", &url(collector.grpc)])).exits(1);
-    let mut over_http = study.run("out/http");
-    over_http.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").args(["--otel-endpoint", &url(collector.http)]);
-    run_command(&mut over_http).exits(1);
+    let run = |output: &str, protocol: &str, port: u16| {
+        let mut run = study.run(output);
+        run.env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol).args(["--otel-endpoint", &url(port)]);
+        run_command(run.args(WAITS)).exits(1);
+    };
+    run("out/grpc", "grpc", collector.grpc);
+    run("out/http", "http/protobuf", collector.http);
 
     let (spool, arrived) = (Ledger::read(&study.path("out")), Ledger::read(&collector.files()));
     spool.is_all_in(&arrived);

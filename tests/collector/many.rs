@@ -4,7 +4,7 @@ use crate::collector::{Collector, into_files, shipped};
 use crate::common::{binary, run_command};
 use crate::ledger::Ledger;
 use crate::prometheus::Prometheus;
-use crate::study::{Study, text, url};
+use crate::study::{Study, WAITS, text, url};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const WHOLE: usize = 60;
@@ -23,7 +23,7 @@ fn the_totals_of_three_hundred_processes_are_exact() {
                     let mut one = binary();
                     one.args([text(&study.path("bids")), text(&study.path("out")), "participant", "--nprocs", "1"]);
                     one.args(["--participant-label", participant, "--otel-endpoint", &url(collector.grpc)]);
-                    let ran = run_command(&mut one);
+                    let ran = run_command(one.args(WAITS));
                     assert!([0, 1].contains(&ran.code), "{ran:?}");
                     failed.fetch_add(usize::from(ran.code == 1), Ordering::Relaxed);
                 }

@@ -49,18 +49,18 @@ fn files(logs: &Path, signal: &str) -> Vec<PathBuf> {
 
 /// A file of one JSON value per line.
 pub fn json_lines(path: &Path) -> Vec<Value> {
-    values(&fs::read_to_string(path).unwrap())
+    values(path, &fs::read_to_string(path).unwrap())
 }
 
 /// The whole lines of such a file that another process is still writing: the last may be there by half.
 pub fn json_lines_so_far(path: &Path) -> Vec<Value> {
     let bytes = fs::read(path).unwrap();
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
-    values(std::str::from_utf8(&bytes[..whole]).unwrap())
+    values(path, std::str::from_utf8(&bytes[..whole]).unwrap())
 }
 
-fn values(text: &str) -> Vec<Value> {
-    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+fn values(path: &Path, text: &str) -> Vec<Value> {
+    text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{}: {e}: {l}", path.display()))).collect()
 }
 
 /// The items of every line, below the resources and scopes they are listed under.
@@ -82,8 +82,7 @@ pub fn spans_of_all(logs: &Path) -> Vec<Span> {
 
 /// The whole lines of every process of a signal below `logs`.
 pub fn all_lines(logs: &Path, signal: &str) -> Vec<Value> {
-    let texts = files(logs, signal).into_iter().map(|file| fs::read_to_string(file).unwrap());
-    texts.flat_map(|t| t.lines().filter_map(|l| serde_json::from_str(l).ok()).collect::<Vec<Value>>()).collect()
+    files(logs, signal).iter().flat_map(|file| json_lines_so_far(file)).collect()
 }
 
 /// The resource attributes of the one run that wrote there.
@@ -94,7 +93,7 @@ pub fn resource(logs: &Path) -> Value {
 /// The resource attributes of each process that wrote there.
 pub fn resources(logs: &Path) -> Vec<Value> {
     let firsts = files(logs, "logs").into_iter().filter_map(|file| {
-        let line: Value = serde_json::from_str(fs::read_to_string(file).unwrap().lines().next()?).ok()?;
+        let line = json_lines_so_far(&file).into_iter().next()?;
         Some(line["resourceLogs"][0]["resource"]["attributes"].clone())
     });
     firsts.collect()
