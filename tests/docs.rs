@@ -9,19 +9,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Commands of the README that are run as they are by other means: the first is `tests/demo.rs`, the second runs this test and
-/// the third.
-const RUN_ELSEWHERE: [&str; 3] =
-    ["cargo run --release -- demo normal -o demo", "bash tests/run.sh", "bash tests/audit.sh"];
+/// Commands that are run as they are by other means: the first is `tests/demo.rs`, the second runs this test and the others.
+const RUN_ELSEWHERE: [&str; 4] = [
+    "cargo run --release -- demo normal -o demo",
+    "bash tests/run.sh",
+    "bash tests/audit.sh",
+    "cargo test --release --test fuzz",
+];
 /// Tried with the programs they are about, by `tests/stack/`, `tests/nipoppy.rs` and `tests/nipoppy_inside.rs`.
 const TRIED_ELSEWHERE: [&str; 3] = ["01-setup.md", "02-running.md", "04-nipoppy-integration.md"];
 /// Programs that take minutes or change this checkout; their documents say what they need.
-const LONG: [&str; 6] = [
+const LONG: [&str; 7] = [
     "cargo bench",
     "benches/memory.py",
     "benches/peers/run.sh",
     "benches/scale.sh",
     "benches/telemetry.sh",
+    "tests/fuzz/run.sh",
     "valgrind ",
 ];
 
