@@ -2,6 +2,7 @@
 
 use crate::case::Outcome::{LeftOut, Refused};
 use crate::case::{Case, FINE, Spot, bytes, noted, t1w};
+use crate::common::pipe;
 use crate::nifti::gzip;
 use flate2::{Compression, Crc, GzBuilder};
 use neuro_preprocess::error::ErrorCode::{
@@ -11,7 +12,6 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
-use std::process::Command;
 
 /// Every case of files beside good ones.
 pub fn cases() -> Vec<Case> {
@@ -226,11 +226,6 @@ pub fn left_out() -> Vec<Case> {
             drop(UnixListener::bind(s.scan(".nii.gz")).unwrap());
         }),
     ]
-}
-
-/// Makes a pipe.
-pub fn pipe(path: &std::path::Path) {
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 /// What may not be read by the user the program runs as.

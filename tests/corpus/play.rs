@@ -37,19 +37,15 @@ impl Played {
 
 /// The binary, where it can also be run by a user whom file permissions bind.
 fn binary(as_nobody: bool, dir: &Path) -> Command {
-    let root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
-    if !(as_nobody && root) {
-        return common::binary();
-    }
+    // Who is not root is bound by permissions already.
+    let Some(mut command) = common::as_nobody().ok().filter(|_| as_nobody) else { return common::binary() };
     // The path to the real one may be closed to others.
     let copy = dir.join("neuro-preprocess");
     let real = env!("CARGO_BIN_EXE_neuro-preprocess");
     if !copy.exists() {
         fs::hard_link(real, &copy).or_else(|_| fs::copy(real, &copy).map(|_| ())).unwrap();
     }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(copy);
-    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command.arg(copy);
     command
 }
 
@@ -141,10 +137,14 @@ impl Corpus {
         finish(&mut command, self.dir.path(), &output, "the corpus")
     }
 
-    /// Processes what left notes once more, with `--strict`, and one that left none.
+    /// What is processed once more with `--strict`: what left notes, and one that left none.
+    fn is_tried_strictly(&self, at: usize) -> bool {
+        at == 0 || matches!(self.cases[at].outcome, Outcome::Accepted([_, ..], _))
+    }
+
+    /// Processes those again.
     pub fn run_again_strictly(&self) -> Played {
-        let noted = |case: &Case| matches!(case.outcome, Outcome::Accepted([_, ..], _));
-        let labels = (0..self.cases.len()).filter(|&at| at == 0 || noted(&self.cases[at])).map(label);
+        let labels = (0..self.cases.len()).filter(|&at| self.is_tried_strictly(at)).map(label);
         let labels = labels.collect::<Vec<_>>().join(",");
         self.run(&["--strict", "--participant-label", &labels])
     }
@@ -154,7 +154,7 @@ impl Corpus {
         self.cases.iter().filter(|c| matches!(c.outcome, Outcome::LeftOut(_))).count()
     }
 
-    /// What is not as the table has it. With `strict`, notes are refusals, and cases that were not processed are passed over.
+    /// What is not as the table has it. With `strict`, notes are refusals, and only what is tried strictly is looked at.
     pub fn check(&self, played: &Played, strict: bool) -> Vec<String> {
         let mut problems = played.faults("the corpus");
         let fails = |case: &Case| match case.outcome {
@@ -170,11 +170,11 @@ impl Corpus {
         }
         let left_out = if strict { Vec::new() } else { self.plan_leaves_out() };
         for (at, case) in self.cases.iter().enumerate() {
-            let label = label(at);
-            let scans = scans(&played.output, &label);
-            if strict && scans.is_empty() {
+            if strict && !self.is_tried_strictly(at) {
                 continue;
             }
+            let label = label(at);
+            let scans = scans(&played.output, &label);
             let found = match &case.outcome {
                 Outcome::LeftOut(says) => {
                     let listed = left_out.iter().find(|(path, why)| path.contains(&label) && why.contains(says));
@@ -319,8 +319,8 @@ fn once(run: &Run, more: &[&str]) -> Vec<String> {
     };
     let mut command = binary(run.as_nobody, dir.path());
     command.args(run.args.iter().map(place)).args(more);
-    let played = finish(&mut command, dir.path(), &output, run.name);
-    let mut problems = played.faults(run.name);
+    let played = finish(&mut command, dir.path(), &output, &run.name);
+    let mut problems = played.faults(&run.name);
     let all = format!("{}{}", played.stdout, played.stderr);
     let (code, exit, says) = match run.end {
         End::Fine => (None, 0, ""),

@@ -2,7 +2,7 @@
 
 use crate::case::Outcome::Refused;
 use crate::case::{Case, FINE, Spot, bold, noted, t1w};
-use crate::files::pipe;
+use crate::common::pipe;
 use crate::nifti::File;
 use neuro_preprocess::error::ErrorCode::{BadSidecar, BadTiming};
 use std::fs;
