@@ -7,6 +7,30 @@ use std::io::Write;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
+/// A real type of voxels.
+pub struct Type {
+    pub code: i16,
+    pub bits: i16,
+    /// A value's bytes, least significant first.
+    pub encode: fn(f64) -> Vec<u8>,
+    /// The value of such bytes.
+    pub decode: fn(&[u8]) -> f64,
+}
+
+macro_rules! types {
+    ($($code:literal $number:ty),*) => {
+        [$(Type {
+            code: $code,
+            bits: 8 * size_of::<$number>() as i16,
+            encode: |v| (v as $number).to_le_bytes().to_vec(),
+            decode: |b| <$number>::from_le_bytes(b.try_into().unwrap()) as f64,
+        }),*]
+    };
+}
+
+/// Every real type of NIfTI of up to 64 bits.
+pub const TYPES: [Type; 10] = types![2 u8, 256 i8, 512 u16, 4 i16, 768 u32, 8 i32, 1280 u64, 1024 i64, 16 f32, 64 f64];
+
 /// A NIfTI file to be; public fields are changed by the tests.
 #[derive(Clone, Debug)]
 pub struct File {

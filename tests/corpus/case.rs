@@ -1,6 +1,6 @@
 //! What a case of the corpus is: a bad or odd input, how it is made, and what must come of it.
 
-use crate::nifti::{File, gzip};
+use crate::nifti::{File, TYPES, gzip};
 use neuro_preprocess::error::ErrorCode;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -103,27 +103,8 @@ impl Head {
     pub fn with(&self, datatype: i16, change: impl Fn(f64) -> f64) -> File {
         let highest = if matches!(datatype, 2 | 256) { 125.0 } else { 1000.0 };
         let values = self.values.iter().map(|v| change(*v) * highest);
-        let (bits, data) = encode(datatype, values);
-        self.file.clone().voxels(datatype, bits, data)
-    }
-}
-
-/// Values as voxels of a type, with its width in bits.
-fn encode(datatype: i16, values: impl Iterator<Item = f64>) -> (i16, Vec<u8>) {
-    fn all<const N: usize>(values: impl Iterator<Item = f64>, voxel: impl Fn(f64) -> [u8; N]) -> (i16, Vec<u8>) {
-        (N as i16 * 8, values.flat_map(voxel).collect())
-    }
-    match datatype {
-        2 => all(values, |v| (v as u8).to_le_bytes()),
-        256 => all(values, |v| (v as i8).to_le_bytes()),
-        512 => all(values, |v| (v as u16).to_le_bytes()),
-        4 => all(values, |v| (v as i16).to_le_bytes()),
-        768 => all(values, |v| (v as u32).to_le_bytes()),
-        8 => all(values, |v| (v as i32).to_le_bytes()),
-        1280 => all(values, |v| (v as u64).to_le_bytes()),
-        1024 => all(values, |v| (v as i64).to_le_bytes()),
-        16 => all(values, |v| (v as f32).to_le_bytes()),
-        _ => all(values, f64::to_le_bytes),
+        let kind = TYPES.iter().find(|t| t.code == datatype).unwrap();
+        self.file.clone().voxels(datatype, kind.bits, values.flat_map(kind.encode).collect())
     }
 }
 

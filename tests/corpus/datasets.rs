@@ -1,6 +1,6 @@
 //! Whole datasets, folders and requests: each a run of its own, most of them a `--dry-run`.
 
-use crate::files::pipe;
+use crate::common::pipe;
 use neuro_preprocess::error::ErrorCode::{
     self, BadSidecar, DatasetInvalid, InputMissing, NotBids, NotMaterialised, NotNifti, NothingMatches, OutputUnusable,
     ReadFailed, Usage,
@@ -23,7 +23,7 @@ pub enum End {
 
 /// A dataset or request that is run by itself.
 pub struct Run {
-    pub name: &'static str,
+    pub name: String,
     /// `IN` and `OUT` stand for the dataset and the output folder.
     pub args: &'static [&'static str],
     pub end: End,
@@ -36,8 +36,8 @@ pub struct Run {
 const DRY: &[&str] = &["IN", "OUT", "participant", "--dry-run"];
 const REAL: &[&str] = &["IN", "OUT", "participant"];
 
-fn run(name: &'static str, args: &'static [&'static str], end: End, make: impl Fn(&Path) + 'static) -> Run {
-    Run { name, args, end, as_nobody: false, make: Box::new(make) }
+fn run(name: impl Into<String>, args: &'static [&'static str], end: End, make: impl Fn(&Path) + 'static) -> Run {
+    Run { name: name.into(), args, end, as_nobody: false, make: Box::new(make) }
 }
 
 /// Everything that is run by itself.
@@ -62,13 +62,18 @@ pub fn good(dir: &Path) {
 }
 
 fn descriptions() -> Vec<Run> {
-    let described = |name, text: &'static [u8], says| {
-        run(name, DRY, End::Refused(DatasetInvalid, 16, says), move |d| {
-            write(&d.join("in/dataset_description.json"), text)
-        })
-    };
+    let described: [(&'static str, &'static [u8], &'static str); 8] = [
+        ("empty", b"", "it is not JSON"),
+        ("cut off", b"{\"Name\": \"x\",", "it is not JSON"),
+        ("a list", b"[]", "not an object in braces"),
+        ("byte order mark", b"\xEF\xBB\xBF{}", "byte order mark"),
+        ("latin-1", b"{\"Name\": \"\xE9\"}", "not UTF-8"),
+        ("no Name", b"{\"BIDSVersion\": \"1.10.0\"}", "Name is missing"),
+        ("a number for a text", b"{\"Name\": \"x\", \"BIDSVersion\": 1.8}", "must be a text"),
+        ("Name twice", b"{\"Name\": \"x\", \"Name\": \"y\"}", "stands there twice"),
+    ];
     let without = |d: &Path| fs::remove_file(d.join("in/dataset_description.json")).unwrap();
-    vec![
+    let mut all = vec![
         run("a good dataset; there is no HOME", DRY, End::Fine, |_| {}),
         run("no dataset_description.json", DRY, End::Refused(NotBids, 16, "has no dataset_description.json"), without),
         run(
@@ -77,18 +82,13 @@ fn descriptions() -> Vec<Run> {
             End::Warns("has no dataset_description.json"),
             without,
         ),
-        described("dataset_description.json: empty", b"", "it is not JSON"),
-        described("dataset_description.json: cut off", b"{\"Name\": \"x\",", "it is not JSON"),
-        described("dataset_description.json: a list", b"[]", "not an object in braces"),
-        described("dataset_description.json: byte order mark", b"\xEF\xBB\xBF{}", "byte order mark"),
-        described("dataset_description.json: latin-1", b"{\"Name\": \"\xE9\"}", "not UTF-8"),
-        described("dataset_description.json: no Name", b"{\"BIDSVersion\": \"1.10.0\"}", "Name is missing"),
-        described(
-            "dataset_description.json: a number for a text",
-            b"{\"Name\": \"x\", \"BIDSVersion\": 1.8}",
-            "must be a text",
-        ),
-        described("dataset_description.json: Name twice", b"{\"Name\": \"x\", \"Name\": \"y\"}", "stands there twice"),
+    ];
+    all.extend(described.map(|(what, text, says)| {
+        run(format!("dataset_description.json: {what}"), DRY, End::Refused(DatasetInvalid, 16, says), move |d| {
+            write(&d.join("in/dataset_description.json"), text);
+        })
+    }));
+    all.extend([
         run(
             "dataset_description.json: a named pipe",
             DRY,
@@ -111,52 +111,37 @@ fn descriptions() -> Vec<Run> {
             let text = r#"{"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}"#;
             write(&d.join("in/dataset_description.json"), text);
         }),
-    ]
+    ]);
+    all
 }
 
 fn participants() -> Vec<Run> {
-    let table =
-        |name, text: &'static [u8], end| run(name, DRY, end, move |d| write(&d.join("in/participants.tsv"), text));
-    let mut all = vec![
-        table("participants.tsv with Windows line ends", b"participant_id\tage\r\nsub-01\t9\r\n", End::Fine),
-        table(
-            "participants.tsv with a byte order mark",
-            b"\xEF\xBB\xBFparticipant_id\nsub-01\n",
-            End::Warns("byte order mark"),
-        ),
-        table("participants.tsv without a participant", b"participant_id\n", End::Warns("has no row for sub-01")),
-        table(
-            "participants.tsv with a participant who is not there",
+    let table = |name, text: &'static [u8], end| {
+        run(name, DRY, end, move |d: &Path| write(&d.join("in/participants.tsv"), text))
+    };
+    let warned: [(&'static str, &'static [u8], &'static str); 10] = [
+        ("with a byte order mark", b"\xEF\xBB\xBFparticipant_id\nsub-01\n", "byte order mark"),
+        ("without a participant", b"participant_id\n", "has no row for sub-01"),
+        (
+            "with a participant who is not there",
             b"participant_id\nsub-01\nsub-02\n",
-            End::Warns("lists sub-02, of which there is no folder"),
+            "lists sub-02, of which there is no folder",
         ),
-        table(
-            "participants.tsv with a participant twice",
-            b"participant_id\nsub-01\nsub-01\n",
-            End::Warns("more than one row for sub-01"),
-        ),
-        table(
-            "participants.tsv with labels without sub-",
-            b"participant_id\n01\n",
-            End::Warns("has no row for sub-01"),
-        ),
-        table(
-            "participants.tsv with commas",
-            b"participant_id,age\nsub-01,9\n",
-            End::Warns("has no column participant_id"),
-        ),
-        table(
-            "participants.tsv with rows of other lengths",
-            b"participant_id\tage\nsub-01\n",
-            End::Warns("is not a table"),
-        ),
-        table("participants.tsv that is empty", b"", End::Warns("has no column participant_id")),
-        table("participants.tsv in latin-1", b"participant_id\nsub-01\nsub-\xE9\n", End::Warns("is not UTF-8")),
-        table(
-            "participants.tsv with a terminal's commands",
-            b"participant_id\nsub-01\nsub-\x1b[2J\n",
-            End::Warns("lists sub-\\u{1b}[2J"),
-        ),
+        ("with a participant twice", b"participant_id\nsub-01\nsub-01\n", "more than one row for sub-01"),
+        ("with labels without sub-", b"participant_id\n01\n", "has no row for sub-01"),
+        ("with commas", b"participant_id,age\nsub-01,9\n", "has no column participant_id"),
+        ("with rows of other lengths", b"participant_id\tage\nsub-01\n", "is not a table"),
+        ("that is empty", b"", "has no column participant_id"),
+        ("in latin-1", b"participant_id\nsub-01\nsub-\xE9\n", "is not UTF-8"),
+        ("with a terminal's commands", b"participant_id\nsub-01\nsub-\x1b[2J\n", "lists sub-\\u{1b}[2J"),
+    ];
+    let mut all = vec![table(
+        "participants.tsv with Windows line ends".to_owned(),
+        b"participant_id\tage\r\nsub-01\t9\r\n",
+        End::Fine,
+    )];
+    all.extend(warned.map(|(what, text, says)| table(format!("participants.tsv {what}"), text, End::Warns(says))));
+    all.extend([
         run("participants.tsv that is a named pipe", DRY, End::Warns("is not a regular file"), |d| {
             pipe(&d.join("in/participants.tsv"));
         }),
@@ -172,7 +157,7 @@ fn participants() -> Vec<Run> {
                 fs::set_permissions(d.join("in/participants.tsv"), fs::Permissions::from_mode(0o0)).unwrap();
             },
         ),
-    ];
+    ]);
     all.last_mut().unwrap().as_nobody = true;
     all
 }

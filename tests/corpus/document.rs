@@ -64,7 +64,7 @@ fn text(groups: &[Group], runs: &[Run]) -> String {
             End::Warns(says) => ("noted", String::new(), quoted(says), 0),
             End::Refused(code, exit, says) => ("refused", coded(*code), quoted(says), *exit),
         };
-        row(&mut tables, &mut counts, &[run.name, outcome, &code, &says, &exit.to_string()]);
+        row(&mut tables, &mut counts, &[run.name.as_str(), outcome, &code, &says, &exit.to_string()]);
     }
     let counts: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
     let strict = ExitStatus::from(ErrorCode::Strict).number();

@@ -1,6 +1,6 @@
 //! What must be read, and to which values.
 
-use crate::build::{File, gzip, kinds, orientations, place, read};
+use crate::build::{File, TYPES, Type, gzip, kinds, orientations, place, read};
 use ndarray::Array4;
 use neuro_preprocess::nifti::{self, Image};
 
@@ -12,24 +12,11 @@ fn position(image: &Image, at: [usize; 3]) -> [f64; 3] {
 
 #[test]
 fn every_type_in_both_orders_and_versions() {
-    type Bytes = fn(f64) -> Vec<u8>;
-    let types: [(i16, i16, Bytes); 10] = [
-        (2, 8, |v| (v as u8).to_le_bytes().to_vec()),
-        (256, 8, |v| (v as i8).to_le_bytes().to_vec()),
-        (512, 16, |v| (v as u16).to_le_bytes().to_vec()),
-        (4, 16, |v| (v as i16).to_le_bytes().to_vec()),
-        (768, 32, |v| (v as u32).to_le_bytes().to_vec()),
-        (8, 32, |v| (v as i32).to_le_bytes().to_vec()),
-        (1280, 64, |v| (v as u64).to_le_bytes().to_vec()),
-        (1024, 64, |v| (v as i64).to_le_bytes().to_vec()),
-        (16, 32, |v| (v as f32).to_le_bytes().to_vec()),
-        (64, 64, |v| v.to_le_bytes().to_vec()),
-    ];
-    for (datatype, bitpix, bytes) in types {
+    for Type { code: datatype, bits: bitpix, encode, .. } in TYPES {
         for big in [false, true] {
             for version in [1, 2] {
                 let voxel = |n: i32| {
-                    let mut voxel = bytes(f64::from(n));
+                    let mut voxel = encode(f64::from(n));
                     if big {
                         voxel.reverse();
                     }

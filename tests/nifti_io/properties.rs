@@ -1,24 +1,9 @@
 //! For any image: every voxel is where the header says with the value it says, and writing and reading it again changes
 //! nothing.
 
-use crate::build::{File, gzip, orientations, read};
+use crate::build::{File, TYPES, Type, gzip, orientations, read};
 use neuro_preprocess::nifti::{self, Image, Voxels};
 use proptest::prelude::*;
-
-/// A real type of NIfTI: code, bits, and the value of a voxel's bytes, least significant first.
-type Kind = (i16, i16, fn(&[u8]) -> f64);
-const TYPES: [Kind; 10] = [
-    (2, 8, |b| f64::from(b[0])),
-    (256, 8, |b| f64::from(b[0] as i8)),
-    (512, 16, |b| f64::from(u16::from_le_bytes(b.try_into().unwrap()))),
-    (4, 16, |b| f64::from(i16::from_le_bytes(b.try_into().unwrap()))),
-    (768, 32, |b| f64::from(u32::from_le_bytes(b.try_into().unwrap()))),
-    (8, 32, |b| f64::from(i32::from_le_bytes(b.try_into().unwrap()))),
-    (1280, 64, |b| u64::from_le_bytes(b.try_into().unwrap()) as f64),
-    (1024, 64, |b| i64::from_le_bytes(b.try_into().unwrap()) as f64),
-    (16, 32, |b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))),
-    (64, 64, |b| f64::from_le_bytes(b.try_into().unwrap())),
-];
 
 /// A file of any type, shape and byte order, placed anyhow, and what each of its voxels is worth, in the file's order.
 fn files() -> impl Strategy<Value = (File, Vec<f64>)> {
@@ -27,7 +12,7 @@ fn files() -> impl Strategy<Value = (File, Vec<f64>)> {
     let scaled = prop_oneof![Just((0.0, 0.0)), (-4.0..4.0_f64, -50.0..50.0_f64)];
     (shape, 0..TYPES.len(), any::<[bool; 2]>(), placed, scaled, any::<u64>()).prop_map(
         |(dim, kind, [big, second], (axes, tilt), (slope, inter), seed)| {
-            let (datatype, bits, value) = TYPES[kind];
+            let Type { code: datatype, bits, decode: value, .. } = TYPES[kind];
             let (slope, inter) = (f64::from(slope as f32), f64::from(inter as f32));
             let count = dim.iter().product::<i64>() as usize;
             let (mut state, mut data, mut worth) = (seed, Vec::new(), Vec::new());
