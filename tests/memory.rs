@@ -3,62 +3,33 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod common;
+#[path = "common/measured.rs"]
+mod measured;
+#[path = "common/nifti.rs"]
+mod nifti;
+#[path = "common/otlp.rs"]
+mod otlp;
 
-use common::{Ran, binary, run};
+use common::{Ran, binary, run, text};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use std::process::Command;
 
 /// Runs to the end; also the most that was resident, in bytes, as the kernel counted it.
-fn measured(command: &mut Command) -> (Ran, u64) {
-    let said = tempfile::tempdir().unwrap();
-    let files = ["out", "err"].map(|name| said.path().join(name));
-    let [out, err] = files.each_ref().map(|path| Stdio::from(File::create(path).unwrap()));
-    let mut child = command.stdout(out).stderr(err).spawn().unwrap();
-    let (status, mut peak) = (format!("/proc/{}/status", child.id()), 0);
-    let code = loop {
-        // A high-water mark: whatever was between two looks counts.
-        let now = fs::read_to_string(&status).unwrap_or_default();
-        let kilobytes =
-            now.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        peak = peak.max(kilobytes.unwrap_or(0_u64) * 1024);
-        if let Some(ended) = child.try_wait().unwrap() {
-            break ended.code().unwrap_or(-1);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    };
-    let [stdout, stderr] = files.map(|path| fs::read_to_string(path).unwrap());
-    (Ran { code, stdout, stderr }, peak)
+fn measured(command: &Command) -> (Ran, u64) {
+    let measured = measured::measured(command);
+    (measured.ran, measured.peak)
 }
 
 /// A NIfTI-1 header of int16 voxels of 1 mm, `[nx, ny, nz, nt]`, with what stands between it and the voxels.
-fn header([nx, ny, nz, nt]: [i16; 4]) -> Vec<u8> {
-    let mut bytes = vec![0; 352];
-    let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
-    put(0, &348_i32.to_le_bytes());
-    for (n, d) in [if nt > 1 { 4 } else { 3 }, nx, ny, nz, nt, 1, 1, 1].into_iter().enumerate() {
-        put(40 + 2 * n, &i16::to_le_bytes(d));
-    }
-    put(70, &4_i16.to_le_bytes());
-    put(72, &16_i16.to_le_bytes());
-    for n in 1..5 {
-        put(76 + 4 * n, &1_f32.to_le_bytes());
-    }
-    put(108, &352_f32.to_le_bytes());
-    put(123, &[10]);
-    put(254, &1_i16.to_le_bytes());
-    for axis in 0..3 {
-        put(280 + 20 * axis, &1_f32.to_le_bytes());
-    }
-    put(344, b"n+1\0");
-    bytes
+fn header(shape: [i16; 4]) -> Vec<u8> {
+    let dim = shape[..if shape[3] > 1 { 4 } else { 3 }].iter().map(|n| i64::from(*n)).collect();
+    let pixdim = [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0];
+    let srow = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+    nifti::File { dim, pixdim, srow, data: Vec::new(), ..nifti::File::new(&[1; 3]) }.bytes()
 }
 
 /// A dataset without scans.
@@ -167,19 +138,13 @@ fn what_cannot_fit_is_refused_beforehand_and_alone() {
     assert!(peak < 128_000_000, "{peak}");
 }
 
-/// Start and end of each participant in a run's traces.
-fn spans(out: &Path) -> Vec<(u128, u128)> {
-    let files = walkdir::WalkDir::new(out.join("logs")).into_iter().map(|e| e.unwrap().into_path());
-    let lines = files
-        .filter(|p| p.is_file())
-        .flat_map(|p| String::from_utf8_lossy(&fs::read(p).unwrap()).lines().map(str::to_owned).collect::<Vec<_>>());
-    let values: Vec<Value> = lines.filter_map(|line| serde_json::from_str(&line).ok()).collect();
-    let each = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
-    let all = values.iter().flat_map(|v| each(v, "resourceSpans")).flat_map(|r| each(&r, "scopeSpans"));
+/// Start and end of each scan's reading in a run's traces.
+fn readings(out: &Path) -> Vec<(u128, u128)> {
+    let lines = otlp::all_lines(&out.join("logs"), "traces");
     let time = |span: &Value, key: &str| span[key].as_str().unwrap().parse().unwrap();
-    all.flat_map(|s| each(&s, "spans"))
+    otlp::each(&lines, ["resourceSpans", "scopeSpans", "spans"])
         .filter(|span| span["name"] == "load_scan")
-        .map(|span| (time(&span, "startTimeUnixNano"), time(&span, "endTimeUnixNano")))
+        .map(|span| (time(span, "startTimeUnixNano"), time(span, "endTimeUnixNano")))
         .collect()
 }
 
@@ -196,7 +161,7 @@ fn two_units_are_at_work_only_where_both_fit() {
         let slow = ["--nprocs", "2", "--slow-stage", "load:3", "--mem", memory];
         let (ran, peak) = participant(&bids, &out, &slow);
         assert!(ran.exits(1).stdout.contains("NP-NO-SIGNAL"));
-        let times = spans(&out);
+        let times = readings(&out);
         let [(a0, a1), (b0, b1)] = times[..] else { panic!("{times:?}") };
         (a0 < b1 && b0 < a1, peak)
     };
@@ -216,7 +181,7 @@ fn the_limit_of_the_address_space_counts_as_well() {
         text(&bids),
         text(&out)
     );
-    let (ran, _) = measured(Command::new("/bin/sh").arg("-c").arg(line).env_clear().env("PATH", "/usr/bin:/bin"));
+    let (ran, _) = measured(Command::new("/bin/sh").arg("-c").arg(line));
     let ran = ran.exits(1);
     assert!(ran.stdout.contains("NP-OUT-OF-MEMORY"), "{}", ran.stdout);
     let summary = fs::read_to_string(out.join("sub-01/sub-01_summary.json")).unwrap();

@@ -5,15 +5,11 @@
 mod browser;
 mod common;
 
-use common::{run, run_command};
+use common::{run, run_command, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 /// The demo in which half of the scans fail, run once for all tests of this file.
 fn demo() -> &'static Path {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{binary, run, run_command};
+use common::{binary, run, run_command, text};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -74,10 +74,6 @@ impl Place {
         let begin = concat!("kept: done by ", env!("CARGO_PKG_VERSION"), " on 20");
         assert!(is == "kept" && says.starts_with(begin) && says.ends_with(&format!("Z{more}")), "{says}");
     }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 fn set_time(path: &Path, time: SystemTime) {

@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod common;
+#[path = "common/measured.rs"]
+mod measured;
 
+use measured::{Measured, measured};
 use ndarray::Array4;
 use neuro_preprocess::bids::Selection;
 use neuro_preprocess::nifti::{Grid, Header, Voxels, write};
@@ -12,9 +15,7 @@ use neuro_preprocess::plan::{PlanOptions, plan_dataset};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Scans of the smaller dataset. What does not depend on them is a small part of the costs then.
 const SCANS: usize = 40;
@@ -56,26 +57,9 @@ fn dataset(folder: &Path, scans: usize) {
 
 /// What the kernel has counted of a process that came to a good end: bytes read, bytes written, calls for either.
 fn counted<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> [u64; 3] {
-    let mut child = common::binary().args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_until_over(&child);
-    // A process that has ended and was not asked for its exit code is still in the table.
-    let text = fs::read_to_string(format!("/proc/{}/io", child.id())).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    let of = |key: &str| -> u64 {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-        line.unwrap_or_else(|| panic!("{key} is not in {text}")).parse().unwrap()
-    };
-    [of("rchar"), of("wchar"), of("syscr") + of("syscw")]
-}
-
-fn wait_until_over(child: &Child) {
-    loop {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-        if stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('Z')) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let Measured { ran, read, written, calls, .. } = measured(common::binary().args(args));
+    ran.exits(0);
+    [read, written, calls]
 }
 
 /// Sidecars have many kilobytes, and each is its own; of what is used of them, a protocol has one copy.

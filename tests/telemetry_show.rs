@@ -4,16 +4,12 @@
 
 mod common;
 
-use common::{binary, run, run_command};
+use common::{binary, run, run_command, text};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 /// Participants with a small T1w image each; the image of the last is cut short.
 fn processed(dir: &Path, participants: usize) -> PathBuf {
