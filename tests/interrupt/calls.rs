@@ -19,6 +19,7 @@ pub struct Calls {
 /// A call of a run.
 #[derive(Debug)]
 struct Call {
+    number: usize,
     name: String,
     path: PathBuf,
     to: PathBuf,
@@ -47,7 +48,12 @@ impl Calls {
         let text = std::fs::read_to_string(&log).unwrap();
         let call = |line: &str| {
             let parts: Vec<&str> = line.split('\t').collect();
-            Call { name: parts[1].to_owned(), path: parts[2].into(), to: parts[3].into() }
+            Call {
+                number: parts[0].parse().unwrap(),
+                name: parts[1].to_owned(),
+                path: parts[2].into(),
+                to: parts[3].into(),
+            }
         };
         text.lines().map(call).collect()
     }
@@ -103,10 +109,18 @@ fn a_marker_is_written_when_all_it_stands_for_would_survive_a_loss_of_power() {
 fn whichever_call_fails_nothing_is_torn_and_a_rerun_completes_it() {
     let (study, calls) = (Study::get(), Calls::build());
     let dir = tempfile::tempdir().unwrap();
-    let all = calls.log(study.command(&dir.path().join("all")), &dir.path().join("all")).len();
-    let mut codes = BTreeSet::new();
-    // A prime step, so that all kinds of calls are met.
-    for n in (1..all + 37).step_by(37) {
+    let all = calls.log(study.command(&dir.path().join("all")), &dir.path().join("all"));
+    let names = |calls: &mut dyn Iterator<Item = &Call>| calls.map(|c| c.name.clone()).collect::<BTreeSet<_>>();
+    let kinds = names(&mut all.iter());
+    // One in 37, up to one behind the last, and the first of each kind.
+    let mut numbers: BTreeSet<usize> = (1..all.len() + 37).step_by(37).collect();
+    numbers.extend(kinds.iter().map(|kind| all.iter().find(|c| c.name == *kind).unwrap().number));
+    assert_eq!(names(&mut all.iter().filter(|c| numbers.contains(&c.number))), kinds);
+    for kind in ["open", "write", "fsync", "rename", "mkdir", "unlink"] {
+        assert!(kinds.contains(kind), "no {kind} in {kinds:?}");
+    }
+    let (all, mut codes) = (all.len(), BTreeSet::new());
+    for n in numbers {
         let out = dir.path().join(n.to_string());
         let mut command = study.command(&out);
         calls.preload(&mut command, &out).env("CALLS_AT", n.to_string()).env("CALLS_ERROR", EIO);

@@ -4,6 +4,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/outputs.rs"]
+mod outputs;
+#[path = "../common/server.rs"]
+mod server;
 
 mod calls;
 mod disk;

@@ -3,19 +3,15 @@
 use super::calls::Calls;
 use super::study::{SCANS, Study};
 use crate::common::{Ran, run, run_command};
+use crate::server::Server;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
 /// Starts `n` runs together and waits for them.
 fn together(study: &Study, out: &Path, n: usize) -> Vec<Ran> {
     let start = |_| study.command(out).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let runs: Vec<_> = (0..n).map(start).collect();
-    let ended = |output: Output| Ran {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    };
-    runs.into_iter().map(|run| ended(run.wait_with_output().unwrap())).collect()
+    runs.into_iter().map(|run| Ran::of(run.wait_with_output().unwrap())).collect()
 }
 
 /// The number before ` WORD` in the last line.
@@ -54,18 +50,15 @@ fn what_another_run_holds_is_left_to_it_until_it_is_gone() {
     let out = dir.path().join("out");
     let mut slow = study.command(&out);
     slow.args(["--participant-label", "01", "--slow-stage", "load:3600"]);
-    let mut holder = slow.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let claim = out.join(".neuro-preprocess/sub-01.lock");
-    while std::fs::read(&claim).unwrap_or_default().is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    let claimed = || std::fs::read(&claim).is_ok_and(|by| !by.is_empty());
+    let mut holder = Server::start(&mut slow, &dir.path().join("said"), claimed);
     let mut other = study.command(&out);
     let other = run_command(other.args(["--participant-label", "01"])).exits(0);
     assert!(other.last_line().starts_with("2 scans: 0 ok, 0 failed, 2 left to other runs"), "{}", other.stdout);
     let named = format!("another run is doing it, process {} on ", holder.id());
     assert!(other.stderr.contains(&named), "{}", other.stderr);
-    holder.kill().unwrap();
-    holder.wait().unwrap();
+    holder.kill();
     let last = study.run(&out).exits(0);
     assert_eq!(counted(&last, "ok"), SCANS, "{}", last.stdout);
     study.assert_complete(&out, "after the holder was killed");
