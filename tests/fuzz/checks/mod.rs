@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken promise stops the check")]
 
 mod bids;
+#[path = "../../common/nifti.rs"]
+mod build;
 mod command_line;
 mod images;
 mod spool;
