@@ -8,6 +8,7 @@
 
 mod bids;
 #[path = "../../common/nifti.rs"]
+#[allow(clippy::duplicate_mod, reason = "cargo-fuzz builds these checks as a crate of their own")]
 mod build;
 mod command_line;
 mod images;
