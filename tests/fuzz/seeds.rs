@@ -1,6 +1,6 @@
 //! What fuzzing starts from: small inputs of every kind that a target knows, made by the builders of the other tests.
 
-use crate::build::{File, gzip};
+use crate::build::{File, TYPES, gzip};
 use neuro_preprocess::telemetry::names;
 use serde_json::json;
 
@@ -27,8 +27,7 @@ fn image(dim: &[i64], datatype: i16, bits: i16) -> File {
 }
 
 fn images() -> Vec<Vec<u8>> {
-    let types = [(2, 8), (256, 8), (512, 16), (4, 16), (768, 32), (8, 32), (1280, 64), (1024, 64), (16, 32), (64, 64)];
-    let mut all: Vec<Vec<u8>> = types.iter().map(|(code, bits)| image(&[3, 2, 2], *code, *bits).bytes()).collect();
+    let mut all: Vec<Vec<u8>> = TYPES.iter().map(|t| image(&[3, 2, 2], t.code, t.bits).bytes()).collect();
     let series = image(&[3, 2, 2, 2], 4, 16);
     let turned = File { srow: [[0.0, 0.0, 2.0, 1.0], [-2.0, 0.0, 0.0, 5.0], [0.0, 2.0, 0.3, 0.0]], ..series.clone() };
     let quaternion = File { qform_code: 1, sform_code: 0, quatern: [0.1, -0.6, 0.2], ..series.clone() };

@@ -1,5 +1,6 @@
 //! BIDS names, sidecars and what comes of them, and the tables and lists that select.
 
+use super::build::File;
 use super::{file, parts, place};
 use neuro_preprocess::bids::{Entities, Filter, Label, Modality, ScanFile, Selection};
 use neuro_preprocess::derivatives::outputs::outputs_of;
@@ -59,19 +60,10 @@ fn outputs(modality: Modality, of: &Entities) {
 
 /// Eight voxels wide, six volumes, each voxel another: what the stage of validation has no objection to.
 fn small_series() -> Vec<u8> {
-    let (mut bytes, mut put) = (vec![0; 352], Vec::new());
-    put.push((0, 348_i32.to_le_bytes().to_vec()));
-    put.push((40, [4_i16, 8, 8, 8, 6, 1, 1, 1].iter().flat_map(|n| n.to_le_bytes()).collect()));
-    put.push((70, [2_i16, 8].iter().flat_map(|n| n.to_le_bytes()).collect()));
-    put.push((76, [1_f32, 3.0, 3.0, 3.0, 2.0].iter().flat_map(|n| n.to_le_bytes()).collect()));
-    put.push((108, 352_f32.to_le_bytes().to_vec()));
-    put.push((123, vec![10]));
-    put.push((344, b"n+1\0".to_vec()));
-    for (at, field) in put {
-        bytes[at..at + field.len()].copy_from_slice(&field);
-    }
-    bytes.extend((0..8 * 8 * 8 * 6).map(|n| (n % 251) as u8));
-    bytes
+    let voxels = (0..8 * 8 * 8 * 6).map(|n| (n % 251) as u8).collect();
+    let pixdim = [1.0, 3.0, 3.0, 3.0, 2.0, 0.0, 0.0, 0.0];
+    let series = File::new(&[8, 8, 8, 6]).voxels(2, 8, voxels);
+    File { pixdim, slope: 0.0, sform_code: 0, srow: [[0.0; 4]; 3], ..series }.bytes()
 }
 
 /// Whatever a dataset's JSON files hold, it is planned or refused, can be listed, and its scan is read with a repetition time

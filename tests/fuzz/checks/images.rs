@@ -1,5 +1,6 @@
 //! NIfTI: any bytes as a file, and gzip framed in every way.
 
+use super::build::File;
 use super::{file, printable};
 use flate2::bufread::MultiGzDecoder;
 use flate2::{Compression, GzBuilder};
@@ -147,26 +148,12 @@ fn framed_anyhow(zipped: &[u8]) {
 }
 
 /// A NIfTI-1 header of one line of unsigned bytes.
-fn line_of_bytes(length: usize) -> [u8; 352] {
-    let mut header = [0; 352];
-    let mut put = |at: usize, field: &[u8]| header[at..at + field.len()].copy_from_slice(field);
-    put(0, &348_i32.to_le_bytes());
-    for (n, extent) in [1, length as i16, 1, 1, 1, 1, 1, 1].into_iter().enumerate() {
-        put(40 + 2 * n, &extent.to_le_bytes());
-    }
-    put(70, &2_i16.to_le_bytes());
-    put(72, &8_i16.to_le_bytes());
-    for n in 0..4 {
-        put(76 + 4 * n, &1_f32.to_le_bytes());
-    }
-    put(108, &352_f32.to_le_bytes());
-    put(254, &1_i16.to_le_bytes());
-    for n in 0..3 {
-        // From left to right, so that the voxels keep their order.
-        put(280 + 20 * n, &1_f32.to_le_bytes());
-    }
-    put(344, b"n+1\0");
-    header
+fn line_of_bytes(length: usize) -> Vec<u8> {
+    // From left to right, so that the voxels keep their order.
+    let srow = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+    let pixdim = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+    let empty = File::new(&[1]).voxels(2, 8, Vec::new());
+    File { dim: vec![length as i64], pixdim, slope: 0.0, units: 0, srow, ..empty }.bytes()
 }
 
 /// One gzip member. The lowest bits of `options` are the level, the others add what its header may hold.

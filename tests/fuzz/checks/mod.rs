@@ -7,6 +7,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken promise stops the check")]
 
 mod bids;
+#[path = "../../common/nifti.rs"]
+#[allow(clippy::duplicate_mod, reason = "cargo-fuzz builds these checks as a crate of their own")]
+mod build;
 mod command_line;
 mod images;
 mod spool;
