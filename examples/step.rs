@@ -29,6 +29,10 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const USAGE: &str = "usage: step brain IN OUT | bias IN MASK OUT | normalize IN MASK OUT | motion IN OUT PARAMS.tsv | \
                      copy IN OUT";
 
+/// As the program itself has it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
