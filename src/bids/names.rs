@@ -40,7 +40,7 @@ pub fn derivative_name(
 ) -> Result<String, NameError> {
     let kept = source.iter().filter(|(key, _)| !set.iter().any(|(new, _)| new == key));
     let mut pairs: Vec<(&str, &str)> = kept.chain(set.iter().copied()).collect();
-    pairs.sort_by_key(|(key, _)| rank(key));
+    pairs.sort_by_cached_key(|(key, _)| rank(key));
     let entities = Entities::from_pairs(pairs)?;
     if entities.get("sub").is_none() {
         return Err(NameError::NoParticipant(entities.as_str().to_owned()));

@@ -22,11 +22,11 @@ pub(crate) struct Opened {
     position: u64,
 }
 
-/// Opens a file and checks its header, reading no more than that needs.
-pub(crate) fn open(path: &Path) -> Result<Opened, NiftiError> {
+/// Opens a file and checks its header, reading `at_once` bytes at a time and no more than that needs.
+pub(crate) fn open(path: &Path, at_once: usize) -> Result<Opened, NiftiError> {
     let length = regular_file(path)?;
     let read_failed = |source| NiftiError::Read { path: path.to_owned(), source };
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).and_then(Watched::new).map_err(read_failed)?);
+    let mut file = BufReader::with_capacity(at_once, File::open(path).and_then(Watched::new).map_err(read_failed)?);
     let gzipped = file.fill_buf().map_err(read_failed)?.starts_with(&[0x1f, 0x8b]);
     let mut stream = if gzipped { Stream::Gzip(Box::new(Gunzip::new(file))) } else { Stream::Plain(file) };
     let (raw, position) = fields(path, &mut stream)?;

@@ -29,12 +29,16 @@ pub struct Image {
     pub fingerprint: Fingerprint,
 }
 
+/// Bytes that are asked of the disk at once: few for a header, since a plan looks at those of thousands of files.
+const HEADER_AT_ONCE: usize = 1 << 12;
+const IMAGE_AT_ONCE: usize = 1 << 16;
+
 /// Reads and checks a header only: a few kilobytes of the file, whatever its size.
 ///
 /// # Errors
 /// Whatever makes the file unreadable as far as its first bytes and its length tell; see [`NiftiError`].
 pub fn read_header(path: &Path) -> Result<Header, NiftiError> {
-    open(path).map(|opened| opened.header)
+    open(path, HEADER_AT_ONCE).map(|opened| opened.header)
 }
 
 /// Reads an image: every real voxel type up to 64 bits, NIfTI-1 and -2, either byte order, plain or gzip in any number
@@ -45,7 +49,7 @@ pub fn read_header(path: &Path) -> Result<Header, NiftiError> {
 /// # Errors
 /// See [`NiftiError`]; a file that is cut short, damaged, or longer than its header says is never read in part.
 pub fn read(path: &Path) -> Result<Image, NiftiError> {
-    let mut opened = open(path)?;
+    let mut opened = open(path, IMAGE_AT_ONCE)?;
     opened.skip_to_data(path)?;
     let (values, broken) = by_type(&mut opened, path)?;
     let Opened { stream, header, mut notes, .. } = opened;
