@@ -241,7 +241,10 @@ fn a_marker_that_cannot_be_trusted_is_named_and_replaced() {
         assert!(kind == "marker" && why.starts_with("rerun: its success marker cannot be used: "), "{bad}: {why}");
     }
     File::create(&marker).unwrap().set_len(1 << 40).unwrap();
-    place.is("marker", "rerun: its success marker cannot be used: it has 1099511627776 bytes, which is too much for such a fil…");
+    place.is(
+        "marker",
+        "rerun: its success marker cannot be used: it has 1099511627776 bytes, which is too much for such a fil…",
+    );
     // A marker of this participant in another's place says nothing about that one.
     fs::write(&marker, &good).unwrap();
     fs::copy(&marker, place.out().join("sub-02/sub-02_success.json")).unwrap();
