@@ -70,7 +70,7 @@ impl Staged {
 
 /// Syncs files to disk and then gives each its name. Returns their sizes in bytes, in the same order.
 ///
-/// All are synced at the same time: a file system with a journal commits them together, and that takes hardly longer than one.
+/// All are synced at the same time, so that a file system with a journal can commit them together.
 ///
 /// # Errors
 /// [`DerivativeError::Write`] of the first that the disk refuses; no file has its name then, unless a rename was refused.
