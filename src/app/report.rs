@@ -95,9 +95,11 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
         let summary = unit_file(&unit.id, unit.marker_session.as_deref(), "summary");
         pages::has_page(&plan.output, &participant_id(unit), &summary)
     };
-    let participants: BTreeSet<String> =
-        plan.units.iter().filter(|unit| !unit.done() || !has_page(unit)).map(participant_id).collect();
-    let written = if is_whole(config) {
+    // With the whole dataset it is looked for every page anyway.
+    let whole = is_whole(config);
+    let wanted = |unit: &&Unit| !unit.done() || !whole && !has_page(unit);
+    let participants: BTreeSet<String> = plan.units.iter().filter(wanted).map(participant_id).collect();
+    let written = if whole {
         pages::write_dataset(&plan.output, Some(&participants), config.threads)
     } else {
         pages::write_participants(&plan.output, &participants, telemetry.process(), config.threads)
