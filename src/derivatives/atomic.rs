@@ -25,7 +25,7 @@ impl Staged {
     /// [`DerivativeError::Write`] with the final path when the folder cannot be made or the disk refuses.
     pub fn write<F>(path: PathBuf, fill: F) -> Result<Self, DerivativeError>
     where
-        F: FnOnce(&mut dyn Write) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+        F: FnOnce(&mut (dyn Write + Send)) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
     {
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| DerivativeError::Write { path: path.clone(), source };

@@ -143,34 +143,32 @@ fn draw(volume: &Volume<'_>, tissues: Vec<TissuePeak>, run: Option<Run<'_>>) -> 
         let values = values.iter().zip(&inside).filter(|(_, m)| **m).map(|(v, _)| v);
         paint::window(values, low, high)
     };
-    let field = frame.draw(2, |at| volume.field[at]);
-    let bias_window = shown(&field, 0.005, 0.995);
-    let (((input, corrected), bias), over_time) = rayon::join(
-        || {
-            rayon::join(
-                || {
-                    rayon::join(
-                        || anatomy(&frame.draw(1, |at| volume.image[at] * volume.field[at])),
-                        || anatomy(&frame.draw(1, |at| volume.image[at])),
-                    )
-                },
-                || paint::coloured(field.view(), bias_window, SOFT),
-            )
-        },
-        || run.as_ref().map(|run| in_time_pictures(volume, run, &half, &shown)).transpose(),
+    let before = || anatomy(&frame.draw(1, |at| volume.image[at] * volume.field[at]));
+    let after = || anatomy(&frame.draw(1, |at| volume.image[at]));
+    let bias = || {
+        let field = frame.draw(2, |at| volume.field[at]);
+        let window = shown(&field, 0.005, 0.995);
+        Ok::<_, FigureError>((paint::coloured(field.view(), window, SOFT)?, window))
+    };
+    let over_time = || run.as_ref().map(|run| in_time_pictures(volume, run, &half, &shown)).transpose();
+    let outline = || contour::outline(in_mask(frame.voxels(1)).view());
+    // Each is mostly on one thread.
+    let (((input, corrected), (bias, over_time)), (thumbnail, (outline, histogram))) = rayon::join(
+        || rayon::join(|| rayon::join(before, after), || rayon::join(bias, over_time)),
+        || rayon::join(|| thumbnail(volume), || rayon::join(outline, || histogram(volume, tissues))),
     );
+    let (bias, bias_window) = bias?;
     let mut pictures = vec![
         (PictureKind::Input, input?),
         (PictureKind::Corrected, corrected?),
-        (PictureKind::BiasField, bias?),
-        (PictureKind::Thumbnail, thumbnail(volume)?),
+        (PictureKind::BiasField, bias),
+        (PictureKind::Thumbnail, thumbnail?),
     ];
     let mut tsnr_window = None;
     if let Some(found) = over_time? {
         tsnr_window = Some(found.window);
         pictures.extend([(PictureKind::Tsnr, found.tsnr), (PictureKind::Carpet, found.carpet)]);
     }
-    let outline = contour::outline(in_mask(frame.voxels(1)).view());
     let mosaic = Mosaic {
         width: frame.width,
         height: frame.height,
@@ -180,7 +178,7 @@ fn draw(volume: &Volume<'_>, tissues: Vec<TissuePeak>, run: Option<Run<'_>>) -> 
     };
     let data = FigureData {
         mosaic,
-        histogram: histogram(volume, tissues),
+        histogram,
         bias: Bias { window: bias_window, cv_before: volume.cv[0], cv_after: volume.cv[1] },
         tsnr_window,
         series: run.map(|run| run.time),

@@ -47,7 +47,7 @@ pub enum Voxels<'a> {
 /// # Errors
 /// [`NiftiError::Shape`] if the array is not on the grid or has more than 32767 volumes, [`NiftiError::Write`] if `to`
 /// fails.
-pub fn write(to: impl Write, like: &Header, voxels: Voxels<'_>) -> Result<u64, NiftiError> {
+pub fn write(to: impl Write + Send, like: &Header, voxels: Voxels<'_>) -> Result<u64, NiftiError> {
     let as_stored = |dtype, strategy| Form { dtype, slope: 1.0, strategy };
     let (repeats, runs) = (Strategy::Default, Strategy::Rle);
     match voxels {
@@ -73,7 +73,7 @@ struct Form {
 }
 
 fn write_scaled(
-    to: impl Write,
+    to: impl Write + Send,
     like: &Header,
     voxels: ArrayView4<'_, f32>,
     steps: f32,
@@ -104,7 +104,7 @@ fn nearest(x: f64) -> i16 {
 }
 
 fn write_as<T: Copy + Send + Sync, const N: usize>(
-    mut to: impl Write,
+    mut to: impl Write + Send,
     like: &Header,
     data: ArrayView4<'_, T>,
     form: Form,
@@ -138,12 +138,17 @@ fn write_as<T: Copy + Send + Sync, const N: usize>(
     let header = like.output(nt, form.dtype, form.slope).encode_1();
     gzip.append(&deflate(&header, form.strategy)?)?;
     let firsts: Vec<usize> = (0..nt * slices).step_by(piece_slices).collect();
-    // A few pieces per thread at a time: what is held in memory stays small.
-    for batch in firsts.chunks(4 * rayon::current_num_threads()) {
-        for deflated in batch.par_iter().map(|&first| piece(first)).collect::<io::Result<Vec<_>>>()? {
-            gzip.append(&deflated)?;
-        }
+    // A few pieces per thread at a time: what is held in memory stays small. One batch is written while the next is made.
+    let mut ready = Vec::new();
+    for batch in firsts.chunks(2 * rayon::current_num_threads()) {
+        let (written, made) = rayon::join(
+            || ready.iter().try_for_each(|deflated| gzip.append(deflated)),
+            || batch.par_iter().map(|&first| piece(first)).collect::<io::Result<Vec<_>>>(),
+        );
+        written?;
+        ready = made?;
     }
+    ready.iter().try_for_each(|deflated| gzip.append(deflated))?;
     gzip.end()
 }
 
