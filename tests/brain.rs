@@ -1,9 +1,10 @@
 //! Brain extraction as a whole, on heads made here, and on what is no head.
 
-use ndarray::Array3;
+use ndarray::{Array3, ArrayView3, Axis};
 use neuro_preprocess::error::{Coded, ErrorCode};
 use neuro_preprocess::imaging::brain::{BrainError, Contrast, extract_brain};
 use neuro_preprocess::imaging::metrics::{dice, false_volumes_ml, hd95_mm};
+use neuro_preprocess::synth::{T1wSpec, t1w};
 
 const VOXEL: [f64; 3] = [3.0; 3];
 const SHAPE: (usize, usize, usize) = (80, 76, 64);
@@ -145,4 +146,29 @@ fn what_is_no_head_is_refused() {
     }
     let tiny = extract_brain(Array3::zeros((3, 40, 40)).view(), VOXEL, Contrast::T1w);
     assert!(matches!(tiny, Err(BrainError::Unusable { .. })));
+}
+
+/// Every third slice along an axis, as an acquisition of 3 mm sees slices of 1 mm: weighted by a triangle of 3 mm.
+fn thick(image: ArrayView3<f32>, axis: usize) -> Array3<f32> {
+    let seen = |middle: usize| {
+        let weighted = |(slice, weight): (usize, f32)| image.index_axis(Axis(axis), slice).mapv(|v| v * weight / 9.0);
+        let parts = [1.0, 2.0, 3.0, 2.0, 1.0].into_iter().enumerate().map(|(n, weight)| (middle - 2 + n, weight));
+        parts.map(weighted).reduce(|sum, part| sum + part).unwrap()
+    };
+    let slices: Vec<_> = (2..image.len_of(Axis(axis)) - 2).step_by(3).map(seen).collect();
+    ndarray::stack(Axis(axis), &slices.iter().map(|slice| slice.view()).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn a_thin_skull_that_thick_slices_blur_keeps_the_surface_inside() {
+    for (head, axis) in [(4, 0), (6, 0), (10, 2)] {
+        let made = t1w(&T1wSpec::new(head, 1, 1.0));
+        let mut voxel = made.grid.voxel_mm;
+        voxel[axis] *= 3.0;
+        let truth = thick(made.brain.mapv(f32::from).view(), axis).mapv(|part| u8::from(part > 0.5));
+        let found = extract_brain(thick(made.image.view(), axis).view(), voxel, Contrast::T1w).unwrap();
+        let overlap = dice(found.mask.view(), truth.view()).unwrap();
+        let (extra, _) = false_volumes_ml(found.mask.view(), truth.view(), voxel).unwrap();
+        assert!(overlap > 0.95 && extra < 40.0, "head {head}, axis {axis}: Dice {overlap}, {extra} ml too much");
+    }
 }

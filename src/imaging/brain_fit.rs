@@ -20,6 +20,11 @@ const STEPS: [usize; 2] = [400, 200];
 const FRACTIONS: [f32; 4] = [0.5, 0.62, 0.74, 0.4];
 /// The volume inside the surface as a share of a sphere of the head's radius, when it has found the brain.
 const SHARE_OF_HEAD: [f64; 2] = [0.15, 0.72];
+/// Where a voxel of a T1w image is longer than `THICK_MM`, a thin skull is grey, and a surface may pass it in places
+/// without running out altogether: less is plausible there, and one more fraction is tried.
+const THICK_MM: f64 = 2.5;
+const FRACTIONS_IF_THICK: [f32; 5] = [0.5, 0.56, 0.62, 0.74, 0.4];
+const SHARE_IF_THICK: [f64; 2] = [0.15, 0.57];
 
 /// The surface, the working copy divided by the field under it, and the limits of tissue.
 pub(crate) struct Fitted {
@@ -35,10 +40,13 @@ pub(crate) struct Fitted {
 /// tissue. The first plausible fit is taken, or else the first; `None` when no surface holds tissue to describe.
 pub(crate) fn fit(small: &Array3<f32>, size: [f64; 3], head: Head, contrast: Contrast, noise: f64) -> Option<Fitted> {
     let sphere = 4.0 / 3.0 * std::f64::consts::PI * head.radius.powi(3);
+    let thick = contrast == Contrast::T1w && size.iter().any(|&mm| mm > THICK_MM);
+    let (fractions, [least, most]) =
+        if thick { (&FRACTIONS_IF_THICK[..], SHARE_IF_THICK) } else { (&FRACTIONS[..], SHARE_OF_HEAD) };
     let mut first = None;
-    for fraction in FRACTIONS {
+    for &fraction in fractions {
         let Some((fitted, volume)) = fit_at(small, size, head, contrast, noise, fraction) else { continue };
-        if (SHARE_OF_HEAD[0]..=SHARE_OF_HEAD[1]).contains(&(volume / sphere)) {
+        if (least..=most).contains(&(volume / sphere)) {
             return Some(fitted);
         }
         first = first.or(Some(fitted));
