@@ -26,9 +26,10 @@ const VOXEL_BYTES: f64 = 4.0;
 /// What the program takes in the course of a run besides its scans and what it had before the first: code that is only
 /// now used, stacks, telemetry that waits to be sent, small blocks that the allocator keeps for the next scan.
 /// 20 MB would do but for kernels that give everybody huge pages (`transparent_hugepage=always`), which round up each of those.
-const GROWTH_BYTES: u64 = 56_000_000;
-/// By how much what the program has before its first scan differs from run to run: advice must hold for the next one.
-const ADVICE_BYTES: u64 = 4_000_000;
+const GROWTH_BYTES: u64 = 64_000_000;
+/// By how much what the program has before its first scan differs from run to run, most of it by huge pages: advice must hold
+/// for the next one.
+const ADVICE_BYTES: u64 = 24_000_000;
 
 /// How large a scan is, with upper bounds of what it takes besides the program itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
