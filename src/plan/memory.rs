@@ -146,15 +146,15 @@ mod tests {
         let asked: u64 = refusal.message.split("give it ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
         assert!(refusal.message.contains("may use 2000 MB (--mem)") && asked > 2800, "{}", refusal.message);
         assert_eq!(room(asked, 4).refusal("sub-01_bold", need), None, "what was advised is enough");
-        assert!(room(asked - 5, 4).refusal("sub-01_bold", need).is_some());
+        assert!(room(asked - 25, 4).refusal("sub-01_bold", need).is_some());
     }
 
     #[test]
     fn fewer_threads_are_advised_where_they_help() {
         let need = Need { bytes: 100_000_000, per_thread: 10_000_000, voxels: 0 };
-        let refusal = room(170, 8).refusal("x", need).unwrap();
-        assert!(refusal.message.ends_with("give it 219 MB, or --nprocs 3"), "{}", refusal.message);
-        assert_eq!(room(170, 3).refusal("x", need), None);
-        assert!(room(60, 8).refusal("x", need).unwrap().message.ends_with("give it 219 MB"));
+        let refusal = room(214, 8).refusal("x", need).unwrap();
+        assert!(refusal.message.ends_with("give it 283 MB, or --nprocs 3"), "{}", refusal.message);
+        assert_eq!(room(214, 3).refusal("x", need), None);
+        assert!(room(60, 8).refusal("x", need).unwrap().message.ends_with("give it 283 MB"));
     }
 }
