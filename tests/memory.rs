@@ -130,7 +130,8 @@ fn what_cannot_fit_is_refused_beforehand_and_alone() {
     // 2.65 GB of voxels.
     assert!(message.contains("1000 MB (--mem)") && (2660..2900).contains(&enough), "{message}");
     assert_eq!(problems(&bids, &out, &format!("{enough}MB")).iter().flatten().count(), 0);
-    assert_eq!(problems(&bids, &out, &format!("{}MB", enough - 12)).iter().flatten().count(), 3);
+    // A refusal asks for 24 MB more than it must have.
+    assert_eq!(problems(&bids, &out, &format!("{}MB", enough - 26)).iter().flatten().count(), 3);
 
     let (ran, peak) = participant(&bids, &out, &["--nprocs", "2", "--mem", "1GB"]);
     let ran = ran.exits(1);
