@@ -40,7 +40,9 @@ pub fn python(name: &str, requirements: &str) -> Result<PathBuf, String> {
     let requirements = root(requirements);
     let wanted = std::fs::read_to_string(&requirements).map_err(|e| e.to_string())?;
     let interpreter = |venv: &Path| venv.join("bin/python");
-    let venv = once(name, &wanted, |venv| {
+    // An environment knows where it lies: in a checkout that was moved it is made again.
+    let recipe = format!("{wanted}# {}\n", root(".cache").join(name).display());
+    let venv = once(name, &recipe, |venv| {
         // Of all environments only one has a pip, which takes longer to install than most of what it installs.
         let pip = once("pip", "", |venv| must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)))?;
         must(Command::new("python3").args(["-m", "venv", "--clear", "--without-pip"]).arg(venv))?;

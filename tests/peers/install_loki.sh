@@ -3,7 +3,9 @@
 # that is a module of its own and not in it; that one is put there, in the version required.
 set -eu
 cd "$1"
-export GOPATH="$PWD/go" GOCACHE="$PWD/gocache" GOFLAGS="-p=2 -modcacherw -mod=mod" GOWORK=off CGO_ENABLED=0
+export GOPATH="$PWD/go" GOCACHE="$PWD/gocache" GOFLAGS="-p=2 -modcacherw -mod=mod -gcflags=all=-l" GOWORK=off CGO_ENABLED=0
+# Without inlining, and collecting garbage only where it must, the compiler needs two thirds of the time.
+export GOGC=off GOMEMLIMIT=1GiB
 rm -rf source
 go mod download "github.com/grafana/loki/v3@v$2"
 cp -r "go/pkg/mod/github.com/grafana/loki/v3@v$2" source
