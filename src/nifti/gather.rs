@@ -20,12 +20,6 @@ impl Walk {
         let offset = self.offset + first as isize * self.strides[0];
         Self { dims: [count, self.dims[1], self.dims[2]], offset, ..self }
     }
-
-    /// Whether source and destination have the same order.
-    pub(crate) fn is_identity(&self) -> bool {
-        let [_, ny, nx] = self.dims;
-        self.offset == 0 && self.strides == [(nx * ny) as isize, nx as isize, 1]
-    }
 }
 
 /// Fills `dst` with `f` of the source's voxels along `walk`, slabs in parallel. `dst` holds exactly the walk's voxels.

@@ -1,11 +1,11 @@
 //! Reads the voxels: streamed in chunks, scaled to `f32`, brought to canonical order.
 //!
-//! A file that is already in canonical order is converted chunk by chunk straight into the result. Any other order needs
-//! a whole volume at hand before it can be turned; then one volume's raw bytes are kept besides the result, never a
-//! second copy of the image.
+//! A file whose slowest axis is the canonical one is converted slab by slab straight into the result, also where lines or
+//! columns are turned. Any other order needs a whole volume at hand before it can be turned; then one volume's raw bytes
+//! are kept besides the result, never a second copy of the image.
 
 use super::dtype::Dtype;
-use super::gather::{Walk, gather};
+use super::gather::{Walk, gather, gather_serial};
 use super::open::{Opened, failed, open};
 use super::stream::Tail;
 use super::{Fingerprint, Header, NiftiError, Note};
@@ -13,7 +13,7 @@ use ndarray::Array4;
 use rayon::prelude::*;
 use std::path::Path;
 
-/// Bytes converted at a time; a multiple of every voxel's width, small enough for the second-level cache.
+/// Bytes read, and about as many converted, at a time; small enough for the second-level cache.
 const CHUNK: usize = 1 << 18;
 
 /// An image in memory.
@@ -113,33 +113,41 @@ fn voxels<const N: usize>(
     let walk = opened.header.axes().to_canonical([nx, ny, nz]);
     // Only reserved: the pages are touched as the file delivers voxels for them.
     let mut values = reserve(path, volume * nt)?;
-    let broken = if walk.is_identity() {
-        in_order(opened, path, volume * nt, &mut values, decode)?
+    let broken = if walk.dims[0] == nz && walk.strides[0] == (nx * ny) as isize {
+        by_slabs(opened, path, walk, nz * nt, &mut values, decode)?
     } else {
         turned(opened, path, walk, nt, &mut values, decode)?
     };
     Ok((values, broken))
 }
 
-/// Converts `count` voxels chunk by chunk, each while the next one is read.
-fn in_order<const N: usize>(
+/// Converts `count` slabs of the slowest axis, which the file has in this order: some while the next ones are read.
+fn by_slabs<const N: usize>(
     opened: &mut Opened,
     path: &Path,
+    walk: Walk,
     count: usize,
     values: &mut Vec<f32>,
     decode: impl Fn([u8; N]) -> f32 + Sync,
 ) -> Result<usize, NiftiError> {
-    let (mut ready, mut next) = (Vec::new(), Vec::new());
-    let (mut unread, mut broken) = (count * N, 0);
+    let slab = walk.dims[1] * walk.dims[2];
+    let at_once = (CHUNK / (slab * N)).max(1);
+    let room = || reserve::<u8>(path, at_once.min(count) * slab * N);
+    let (mut ready, mut next) = (room()?, room()?);
+    let (mut unread, mut broken) = (count, 0);
     while unread + ready.len() > 0 {
-        next.resize(CHUNK.min(unread), 0);
-        unread -= next.len();
+        let slabs = at_once.min(unread);
+        unread -= slabs;
         let convert = || {
+            let voxels = ready.as_chunks::<N>().0;
             let first = values.len();
-            values.extend(ready.as_chunks::<N>().0.iter().map(|&b| decode(b)));
+            values.resize(first + voxels.len(), 0.0);
+            let [_, ny, nx] = walk.dims;
+            let walk = Walk { dims: [voxels.len() / slab, ny, nx], ..walk };
+            gather_serial(voxels, &mut values[first..], walk, &decode);
             broken += clean(&mut values[first..]);
         };
-        rayon::join(|| fill(opened, path, &mut next), convert).0?;
+        rayon::join(|| arrive(opened, path, &mut next, slabs * slab * N, |_| {}), convert).0?;
         std::mem::swap(&mut ready, &mut next);
     }
     Ok(broken)
@@ -157,20 +165,32 @@ fn turned<const N: usize>(
     let volume = walk.dims.iter().product::<usize>();
     let (mut bytes, mut broken) = (reserve::<u8>(path, volume * N)?, 0);
     for t in 0..nt {
-        // The buffer grows with what arrives in the first volume, and is used again for the others.
-        for first in (0..volume * N).step_by(CHUNK) {
-            let end = (first + CHUNK).min(volume * N);
-            if bytes.len() < end {
-                bytes.resize(end, 0);
-            }
-            fill(opened, path, &mut bytes[first..end])?;
-        }
+        arrive(opened, path, &mut bytes, volume * N, |got| values.resize(t * volume + got / N, 0.0))?;
         values.resize((t + 1) * volume, 0.0);
         let out = &mut values[t * volume..];
         gather(bytes.as_chunks::<N>().0, out, walk, &decode);
         broken += out.par_chunks_mut(CHUNK).map(clean).sum::<usize>();
     }
     Ok(broken)
+}
+
+/// Fills a buffer, which grows with what arrives; `beside` is told what has arrived, while more does.
+fn arrive(
+    opened: &mut Opened,
+    path: &Path,
+    bytes: &mut Vec<u8>,
+    count: usize,
+    mut beside: impl FnMut(usize) + Send,
+) -> Result<(), NiftiError> {
+    for first in (0..count).step_by(CHUNK) {
+        let end = (first + CHUNK).min(count);
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        rayon::join(|| fill(opened, path, &mut bytes[first..end]), || beside(first)).0?;
+    }
+    bytes.truncate(count);
+    Ok(())
 }
 
 /// Fills a buffer or says where the file ended.
