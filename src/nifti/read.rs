@@ -142,9 +142,7 @@ fn by_slabs<const N: usize>(
             let voxels = ready.as_chunks::<N>().0;
             let first = values.len();
             values.resize(first + voxels.len(), 0.0);
-            let [_, ny, nx] = walk.dims;
-            let walk = Walk { dims: [voxels.len() / slab, ny, nx], ..walk };
-            gather_serial(voxels, &mut values[first..], walk, &decode);
+            gather_serial(voxels, &mut values[first..], walk.slabs(0, voxels.len() / slab), &decode);
             broken += clean(&mut values[first..]);
         };
         rayon::join(|| arrive(opened, path, &mut next, slabs * slab * N, |_| {}), convert).0?;

@@ -19,7 +19,7 @@ fn build() -> Result<PathBuf, String> {
     let folder = once("collector", &recipe, |folder| {
         let mut go = Command::new("go");
         go.current_dir(folder).env("GOPATH", folder.join("go")).env("GOCACHE", folder.join("gocache"));
-        // Without inlining, and collecting garbage only where it must, the compiler needs two thirds of the time.
+        // Built as Loki is, and for the same reason (install_loki.sh).
         go.env("GOFLAGS", "-p=2 -modcacherw -gcflags=all=-l").env("GOGC", "off").env("GOMEMLIMIT", "1GiB");
         go.env("CGO_ENABLED", "0").env("GOWORK", "off");
         must(go.args(["run", &builder, "--config"]).arg(&manifest))

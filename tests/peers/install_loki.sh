@@ -4,7 +4,7 @@
 set -eu
 cd "$1"
 export GOPATH="$PWD/go" GOCACHE="$PWD/gocache" GOFLAGS="-p=2 -modcacherw -mod=mod -gcflags=all=-l" GOWORK=off CGO_ENABLED=0
-# Without inlining, and collecting garbage only where it must, the compiler needs two thirds of the time.
+# Without inlining and without collecting garbage the compiler needs two thirds of the time; the limit is for small machines.
 export GOGC=off GOMEMLIMIT=1GiB
 rm -rf source
 go mod download "github.com/grafana/loki/v3@v$2"
