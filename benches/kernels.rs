@@ -5,13 +5,13 @@
 
 use criterion::{BatchSize, Criterion};
 use ndarray::{Array3, Array4, ArrayView3, Axis};
-use neuro_preprocess::imaging::bias::{divide_by_field, estimate_bias};
-use neuro_preprocess::imaging::brain::{Contrast, extract_brain};
-use neuro_preprocess::imaging::motion::{estimate_motion, resample_in_place};
-use neuro_preprocess::imaging::normalize::white_matter_reference;
-use neuro_preprocess::imaging::quality_t1w::t1w_quality;
-use neuro_preprocess::imaging::tissue::classify_tissues;
-use neuro_preprocess::nifti::{self, Header, Voxels};
+use imaging::bias::{divide_by_field, estimate_bias};
+use imaging::brain::{Contrast, extract_brain};
+use imaging::motion::{estimate_motion, resample_in_place};
+use imaging::normalize::white_matter_reference;
+use imaging::quality_t1w::t1w_quality;
+use imaging::tissue::classify_tissues;
+use nifti::{Header, Voxels};
 use neuro_preprocess::synth::{BoldSpec, MotionLevel, SynthT1w, T1wSpec, bold, t1w};
 use std::error::Error;
 use std::hint::black_box;

@@ -10,11 +10,11 @@
 //! step copy IN OUT               any image, read and written
 //! ```
 
-use neuro_preprocess::imaging::bias::estimate_bias;
-use neuro_preprocess::imaging::brain::{Contrast, extract_brain};
-use neuro_preprocess::imaging::motion::{estimate_motion, resample_in_place};
-use neuro_preprocess::imaging::normalize::white_matter_reference;
-use neuro_preprocess::nifti::{self, Header, Image, Voxels};
+use imaging::bias::estimate_bias;
+use imaging::brain::{Contrast, extract_brain};
+use imaging::motion::{estimate_motion, resample_in_place};
+use imaging::normalize::white_matter_reference;
+use nifti::{Header, Image, Voxels};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs::{self, File};

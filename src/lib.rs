@@ -20,8 +20,6 @@ pub mod error;
 pub mod figures;
 pub mod files;
 pub mod host;
-pub mod imaging;
-pub mod nifti;
 pub mod nipoppy;
 pub mod pages;
 pub mod plan;

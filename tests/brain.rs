@@ -2,8 +2,8 @@
 
 use ndarray::{Array3, ArrayView3, Axis};
 use neuro_preprocess::error::{Coded, ErrorCode};
-use neuro_preprocess::imaging::brain::{BrainError, Contrast, extract_brain};
-use neuro_preprocess::imaging::metrics::{dice, false_volumes_ml, hd95_mm};
+use imaging::brain::{BrainError, Contrast, extract_brain};
+use imaging::metrics::{dice, false_volumes_ml, hd95_mm};
 use neuro_preprocess::synth::{T1wSpec, t1w};
 
 const VOXEL: [f64; 3] = [3.0; 3];

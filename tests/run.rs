@@ -140,7 +140,7 @@ fn tissue_maps_are_written_when_asked_for_and_go_when_not() {
     run([text(&bids), text(&out), "participant"]).exits(0);
     assert_eq!(names(), 0);
     run([text(&bids), text(&out), "participant", "--tissues"]).exits(0);
-    let read = |name: &str| neuro_preprocess::nifti::read(&anat.join(name)).unwrap().data;
+    let read = |name: &str| nifti::read(&anat.join(name)).unwrap().data;
     let labels = read("sub-01_dseg.nii.gz");
     let mask = read("sub-01_desc-brain_mask.nii.gz");
     let maps = ["GM", "WM", "CSF"].map(|t| read(&format!("sub-01_label-{t}_probseg.nii.gz")));

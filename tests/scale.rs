@@ -10,7 +10,7 @@ mod measured;
 use measured::{Measured, measured};
 use ndarray::Array4;
 use neuro_preprocess::bids::Selection;
-use neuro_preprocess::nifti::{Grid, Header, Voxels, write};
+use nifti::{Grid, Header, Voxels, write};
 use neuro_preprocess::plan::{PlanOptions, plan_dataset};
 use std::ffi::OsStr;
 use std::fs;

@@ -5,7 +5,7 @@ use super::save::{SavedFile, remove_if_there};
 use super::summary::unit_file;
 use super::{DerivativeError, atomic};
 use crate::files::{self, NotRead};
-use crate::nifti::Fingerprint;
+use nifti::Fingerprint;
 use crate::run::event::UnitId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

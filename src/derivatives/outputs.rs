@@ -64,7 +64,7 @@ impl Tissue {
         }
     }
 
-    /// The number [`crate::imaging::tissue::Tissues`] has for it.
+    /// The number [`imaging::tissue::Tissues`] has for it.
     #[must_use]
     pub const fn class(self) -> u8 {
         match self {

@@ -2,12 +2,12 @@
 
 use super::DerivativeError;
 use crate::figures::{Figures, TissuePeak};
-use crate::imaging::bias::BiasField;
-use crate::imaging::brain::Brain;
-use crate::imaging::motion::MotionEstimate;
-use crate::imaging::normalize::Reference;
-use crate::imaging::tissue::Tissues;
-use crate::nifti::Header;
+use imaging::bias::BiasField;
+use imaging::brain::Brain;
+use imaging::motion::MotionEstimate;
+use imaging::normalize::Reference;
+use imaging::tissue::Tissues;
+use nifti::Header;
 use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis};
 
 /// One column of the confounds table: a name and a value per volume, `None` where it is not defined.
@@ -43,7 +43,7 @@ pub struct Quality {
     pub motion_detected: bool,
 }
 
-/// Everything made of one scan. Canonical RAS+ arrays throughout; see [`crate::imaging`].
+/// Everything made of one scan. Canonical RAS+ arrays throughout; see [`imaging`].
 #[derive(Debug)]
 pub struct Products {
     /// The input's header: writing puts arrays back into its axis order and affine.

@@ -3,7 +3,7 @@
 //! Pictures are drawn as one sees a person from above and from behind (neurological): what is right on the
 //! picture is the participant's right, front and top are up; sagittal slices look to the right.
 
-use crate::imaging::filter::bounding_box;
+use imaging::filter::bounding_box;
 use ndarray::{Array2, ArrayView3};
 use rayon::prelude::*;
 

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView3, ArrayView4};
 use rayon::prelude::*;
 
-use crate::imaging::morphology::squared_distance;
+use imaging::morphology::squared_distance;
 
 /// Most rows and columns of a carpet.
 const ROWS: usize = 240;

@@ -24,7 +24,7 @@ const OUTLINE: [u8; 3] = [255, 120, 60];
 /// The `low` and `high` quantiles of the finite values: what black and white stand for. `[0, 1]` without any.
 pub(super) fn window<'v>(values: impl Iterator<Item = &'v f32>, low: f64, high: f64) -> [f32; 2] {
     let mut values: Vec<f32> = values.copied().collect();
-    let [low, high] = crate::imaging::filter::quantiles(&mut values, [low, high]).unwrap_or([0.0, 1.0]);
+    let [low, high] = imaging::filter::quantiles(&mut values, [low, high]).unwrap_or([0.0, 1.0]);
     if low < high { [low, high] } else { [low, low + 1.0] }
 }
 

@@ -9,7 +9,6 @@ use crate::bids::{self, Check, Index, Modality, ScanFile, Selection};
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
 use crate::error::{Coded, ErrorCode};
-use crate::nifti;
 use crate::nipoppy::{self, Study};
 use crate::printable;
 use crate::run::event::UnitId;

@@ -9,7 +9,6 @@ use crate::bids::{Entities, EntityError, Modality, SkipReason, read_object, spli
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
 use crate::error::ErrorCode;
-use crate::nifti;
 use crate::printable;
 use crate::run::event::UnitId;
 use serde_json::{Map, Value};

@@ -6,7 +6,7 @@
 use super::units::{Plan, Problem, Unit};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
-use crate::nifti::Header;
+use nifti::Header;
 
 /// Volumes of f32 that a T1w image takes: itself, two copies of the brain's neighbourhood while its edge is looked for,
 /// which at most are the whole volume, and bits. Later, instead: the bias field, the mask, labels and the values in it.
@@ -127,7 +127,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nifti::Grid;
+    use nifti::Grid;
 
     fn header(shape: [usize; 3], volumes: usize) -> Header {
         let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];

@@ -8,7 +8,7 @@ use super::units::{Plan, ScanPlan, Source, Unit};
 use crate::derivatives::marker::{DoneScan, Input, Marker, NoMarker};
 use crate::derivatives::save::SavedFile;
 use crate::derivatives::summary::UnitSummary;
-use crate::nifti::{self, Fingerprint};
+use nifti::Fingerprint;
 use crate::run::reason::{Reason, State};
 use jiff::Timestamp;
 use rayon::prelude::*;

@@ -52,7 +52,7 @@ pub fn order(measure: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imaging::{quality_bold::bold_quality, quality_t1w::t1w_quality};
+    use imaging::{quality_bold::bold_quality, quality_t1w::t1w_quality};
     use ndarray::{Array3, Array4};
 
     /// Measures of empty images have no values, but all their names.
@@ -61,7 +61,7 @@ mod tests {
         let (image, mask) = (Array3::<f32>::zeros((2, 2, 2)), Array3::<u8>::zeros((2, 2, 2)));
         let t1w = t1w_quality(image.view(), mask.view(), None, [1.0; 3]).named();
         let series = Array4::<f32>::zeros((2, 2, 2, 2));
-        let found = crate::imaging::confounds::Confounds {
+        let found = imaging::confounds::Confounds {
             framewise_displacement: vec![],
             rmsd: vec![],
             dvars: vec![],

@@ -4,8 +4,8 @@ use super::compare::{keep, mask, masks, mean_p95_max, motion, volume, volume_on}
 use super::find::{Roots, Scan};
 use super::{Measure, Problem, ScanScore};
 use crate::derivatives::outputs::OutputKind;
-use crate::imaging::rigid::{Matrix4, apply, from_parameters};
-use crate::nifti::Grid;
+use imaging::rigid::{Matrix4, apply, from_parameters};
+use nifti::Grid;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;

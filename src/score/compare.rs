@@ -1,9 +1,9 @@
 //! The comparisons as such: arrays in, numbers out; and the one way images come in.
 
 use super::{Measure, Problem};
-use crate::imaging::metrics::{dice, false_volumes_ml, hd95_mm};
-use crate::imaging::rigid::{HEAD_RADIUS_MM, Matrix4, compose, invert_rigid, rms_deviation};
-use crate::nifti::{self, Grid};
+use imaging::metrics::{dice, false_volumes_ml, hd95_mm};
+use imaging::rigid::{HEAD_RADIUS_MM, Matrix4, compose, invert_rigid, rms_deviation};
+use nifti::Grid;
 use ndarray::{Array3, ArrayView3, Axis};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn corners_apart(a: &Grid, b: &Grid) -> f64 {
     let [nz, ny, nx] = a.shape.map(|n| n.saturating_sub(1) as f64);
     let corner = |g: &Grid, c: usize| -> [f64; 3] {
         let at = [nx * (c & 1) as f64, ny * (c >> 1 & 1) as f64, nz * (c >> 2) as f64];
-        crate::imaging::rigid::apply(&g.affine, at)
+        imaging::rigid::apply(&g.affine, at)
     };
     let apart = |c| corner(a, c).iter().zip(corner(b, c)).map(|(p, q)| (p - q).powi(2)).sum::<f64>().sqrt();
     (0..8).map(apart).fold(0.0, f64::max)
@@ -127,7 +127,7 @@ pub(super) fn keep(into: &mut BTreeMap<Measure, f64>, measures: impl IntoIterato
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imaging::rigid::from_parameters;
+    use imaging::rigid::from_parameters;
 
     #[test]
     fn fields_of_another_scale_agree_and_a_known_error_is_measured() {

@@ -16,7 +16,7 @@ pub use measure::{Better, Measure};
 
 use crate::bids::{Modality, NameError};
 use crate::error::{Coded, ErrorCode};
-use crate::nifti::NiftiError;
+use nifti::NiftiError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -4,8 +4,8 @@ use super::compare::{fields, joint_variation, keep, mask, masks, values, volume,
 use super::find::{Roots, Scan};
 use super::{Measure, Problem, ScanScore};
 use crate::derivatives::outputs::OutputKind;
-use crate::imaging::filter::quantiles;
-use crate::nifti::Grid;
+use imaging::filter::quantiles;
+use nifti::Grid;
 use ndarray::{Array3, Zip};
 use serde_json::Value;
 use std::collections::BTreeMap;

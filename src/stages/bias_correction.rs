@@ -1,7 +1,7 @@
 //! Bias correction: estimates the slow intensity field in the brain and divides every volume by it.
 
 use super::{Facts, Stage, StageError, Work, brain};
-use crate::imaging::bias::{divide_by_field, estimate_bias};
+use imaging::bias::{divide_by_field, estimate_bias};
 use crate::run::event::StageName;
 use crate::telemetry::names;
 

@@ -3,12 +3,12 @@
 use crate::derivatives::DerivativeError;
 use crate::error::{Coded, ErrorCode};
 use crate::figures::FigureError;
-use crate::imaging::bias::BiasError;
-use crate::imaging::brain::BrainError;
-use crate::imaging::motion::MotionError;
-use crate::imaging::normalize::NormalizeError;
-use crate::imaging::tissue::TissueError;
-use crate::nifti::NiftiError;
+use imaging::bias::BiasError;
+use imaging::brain::BrainError;
+use imaging::motion::MotionError;
+use imaging::normalize::NormalizeError;
+use imaging::tissue::TissueError;
+use nifti::NiftiError;
 use thiserror::Error;
 
 /// A failure that ends one scan.

@@ -4,7 +4,7 @@ use super::{Facts, Stage, StageError, Work, brain};
 use crate::bids::Modality;
 use crate::derivatives::products::Products;
 use crate::figures::{Run, Series, Volume, draw_bold, draw_t1w};
-use crate::nifti::Header;
+use nifti::Header;
 use crate::run::event::StageName;
 
 /// The stage.
@@ -112,7 +112,7 @@ fn list(volumes: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nifti::Grid;
+    use nifti::Grid;
 
     #[test]
     fn what_the_header_says_is_told() {

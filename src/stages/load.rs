@@ -3,7 +3,7 @@
 use super::{Facts, Stage, StageError, Work};
 use crate::derivatives::marker::Input;
 use crate::derivatives::products::Products;
-use crate::nifti::{self, Header};
+use nifti::Header;
 use crate::plan::Source;
 use crate::run::event::StageName;
 use crate::synth;

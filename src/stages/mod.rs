@@ -22,7 +22,7 @@ use crate::bids::Modality;
 use crate::derivatives::marker::Input;
 use crate::derivatives::products::Products;
 use crate::derivatives::save::Saved;
-use crate::imaging::brain::Brain;
+use imaging::brain::Brain;
 use crate::plan::ScanPlan;
 use crate::run::event::StageName;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! Motion correction of a bold run: estimate, resample once, and leave the mean volume.
 
 use super::{Facts, Stage, StageError, Work};
-use crate::imaging::confounds::framewise_displacement;
-use crate::imaging::motion;
+use imaging::confounds::framewise_displacement;
+use imaging::motion;
 use crate::run::event::StageName;
 use crate::telemetry::names;
 

@@ -3,7 +3,7 @@
 
 use super::{Facts, Stage, StageError, Work, brain};
 use crate::bids::Modality;
-use crate::imaging::normalize::{grand_mean_reference, white_matter_reference};
+use imaging::normalize::{grand_mean_reference, white_matter_reference};
 use crate::run::event::StageName;
 use crate::telemetry::names;
 use ndarray::Axis;

@@ -5,12 +5,12 @@ use crate::bids::Modality;
 use crate::derivatives::outputs::Tissue;
 use crate::derivatives::products::{Confound, Measure, Products, Quality};
 use crate::figures::TissuePeak;
-use crate::imaging::confounds::{Confounds, confounds};
-use crate::imaging::motion::MotionEstimate;
-use crate::imaging::quality::Verdict;
-use crate::imaging::quality_bold::{bold_quality, bold_verdict};
-use crate::imaging::quality_t1w::{t1w_quality, t1w_verdict};
-use crate::imaging::tissue::{Tissues, check_voxel_size, classify_tissues};
+use imaging::confounds::{Confounds, confounds};
+use imaging::motion::MotionEstimate;
+use imaging::quality::Verdict;
+use imaging::quality_bold::{bold_quality, bold_verdict};
+use imaging::quality_t1w::{t1w_quality, t1w_verdict};
+use imaging::tissue::{Tissues, check_voxel_size, classify_tissues};
 use crate::run::event::StageName;
 use crate::telemetry::names;
 

@@ -2,7 +2,7 @@
 
 use super::{Facts, Stage, StageError, Work};
 use crate::bids::Modality;
-use crate::imaging::brain::{Contrast, extract_brain};
+use imaging::brain::{Contrast, extract_brain};
 use crate::run::event::StageName;
 use crate::telemetry::names;
 

@@ -13,10 +13,10 @@ use super::random::{Stream, stream};
 use super::raster::draw;
 use super::t1w::pose;
 use super::tissue::Tissue;
-use crate::imaging::filter::gaussian_smooth;
-use crate::imaging::interpolate::SplineVolume;
-use crate::imaging::rigid::{Matrix4, compose, from_parameters, invert_rigid};
-use crate::nifti::Grid;
+use imaging::filter::gaussian_smooth;
+use imaging::interpolate::SplineVolume;
+use imaging::rigid::{Matrix4, compose, from_parameters, invert_rigid};
+use nifti::Grid;
 use ndarray::{Array3, Array4, ArrayViewMut3, Axis, Zip};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -235,7 +235,7 @@ fn grid_of(voxel_mm: [f64; 3]) -> (Grid, [f64; 3]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imaging::rigid::{invert_affine, rms_deviation};
+    use imaging::rigid::{invert_affine, rms_deviation};
     use ndarray::ArrayView3;
 
     fn spec(volumes: usize) -> BoldSpec {

@@ -5,7 +5,7 @@ use super::motion::MotionLevel;
 use super::random::seed_of;
 use super::{BoldSpec, SynthConfig, SynthError, T1wSpec, bold, t1w};
 use crate::bids::Modality;
-use crate::nifti::{Header, Voxels};
+use nifti::{Header, Voxels};
 use ndarray::{Array4, Axis};
 use rayon::prelude::*;
 use serde_json::json;
@@ -238,7 +238,7 @@ pub fn scan_for(participant: &str, session: Option<&str>, modality: Modality, se
 mod tests {
     use super::*;
     use crate::error::{Coded, ErrorCode};
-    use crate::nifti;
+    use nifti;
     use std::collections::BTreeMap;
 
     fn config(dir: &Path) -> SynthConfig {

@@ -1,7 +1,7 @@
 //! Why a synthetic dataset could not be written.
 
 use crate::error::{Coded, ErrorCode};
-use crate::nifti::NiftiError;
+use nifti::NiftiError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;

@@ -6,8 +6,8 @@
 
 use super::random::{Stream, stream};
 use super::raster::planes;
-use crate::imaging::filter::quantiles;
-use crate::imaging::rigid::Matrix4;
+use imaging::filter::quantiles;
+use imaging::rigid::Matrix4;
 use ndarray::{Array3, ArrayView3};
 use rand::RngExt;
 use rayon::prelude::*;

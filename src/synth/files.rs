@@ -3,7 +3,7 @@
 use super::dataset::{TASK, TR_SECONDS, Traits, label};
 use super::{BoldSpec, SynthBold, SynthConfig, SynthError, Tissue};
 use crate::bids::Modality;
-use crate::nifti::{self, Header, NiftiError, Voxels};
+use nifti::{Header, NiftiError, Voxels};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::{self, File};

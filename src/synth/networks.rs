@@ -1,8 +1,8 @@
 //! Spontaneous activity: regions on both sides of the brain whose signal rises and falls together, slowly.
 
 use super::random::{Stream, stream};
-use crate::imaging::rigid::{Matrix4, apply, compose};
-use crate::nifti::Grid;
+use imaging::rigid::{Matrix4, apply, compose};
+use nifti::Grid;
 use ndarray::Array3;
 use rand::RngExt;
 

@@ -2,8 +2,8 @@
 
 use super::anatomy::Head;
 use super::tissue::Tissue;
-use crate::imaging::morphology::fill_holes;
-use crate::imaging::rigid::{Matrix4, compose};
+use imaging::morphology::fill_holes;
+use imaging::rigid::{Matrix4, compose};
 use ndarray::{Array3, ArrayViewMut2, Axis, Zip};
 use rayon::prelude::*;
 

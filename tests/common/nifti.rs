@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use flate2::{Compression, write::GzEncoder};
-use neuro_preprocess::nifti::{self, Image, NiftiError};
+use nifti::{Image, NiftiError};
 use std::io::Write;
 use std::path::PathBuf;
 use tempfile::TempDir;

@@ -80,7 +80,7 @@ pub struct Head {
 impl Head {
     /// Of a readable image.
     pub fn of(path: &Path) -> Self {
-        let image = neuro_preprocess::nifti::read(path).unwrap();
+        let image = nifti::read(path).unwrap();
         let (nt, nz, ny, nx) = image.data.dim();
         let dims = [nx, ny, nz, nt].map(|n| n as i64);
         let highest = f64::from(image.data.iter().copied().fold(0.0, f32::max));

@@ -4,7 +4,6 @@ use crate::case::{Case, Head, Heads, Outcome, Peer, Spot};
 use crate::common;
 use crate::datasets::{End, Run, good};
 use neuro_preprocess::error::ErrorCode;
-use neuro_preprocess::nifti;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,7 +2,7 @@
 
 use crate::build::{File, gzip, place, read};
 use neuro_preprocess::error::{Coded, ErrorCode};
-use neuro_preprocess::nifti::{self, NiftiError};
+use nifti::NiftiError;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use crate::build::{File, TYPES, Type, gzip, kinds, orientations, place, read};
 use ndarray::Array4;
-use neuro_preprocess::nifti::{self, Image};
+use nifti::Image;
 
 /// Where canonical voxel `(i, j, k)` lies by the image's own grid.
 fn position(image: &Image, at: [usize; 3]) -> [f64; 3] {

@@ -4,7 +4,7 @@ use crate::build::{File, orientations, place};
 use flate2::read::GzDecoder;
 use ndarray::{Array3, Array4, Axis, Slice};
 use neuro_preprocess::error::{Coded, ErrorCode};
-use neuro_preprocess::nifti::{self, Grid, Header, Image, Voxels};
+use nifti::{Grid, Header, Image, Voxels};
 use std::io::Read;
 
 fn written(like: &Header, voxels: Voxels<'_>) -> Vec<u8> {

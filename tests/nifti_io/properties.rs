@@ -2,7 +2,7 @@
 //! nothing.
 
 use crate::build::{File, TYPES, Type, gzip, orientations, read};
-use neuro_preprocess::nifti::{self, Image, Voxels};
+use nifti::{Image, Voxels};
 use proptest::prelude::*;
 
 /// A file of any type, shape and byte order, placed anyhow, and what each of its voxels is worth, in the file's order.

@@ -5,7 +5,7 @@ use super::{file, printable};
 use flate2::bufread::MultiGzDecoder;
 use flate2::{Compression, GzBuilder};
 use neuro_preprocess::error::Coded;
-use neuro_preprocess::nifti::{self, Image, NiftiError, Voxels};
+use nifti::{Image, NiftiError, Voxels};
 use std::io::{Read, Write};
 
 /// A file of any bytes is refused with words, or read whole: finite values on a grid that is sound, no more of them than

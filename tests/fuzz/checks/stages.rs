@@ -4,7 +4,7 @@ use super::{place, printable};
 use ndarray::Array4;
 use neuro_preprocess::bids::{Entities, Modality};
 use neuro_preprocess::derivatives::products::Products;
-use neuro_preprocess::nifti::{Grid, Header};
+use nifti::{Grid, Header};
 use neuro_preprocess::plan::{Need, ScanPlan, Source};
 use neuro_preprocess::stages::{Facts, STAGES, Work};
 use serde_json::{Map, json};

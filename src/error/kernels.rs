@@ -1,0 +1,52 @@
+//! The codes of failures in the crates below, which have typed errors and know nothing of codes.
+
+use super::{Coded, ErrorCode};
+use imaging::bias::BiasError;
+use imaging::brain::BrainError;
+use imaging::motion::MotionError;
+use imaging::normalize::NormalizeError;
+use imaging::tissue::TissueError;
+use nifti::{HeaderFault, NiftiError};
+
+/// Errors that all have one code.
+macro_rules! coded {
+    ($($error:ty => $code:ident;)*) => {
+        $(impl Coded for $error {
+            fn code(&self) -> ErrorCode {
+                ErrorCode::$code
+            }
+        })*
+    };
+}
+
+coded! {
+    BiasError => BiasFailed;
+    BrainError => NoBrain;
+    MotionError => MotionFailed;
+    NormalizeError => NormalizationFailed;
+    TissueError => TissuesFailed;
+}
+
+impl Coded for NiftiError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Missing { .. } => ErrorCode::InputMissing,
+            Self::Read { .. } => ErrorCode::ReadFailed,
+            Self::NotMaterialised { .. } => ErrorCode::NotMaterialised,
+            Self::NotNifti { .. } => ErrorCode::NotNifti,
+            Self::Truncated { .. } => ErrorCode::Truncated,
+            Self::CorruptGzip { .. } => ErrorCode::CorruptGzip,
+            Self::TrailingData { .. } => ErrorCode::TrailingData,
+            Self::Header { fault, .. } => match fault {
+                HeaderFault::Malformed => ErrorCode::BadHeader,
+                HeaderFault::Dimensions => ErrorCode::WrongDimensions,
+                HeaderFault::DataType => ErrorCode::UnsupportedType,
+                HeaderFault::Orientation => ErrorCode::BadOrientation,
+            },
+            Self::NonFinite { .. } => ErrorCode::NonFinite,
+            Self::Memory { .. } => ErrorCode::OutOfMemory,
+            Self::Shape { .. } => ErrorCode::Panicked,
+            Self::Write(_) => ErrorCode::WriteFailed,
+        }
+    }
+}
