@@ -4,15 +4,15 @@
 //! number of threads. What peers need for the same work is in `benches/peers`.
 
 use criterion::{BatchSize, Criterion};
-use ndarray::{Array3, Array4, ArrayView3, Axis};
 use imaging::bias::{divide_by_field, estimate_bias};
 use imaging::brain::{Contrast, extract_brain};
+use imaging::intensity::white_matter_reference;
 use imaging::motion::{estimate_motion, resample_in_place};
-use imaging::normalize::white_matter_reference;
 use imaging::quality_t1w::t1w_quality;
 use imaging::tissue::classify_tissues;
-use nifti::{Header, Voxels};
+use ndarray::{Array3, Array4, ArrayView3, Axis};
 use neuro_preprocess::synth::{BoldSpec, MotionLevel, SynthT1w, T1wSpec, bold, t1w};
+use nifti::{Header, Voxels};
 use std::error::Error;
 use std::hint::black_box;
 use std::time::Duration;

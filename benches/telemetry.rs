@@ -4,11 +4,11 @@
 
 use criterion::Criterion;
 use neuro_preprocess::bids::Modality;
-use neuro_preprocess::run::event::{StageName, UnitId};
 use neuro_preprocess::telemetry;
 use neuro_preprocess::telemetry::config::TelemetryConfig;
 use neuro_preprocess::telemetry::env::Environment;
 use neuro_preprocess::telemetry::spans::{self, Parent, Scan};
+use neuro_preprocess::vocabulary::{SessionId, Stage};
 use opentelemetry::Context;
 use std::error::Error;
 use std::path::Path;
@@ -36,14 +36,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// A stage's span, opened and ended, and a log line as the stage runner writes it, both inside the span of a scan.
 fn one_scan(criterion: &mut Criterion, name: &str) {
-    let unit = UnitId { participant: "01".into(), session: None };
+    let unit = SessionId { participant: "01".into(), session: None };
     let path = Path::new("/data/sub-01/anat/sub-01_T1w.nii.gz");
     let scan =
         Scan { unit: &unit, id: "sub-01_T1w", modality: Modality::T1w, format: "nifti", path, bytes: 12_500_000 };
     let nobody = Context::new();
     let scan: Span = spans::scan_span(&scan, Parent::Remote(&nobody));
-    criterion
-        .bench_function(&format!("span/{name}"), |b| b.iter(|| spans::stage_span(StageName::Normalization, &scan)));
+    criterion.bench_function(&format!("span/{name}"), |b| b.iter(|| spans::stage_span(Stage::Intensity, &scan)));
     scan.in_scope(|| {
         criterion.bench_function(&format!("log_line/{name}"), |b| {
             b.iter(|| tracing::info!(target: spans::TARGET, duration_seconds = 0.5, "stage ended"));

@@ -12,8 +12,8 @@
 
 use imaging::bias::estimate_bias;
 use imaging::brain::{Contrast, extract_brain};
+use imaging::intensity::white_matter_reference;
 use imaging::motion::{estimate_motion, resample_in_place};
-use imaging::normalize::white_matter_reference;
 use nifti::{Header, Image, Voxels};
 use std::error::Error;
 use std::fmt::Write as _;

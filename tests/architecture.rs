@@ -352,8 +352,8 @@ fn the_check_sees_what_it_should() {
         ("imaging", "const Q: char = '\"'; use crate::error::Coded; const R: &str = r#\"crate::bids::\"x\"#;"),
         ("imaging", "#[cfg(test)]\nmod tests { use crate::synth::t1w; }"),
         ("run::event", "use crate::{bids::Modality as M, error::ErrorCode};"),
-        ("run::pool", "use super::event::RunEvent; use crate::run::faults::Faults; use tracing::Span;"),
-        ("telemetry::delivery", "use super::config::TelemetryConfig; use crate::run::event::EventSink;"),
+        ("run::pool", "use super::event::RunEvent; use crate::vocabulary::Faults; use tracing::Span;"),
+        ("telemetry::delivery", "use super::config::TelemetryConfig; use crate::vocabulary::EventSink;"),
         ("cli::args", "use super::{Format, Level}; use clap::{Args, Parser}; use crate::telemetry::config::LogFormat;"),
     ];
     for (module, code) in right {

@@ -6,8 +6,8 @@ use neuro_preprocess::cli::exit::ExitStatus;
 use neuro_preprocess::cli::{
     CliError, DemoConfig, Format, Input, Level, ReportConfig, Request, RunConfig, Scenario, parse,
 };
-use neuro_preprocess::run::event::StageName;
 use neuro_preprocess::telemetry::config::{LogFormat, Verbosity};
+use neuro_preprocess::vocabulary::Stage;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -260,7 +260,7 @@ fn every_option_of_a_run_arrives() {
     assert!(config.strict);
     assert_eq!(config.format, Format::Json);
     assert_eq!((config.faults.fail_rate, config.faults.seed), (0.2, 7));
-    assert_eq!(config.faults.slow, Some((StageName::Process, 1.5)));
+    assert_eq!(config.faults.slow, Some((Stage::Process, 1.5)));
     let telemetry = config.telemetry;
     assert_eq!(
         (telemetry.endpoint.as_deref(), telemetry.traceparent.as_deref()),

@@ -3,11 +3,11 @@
 
 use neuro_preprocess::bids::Modality;
 use neuro_preprocess::error::ErrorCode;
-use neuro_preprocess::run::event::{StageName, UnitId};
 use neuro_preprocess::telemetry::config::TelemetryConfig;
 use neuro_preprocess::telemetry::env::Environment;
 use neuro_preprocess::telemetry::spans::{self, Parent, Scan};
 use neuro_preprocess::telemetry::{self, Delivery, names};
+use neuro_preprocess::vocabulary::{SessionId, Stage};
 use opentelemetry::KeyValue;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -37,7 +37,7 @@ fn observed(
 
 /// A run of one subject whose scan fails in validation, logged on the way.
 fn one_subject(telemetry: &telemetry::Telemetry) {
-    let unit = UnitId { participant: "01".into(), session: Some("pre".into()) };
+    let unit = SessionId { participant: "01".into(), session: Some("pre".into()) };
     let run = spans::run_span("run-1", "run", &telemetry.remote_parent());
     let subject = spans::subject_span(&unit, "run-1", &run);
     let path = Path::new("/data/sub-01_T1w.nii.gz");
@@ -51,8 +51,8 @@ fn one_subject(telemetry: &telemetry::Telemetry) {
     };
     let scan = spans::scan_span(&scan, Parent::Subject(&subject));
     spans::record(&scan, names::PROCESSING_QUALITY_SCORE, f64::NAN);
-    let load = spans::stage_span(StageName::Load, &scan);
-    let validate = spans::stage_span(StageName::Validate, &load);
+    let load = spans::stage_span(Stage::Load, &scan);
+    let validate = spans::stage_span(Stage::Validate, &load);
     spans::add_event(&validate, names::ERROR_DETECTED, vec![KeyValue::new(names::EXCEPTION_MESSAGE, "cut")]);
     spans::fail(&validate, ErrorCode::Truncated, "the file ends early");
     validate.in_scope(
@@ -174,7 +174,7 @@ fn the_callers_trace_is_the_parent_of_a_lone_scan_and_of_a_run() {
     let dir = tempfile::tempdir().unwrap();
     let env = Environment::from([("TRACEPARENT", TRACEPARENT)]);
     observed(&enabled(), &env, Some(dir.path()), |telemetry| {
-        let unit = UnitId { participant: "x".into(), session: None };
+        let unit = SessionId { participant: "x".into(), session: None };
         let scan = Scan {
             unit: &unit,
             id: "x",

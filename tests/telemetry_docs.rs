@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
 
 use neuro_preprocess::error::ErrorClass;
-use neuro_preprocess::run::event::StageName;
 use neuro_preprocess::telemetry::names;
 use neuro_preprocess::telemetry::variables::VARIABLES;
+use neuro_preprocess::vocabulary::Stage;
 use std::collections::BTreeSet;
 
 const DOCUMENT: &str = include_str!("../docs/telemetry.md");
@@ -90,5 +90,5 @@ fn names_fit_what_prometheus_and_the_collector_accept() {
     for metric in names::METRICS {
         assert!(fine(metric.exported) && metric.labels.iter().all(|l| fine(l)), "{}", metric.exported);
     }
-    assert!(StageName::ALL.iter().all(|s| fine(s.as_str())) && ErrorClass::ALL.iter().all(|c| fine(c.as_str())));
+    assert!(Stage::ALL.iter().all(|s| fine(s.as_str())) && ErrorClass::ALL.iter().all(|c| fine(c.as_str())));
 }

@@ -1,9 +1,9 @@
 //! The memory of a run: what it may use, who says so, and what the program itself has taken already.
 
 use crate::cli::RunConfig;
+use crate::machine::limits::memory_limit;
+use crate::machine::process;
 use crate::plan::Room;
-use crate::run::limits::memory_limit;
-use crate::run::process;
 use std::path::Path;
 
 /// Part of the memory that is there a run may use when nothing was said.

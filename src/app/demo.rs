@@ -4,9 +4,9 @@ use super::{preprocess, say, synth};
 use crate::bids::{Modality, Selection};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{DemoConfig, Format, Input, Level, RunConfig, Scenario};
-use crate::run::event::StageName;
-use crate::run::faults::Faults;
 use crate::synth::SynthConfig;
+use crate::vocabulary::Faults;
+use crate::vocabulary::Stage;
 use std::path::PathBuf;
 
 /// Voxel size of the demo's T1w images: coarse enough for a laptop, fine enough for every method.
@@ -81,7 +81,7 @@ fn faults(scenario: Scenario) -> Faults {
     let none = Faults { seed: SEED, ..Faults::default() };
     match scenario {
         Scenario::Failures => Faults { fail_rate: FAIL_RATE, ..none },
-        Scenario::Slow => Faults { slow: Some((StageName::Process, SLOW_SECONDS)), ..none },
+        Scenario::Slow => Faults { slow: Some((Stage::Process, SLOW_SECONDS)), ..none },
         Scenario::Normal | Scenario::Concurrent => none,
     }
 }

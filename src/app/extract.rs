@@ -5,7 +5,7 @@ use crate::cli::ExtractConfig;
 use crate::cli::exit::ExitStatus;
 use crate::derivatives::DerivativeError;
 use crate::error::{Coded, ErrorCode};
-use crate::report::idps::write_idps;
+use crate::tables::idps::write_idps;
 use std::path::PathBuf;
 
 /// Why there is no table.

@@ -10,21 +10,21 @@ use crate::derivatives::claim::{Claim, Claimed};
 use crate::derivatives::dataset::{Container, Origin, prepare};
 use crate::derivatives::links::{self, BadLink};
 use crate::derivatives::marker::Marker;
-use crate::derivatives::summary::unit_file;
+use crate::derivatives::summary::session_file;
 use crate::derivatives::{DerivativeError, temporary};
 use crate::error::{Coded, ErrorCode};
-use crate::plan::{self, Plan, PlanError, PlanOptions, Room, ScanPlan, Source, Unit};
+use crate::plan::{self, Plan, PlanError, PlanOptions, Room, ScanPlan, SessionPlan, Source};
 use crate::printable;
-use crate::report::screen::View;
-use crate::report::tally::Tally;
-use crate::run::RunContext;
-use crate::run::cancel::Cancel;
-use crate::run::event::{EventSink, RunEvent};
+use crate::progress::screen::View;
+use crate::progress::tally::Tally;
 use crate::run::pool::{self, PoolError, PoolSettings};
-use crate::run::reason::State;
+use crate::run::run_session;
+use crate::step::Context;
+use crate::step::cancel::Cancel;
 use crate::telemetry::config::{TelemetryConfig, Verbosity};
 use crate::telemetry::pseudonym::Personal;
 use crate::telemetry::{Delivery, Telemetry, names, spans};
+use crate::vocabulary::{EventSink, RunEvent, State, Wanted};
 use jiff::Timestamp;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -106,7 +106,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
         force: config.force,
         synthetic: config.synthetic.then_some(config.faults.seed),
         skip_validation: config.skip_validation,
-        tissues: config.tissues,
+        wanted: Wanted { tissues: config.tissues },
         selected_only: !config.dry_run,
         images: config.dry_run && config.format == Format::Json,
         strict: config.strict,
@@ -125,7 +125,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
 pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     let scans = plan.units.iter().filter(|unit| !unit.done()).flat_map(|unit| &unit.scans);
     let outputs = scans.flat_map(ScanPlan::outputs).map(|output| output.path);
-    let markers = retimed(plan).map(|(unit, _)| unit_file(&unit.id, unit.marker_session.as_deref(), "success"));
+    let markers = retimed(plan).map(|(unit, _)| session_file(&unit.id, unit.marker_session.as_deref(), "success"));
     let folders: BTreeSet<PathBuf> =
         outputs.chain(markers).filter_map(|file| Some(file.parent()?.to_owned())).collect();
     links::check(&plan.output, &plan.root, folders.iter().map(PathBuf::as_path).chain([Path::new("logs")]))?;
@@ -204,7 +204,7 @@ fn work_through(
     cancel: &Cancel,
     (sinks, tally): (&[&dyn EventSink], &Tally),
 ) -> Result<(), RunError> {
-    let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done()).collect();
+    let units: Vec<&SessionPlan> = plan.units.iter().filter(|u| !u.done()).collect();
     let remote = telemetry.remote_parent();
     // A lone file is its own trace; a run of subjects is linked from each subject's.
     let lone = matches!(config.input, Input::File { .. });
@@ -213,7 +213,7 @@ fn work_through(
     for warning in config.notes.iter().chain(&plan.warnings).chain(&left_out(plan)) {
         tracing::warn!("{warning}");
     }
-    let cx = RunContext {
+    let cx = Context {
         run_id,
         output: &plan.output,
         faults: config.faults,
@@ -232,7 +232,7 @@ fn work_through(
     }
     tracing::info!(units = units_n, scans, threads = config.threads, "run started");
     cx.publish(&RunEvent::RunStarted { run_id: run_id.into(), units: units_n, scans, threads: config.threads });
-    let result = pool::for_each(&units, settings, cancel, |u| u.memory(), |u| cx.run_unit(u));
+    let result = pool::for_each(&units, settings, cancel, |u| u.memory(), |u| run_session(&cx, u));
     let seconds = start.elapsed().as_secs_f64();
     cx.publish(&RunEvent::RunFinished { seconds });
     tracing::info!(duration_seconds = seconds, "run finished");
@@ -251,8 +251,8 @@ fn note_times(plan: &Plan, threads: usize) -> Result<(), PoolError> {
     if units.is_empty() {
         return Ok(());
     }
-    let note = |&(unit, touched): &(&Unit, &[(PathBuf, Option<Timestamp>)])| {
-        if let Ok(Claimed::Ours(_claim)) = Claim::on_unit(&plan.output, &unit.id)
+    let note = |&(unit, touched): &(&SessionPlan, &[(PathBuf, Option<Timestamp>)])| {
+        if let Ok(Claimed::Ours(_claim)) = Claim::on_session(&plan.output, &unit.id)
             && let Err(e) = Marker::retime(&plan.output, &unit.id, unit.marker_session.as_deref(), touched)
         {
             tracing::warn!("{e}; the next run reads the same images again");
@@ -262,7 +262,7 @@ fn note_times(plan: &Plan, threads: usize) -> Result<(), PoolError> {
 }
 
 /// The units that stay done although inputs have another time, with what [`Marker::retime`] is to note.
-fn retimed(plan: &Plan) -> impl Iterator<Item = (&Unit, &[(PathBuf, Option<Timestamp>)])> + Send {
+fn retimed(plan: &Plan) -> impl Iterator<Item = (&SessionPlan, &[(PathBuf, Option<Timestamp>)])> + Send {
     plan.units.iter().filter_map(|unit| match &unit.state {
         State::Kept { touched, .. } if !touched.is_empty() => Some((unit, touched.as_slice())),
         _ => None,

@@ -4,10 +4,10 @@ use super::say;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Input, ReportConfig, RunConfig};
 use crate::derivatives::DerivativeError;
-use crate::derivatives::summary::unit_file;
+use crate::derivatives::summary::session_file;
 use crate::error::{Coded, ErrorCode};
 use crate::pages::{self, PageError, Written};
-use crate::plan::{Plan, Unit};
+use crate::plan::{Plan, SessionPlan};
 use crate::telemetry::Telemetry;
 use crate::terminal::{Color, print_marked};
 use std::collections::BTreeSet;
@@ -91,13 +91,13 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
     if !config.report {
         return None;
     }
-    let has_page = |unit: &Unit| {
-        let summary = unit_file(&unit.id, unit.marker_session.as_deref(), "summary");
+    let has_page = |unit: &SessionPlan| {
+        let summary = session_file(&unit.id, unit.marker_session.as_deref(), "summary");
         pages::has_page(&plan.output, &participant_id(unit), &summary)
     };
     // With the whole dataset it is looked for every page anyway.
     let whole = is_whole(config);
-    let wanted = |unit: &&Unit| !unit.done() || !whole && !has_page(unit);
+    let wanted = |unit: &&SessionPlan| !unit.done() || !whole && !has_page(unit);
     let participants: BTreeSet<String> = plan.units.iter().filter(wanted).map(participant_id).collect();
     let written = if whole {
         pages::write_dataset(&plan.output, Some(&participants), config.threads)
@@ -119,7 +119,7 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
     }
 }
 
-fn participant_id(unit: &Unit) -> String {
+fn participant_id(unit: &SessionPlan) -> String {
     format!("sub-{}", unit.id.participant)
 }
 

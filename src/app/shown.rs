@@ -1,11 +1,11 @@
 //! What a run shows: its parts put together from the plan, for the screen and for `status.json`.
 
-use crate::host::{self, Process};
+use crate::machine::host::{self, Process};
 use crate::plan::Plan;
-use crate::report::live::Live;
-use crate::report::screen::{Closing, Header, Lines, View, Watch};
-use crate::report::status::{Identity, StatusFile};
-use crate::report::tally::Counts;
+use crate::progress::live::Live;
+use crate::progress::screen::{Closing, Header, Lines, View, Watch};
+use crate::progress::status::{Identity, StatusFile};
+use crate::progress::tally::Counts;
 use crate::telemetry::config::{LogFormat, TelemetryConfig, Verbosity};
 use crate::terminal;
 use std::io::IsTerminal;

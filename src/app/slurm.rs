@@ -5,7 +5,7 @@ use super::say;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Input, RunConfig, SlurmConfig};
 use crate::error::{Coded, ErrorCode};
-use crate::plan::{Plan, Unit};
+use crate::plan::{Plan, SessionPlan};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
 use crate::telemetry::{context, names, spans};
@@ -42,7 +42,7 @@ pub fn run(config: &SlurmConfig) -> Result<ExitStatus, SubmissionError> {
         *path = absolute(path);
     }
     plan.refuse_empty().map_err(RunError::from)?;
-    let units: Vec<&Unit> = plan.units.iter().filter(|u| !u.done()).collect();
+    let units: Vec<&SessionPlan> = plan.units.iter().filter(|u| !u.done()).collect();
     if units.is_empty() {
         say(&format!("all {} participant-sessions are done: nothing to submit\n", plan.units.len()));
         return Ok(ExitStatus::Success);
@@ -57,7 +57,7 @@ pub fn run(config: &SlurmConfig) -> Result<ExitStatus, SubmissionError> {
 }
 
 /// The part that is traced: its context goes into the scripts, so that every task's run is part of this trace.
-fn submission(config: &SlurmConfig, plan: &Plan, units: Vec<&Unit>) -> Result<(), SubmissionError> {
+fn submission(config: &SlurmConfig, plan: &Plan, units: Vec<&SessionPlan>) -> Result<(), SubmissionError> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let logs = plan.output.join("logs");
     let telemetry = crate::telemetry::init(&config.run.telemetry, Some(&logs), &run_id);
@@ -89,7 +89,7 @@ fn submission(config: &SlurmConfig, plan: &Plan, units: Vec<&Unit>) -> Result<()
 fn send(
     config: &SlurmConfig,
     plan: &Plan,
-    units: Vec<&Unit>,
+    units: Vec<&SessionPlan>,
     folder: &Path,
     trace: Vec<(String, String)>,
 ) -> Result<String, SubmissionError> {
@@ -106,12 +106,12 @@ fn send(
 fn scripts(
     config: &SlurmConfig,
     plan: &Plan,
-    units: Vec<&Unit>,
+    units: Vec<&SessionPlan>,
     folder: &Path,
     trace: Vec<(String, String)>,
 ) -> Result<slurm::Scripts, SlurmError> {
     let batch = config.batch.unwrap_or_else(|| units.len().div_ceil(MOST_TASKS));
-    let tasks: Vec<&[&Unit]> = units.chunks(batch).collect();
+    let tasks: Vec<&[&SessionPlan]> = units.chunks(batch).collect();
     let needs = slurm::needs(&tasks, config.cpus, config.run.memory_bytes);
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("neuro-preprocess"));
     let image = config.image.as_deref().map(absolute);

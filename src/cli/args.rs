@@ -9,8 +9,8 @@ use super::slurm_args::SlurmArgs;
 use super::telemetry_args::TelemetryVerb;
 use super::{Format, Level, Scenario, help};
 use crate::bids::Modality;
-use crate::run::event::StageName;
 use crate::telemetry::config::LogFormat;
+use crate::vocabulary::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -242,7 +242,7 @@ pub(super) struct TrialArgs {
     pub fail_rate: Option<f64>,
     /// Make a stage take longer: load, process or save, with :SECONDS [default: 5 seconds]
     #[arg(long, value_name = "STAGE[:SECONDS]", value_parser = slow_stage, help_heading = TRIAL)]
-    pub slow_stage: Option<(StageName, f64)>,
+    pub slow_stage: Option<(Stage, f64)>,
     /// Seed of the failures and of synthetic scans: the same seed gives the same run
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = TRIAL)]
     pub seed: u64,
@@ -384,9 +384,9 @@ fn number_within(text: &str, low: f64, high: f64) -> Result<f64, String> {
 }
 
 /// `load`, `process` or `save`, and the seconds it shall take longer.
-fn slow_stage(text: &str) -> Result<(StageName, f64), String> {
+fn slow_stage(text: &str) -> Result<(Stage, f64), String> {
     let (name, seconds) = text.split_once(':').unwrap_or((text, "5"));
-    let phases = [StageName::Load, StageName::Process, StageName::Save];
+    let phases = [Stage::Load, Stage::Process, Stage::Save];
     let stage = phases.into_iter().find(|s| s.as_str() == name);
     let stage = stage.ok_or("the stage is load, process or save, such as process:10")?;
     let seconds = number_within(seconds, 0.0, 3600.0).map_err(|e| format!("after the colon, {e} (seconds)"))?;
@@ -404,8 +404,8 @@ mod tests {
 
     #[test]
     fn slow_stages_are_phases_with_seconds() {
-        assert_eq!(slow_stage("load"), Ok((StageName::Load, 5.0)));
-        assert_eq!(slow_stage("save:0.5"), Ok((StageName::Save, 0.5)));
+        assert_eq!(slow_stage("load"), Ok((Stage::Load, 5.0)));
+        assert_eq!(slow_stage("save:0.5"), Ok((Stage::Save, 0.5)));
         for bad in ["skull_strip", "load:", "load:x", "load:-1", "load:nan", "load:1:2", ""] {
             assert!(slow_stage(bad).is_err(), "{bad}");
         }

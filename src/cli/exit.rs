@@ -64,9 +64,7 @@ impl From<ErrorCode> for ExitStatus {
                 ErrorClass::Io => Self::InputOutput,
                 ErrorClass::Cancelled => Self::Interrupted,
                 ErrorClass::Internal => Self::Internal,
-                ErrorClass::Processing | ErrorClass::Memory | ErrorClass::Injected => {
-                    Self::ScanFailed
-                }
+                ErrorClass::Processing | ErrorClass::Memory | ErrorClass::Injected => Self::ScanFailed,
             },
         }
     }

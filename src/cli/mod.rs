@@ -24,10 +24,10 @@ pub use layers::Stated;
 pub use telemetry_args::Ended;
 
 use crate::bids::Selection;
-use crate::run::event::StageName;
-use crate::run::faults::Faults;
 use crate::synth::SynthConfig;
 use crate::telemetry::config::TelemetryConfig;
+use crate::vocabulary::Faults;
+use crate::vocabulary::Stage;
 use clap::{CommandFactory as _, FromArgMatches as _, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -271,7 +271,7 @@ pub struct ShowConfig {
     /// Participants without `sub-`; empty for all.
     pub participants: Vec<String>,
     /// Only this stage.
-    pub stage: Option<StageName>,
+    pub stage: Option<Stage>,
     /// Only what ended so.
     pub status: Option<Ended>,
     /// Participant-sessions to show of each run.

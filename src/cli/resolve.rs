@@ -14,8 +14,8 @@ use super::{
     subcohort,
 };
 use crate::bids::{Label, Modality, Selection};
-use crate::run::faults::Faults;
 use crate::synth::SynthConfig;
+use crate::vocabulary::Faults;
 use std::path::{Path, PathBuf};
 
 /// Looks up one environment variable.

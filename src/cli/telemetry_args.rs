@@ -2,7 +2,7 @@
 
 use super::args::ObserveArgs;
 use super::{Format, help, settings};
-use crate::run::event::StageName;
+use crate::vocabulary::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -65,8 +65,8 @@ pub(super) struct ShowArgs {
     pub participant: Vec<String>,
     /// Only this stage, such as motion_correct
     #[arg(long, value_name = "STAGE",
-          value_parser = PossibleValuesParser::new(StageName::ALL.map(StageName::as_str)).map(stage))]
-    pub stage: Option<StageName>,
+          value_parser = PossibleValuesParser::new(Stage::ALL.iter().map(|stage| stage.as_str())).map(stage))]
+    pub stage: Option<Stage>,
     /// Only participant-sessions that ended so
     #[arg(long, value_name = "STATUS", value_enum)]
     pub status: Option<Ended>,
@@ -88,6 +88,6 @@ pub(super) struct ConfigArgs {
 }
 
 /// The stage of that name; the parser lets no other through.
-fn stage(name: String) -> StageName {
-    StageName::ALL.into_iter().find(|stage| stage.as_str() == name).unwrap_or(StageName::Process)
+fn stage(name: String) -> Stage {
+    Stage::ALL.iter().copied().find(|stage| stage.as_str() == name).unwrap_or(Stage::Process)
 }

@@ -4,7 +4,7 @@
 
 use super::DerivativeError;
 use crate::files::open_no_link;
-use crate::run::event::UnitId;
+use crate::vocabulary::SessionId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -57,7 +57,7 @@ impl Claim {
     ///
     /// # Errors
     /// [`DerivativeError::Write`] when the output folder cannot be written to.
-    pub fn on_unit(output: &Path, unit: &UnitId) -> Result<Claimed, DerivativeError> {
+    pub fn on_session(output: &Path, unit: &SessionId) -> Result<Claimed, DerivativeError> {
         let session = unit.session.as_ref().map(|s| format!("_ses-{s}")).unwrap_or_default();
         Self::take(output, &format!("sub-{}{session}", unit.participant))
     }
@@ -184,7 +184,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 impl Holder {
     fn this() -> Self {
-        Self { host: crate::host::name(), pid: std::process::id() }
+        Self { host: crate::machine::host::name(), pid: std::process::id() }
     }
 
     fn json(&self) -> Vec<u8> {
@@ -208,21 +208,21 @@ impl fmt::Display for Holder {
 mod tests {
     use super::*;
 
-    fn unit(session: &str) -> UnitId {
-        UnitId { participant: "01".into(), session: Some(session.into()) }
+    fn unit(session: &str) -> SessionId {
+        SessionId { participant: "01".into(), session: Some(session.into()) }
     }
 
     #[test]
     fn one_holder_at_a_time_who_is_named_and_nothing_is_left() {
         let dir = tempfile::tempdir().unwrap();
-        let Claimed::Ours(first) = Claim::on_unit(dir.path(), &unit("A")).unwrap() else { panic!("it is free") };
-        let Claimed::Others(holder) = Claim::on_unit(dir.path(), &unit("A")).unwrap() else { panic!("it is taken") };
+        let Claimed::Ours(first) = Claim::on_session(dir.path(), &unit("A")).unwrap() else { panic!("it is free") };
+        let Claimed::Others(holder) = Claim::on_session(dir.path(), &unit("A")).unwrap() else { panic!("it is taken") };
         assert_eq!(holder, Some(Holder::this()));
-        assert!(matches!(Claim::on_unit(dir.path(), &unit("B")).unwrap(), Claimed::Ours(_)));
+        assert!(matches!(Claim::on_session(dir.path(), &unit("B")).unwrap(), Claimed::Ours(_)));
         Claim::sweep(dir.path());
         assert!(first.path.exists(), "it is in use");
         drop(first);
-        assert!(matches!(Claim::on_unit(dir.path(), &unit("A")).unwrap(), Claimed::Ours(_)));
+        assert!(matches!(Claim::on_session(dir.path(), &unit("A")).unwrap(), Claimed::Ours(_)));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -236,7 +236,7 @@ mod tests {
         }
         let elsewhere = Holder { host: Some("elsewhere".into()), pid: 1 };
         std::fs::write(folder.join("sub-03.lock"), elsewhere.json()).unwrap();
-        assert!(matches!(Claim::on_unit(dir.path(), &unit("A")).unwrap(), Claimed::Ours(_)));
+        assert!(matches!(Claim::on_session(dir.path(), &unit("A")).unwrap(), Claimed::Ours(_)));
         Claim::sweep(dir.path());
         let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name()).collect();
         assert_eq!(left, ["sub-03.lock"]);
@@ -252,7 +252,8 @@ mod tests {
                     Claim::sweep(dir.path());
                 }
             });
-            let refused = (0..500).filter(|_| !matches!(Claim::on_unit(dir.path(), &unit("A")), Ok(Claimed::Ours(_))));
+            let refused =
+                (0..500).filter(|_| !matches!(Claim::on_session(dir.path(), &unit("A")), Ok(Claimed::Ours(_))));
             let refused = refused.count();
             over.store(true, std::sync::atomic::Ordering::Relaxed);
             assert_eq!(refused, 0);
@@ -270,7 +271,7 @@ mod tests {
         }
         std::os::unix::fs::symlink(&theirs, &folder).unwrap();
         Claim::sweep(dir.path());
-        let Claimed::Ours(claim) = Claim::on_unit(dir.path(), &unit("A")).unwrap() else { panic!("it is free") };
+        let Claimed::Ours(claim) = Claim::on_session(dir.path(), &unit("A")).unwrap() else { panic!("it is free") };
         assert!(is_folder(&folder) && std::fs::read_dir(&theirs).unwrap().count() == 2);
         std::fs::write(folder.join("notes"), "theirs").unwrap();
         drop(claim);
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(folder.join("notes")).unwrap(), "theirs");
         std::fs::remove_dir_all(&folder).unwrap();
         std::fs::write(&folder, "").unwrap();
-        assert!(Claim::on_unit(dir.path(), &unit("A")).is_err());
+        assert!(Claim::on_session(dir.path(), &unit("A")).is_err());
     }
 
     #[test]

@@ -1,21 +1,20 @@
 //! The success marker: written last, removed first, so that its presence means that all outputs of a participant-session
 //! are there. It says what they were made from and what they were then, for later runs to compare (`plan`).
 
-use super::save::{SavedFile, remove_if_there};
-use super::summary::unit_file;
+use super::ledger::{self, DoneScan, Ledger};
+use super::save::remove_if_there;
+use super::summary::session_file;
 use super::{DerivativeError, atomic};
 use crate::files::{self, NotRead};
-use nifti::Fingerprint;
-use crate::run::event::UnitId;
+use crate::vocabulary::SessionId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What the marker holds: 1 had sizes and times of inputs only, 2 did not say what was odd. A change of the fields is a new
-/// form.
-const FORM: u32 = 3;
+/// What the marker holds: 1 had sizes and times of inputs only, 2 did not say what was odd, 3 had no ledger beside it. A
+/// change of the fields is a new form.
+const FORM: u32 = 4;
 
 /// What the marker says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,31 +34,6 @@ pub struct Marker {
     pub finished: Timestamp,
     /// What was made of what.
     pub scans: Vec<DoneScan>,
-}
-
-/// One scan: what its outputs were made from, and what they were when they were written.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DoneScan {
-    /// Path relative to the dataset.
-    pub path: PathBuf,
-    /// Where the voxels came from.
-    pub input: Input,
-    /// What the sidecars said, as far as it is used.
-    pub metadata: Map<String, Value>,
-    /// Whether something was odd about it, which `--strict` refuses.
-    pub odd: bool,
-    /// The outputs, relative to the output folder.
-    pub outputs: Vec<SavedFile>,
-}
-
-/// Where the voxels of a scan came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Input {
-    /// A file, as it was when it was read.
-    File(Fingerprint),
-    /// Generated from this seed.
-    Synthetic(u64),
 }
 
 /// What there is in place of a marker that can be compared with.
@@ -86,7 +60,7 @@ struct Head {
 impl Marker {
     /// The marker of a unit that has just been finished.
     #[must_use]
-    pub fn new(unit: &UnitId, session: Option<&str>, scans: Vec<DoneScan>) -> Self {
+    pub fn new(unit: &SessionId, session: Option<&str>, scans: Vec<DoneScan>) -> Self {
         Self {
             status: "success".into(),
             form: FORM,
@@ -102,7 +76,7 @@ impl Marker {
     ///
     /// # Errors
     /// [`DerivativeError::Write`].
-    pub fn write(&self, output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
+    pub fn write(&self, output: &Path, unit: &SessionId, session: Option<&str>) -> Result<(), DerivativeError> {
         let file = place(output, unit, session);
         atomic::write_json(file.clone(), self)?;
         atomic::sync_folder(file.parent().unwrap_or(output))
@@ -112,7 +86,7 @@ impl Marker {
     ///
     /// # Errors
     /// [`DerivativeError::Access`].
-    pub fn remove(output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
+    pub fn remove(output: &Path, unit: &SessionId, session: Option<&str>) -> Result<(), DerivativeError> {
         let file = place(output, unit, session);
         if remove_if_there(&file)? { atomic::sync_folder(file.parent().unwrap_or(output)) } else { Ok(()) }
     }
@@ -121,7 +95,7 @@ impl Marker {
     ///
     /// # Errors
     /// [`NoMarker`] says what there is instead; none of it is a fault of this run.
-    pub fn read(output: &Path, unit: &UnitId, session: Option<&str>) -> Result<Self, NoMarker> {
+    pub fn read(output: &Path, unit: &SessionId, session: Option<&str>) -> Result<Self, NoMarker> {
         let bytes = files::read(&place(output, unit, session), files::SMALL).map_err(|e| match e {
             NotRead::Io(e) if e.kind() == ErrorKind::NotFound => NoMarker::Absent,
             e => NoMarker::Unreadable(format!("it {e}")),
@@ -134,43 +108,49 @@ impl Marker {
         if head.form != FORM {
             return Err(NoMarker::Form);
         }
-        serde_json::from_slice(&bytes).map_err(unreadable)
+        let found: Self = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        if found.participant_id != format!("sub-{}", unit.participant) {
+            return Err(NoMarker::Unreadable(format!("it is of {}", found.participant_id)));
+        }
+        Ok(found)
     }
 
-    /// Notes the times that inputs have now, their content being what it was, so that the next run need not read them.
-    /// A marker that is not there any more is left so.
+    /// Notes the times that inputs have now, their content being what it was, here and in the ledger, so that the next run need
+    /// not read them. A marker that is not there any more is left so.
     ///
     /// # Errors
     /// [`DerivativeError::Write`].
     pub fn retime(
         output: &Path,
-        unit: &UnitId,
+        unit: &SessionId,
         session: Option<&str>,
         touched: &[(PathBuf, Option<Timestamp>)],
     ) -> Result<(), DerivativeError> {
-        let Ok(mut marker) = Self::read(output, unit, session) else { return Ok(()) };
-        for scan in &mut marker.scans {
-            let now = touched.iter().find(|(path, _)| *path == scan.path);
-            if let (Input::File(print), Some((_, modified))) = (&mut scan.input, now) {
-                print.modified = *modified;
-            }
+        if let Some(mut ledger) = Ledger::read(output, unit, session) {
+            ledger.retime(touched);
+            ledger.write(output, unit, session)?;
         }
+        let Ok(mut marker) = Self::read(output, unit, session) else { return Ok(()) };
+        ledger::retime(marker.scans.iter_mut(), touched);
         marker.write(output, unit, session)
     }
 }
 
-fn place(output: &Path, unit: &UnitId, session: Option<&str>) -> PathBuf {
-    output.join(unit_file(unit, session, "success"))
+fn place(output: &Path, unit: &SessionId, session: Option<&str>) -> PathBuf {
+    output.join(session_file(unit, session, "success"))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::Input;
+    use super::super::save::SavedFile;
     use super::*;
+    use nifti::Fingerprint;
 
     #[test]
     fn what_is_written_is_read_and_what_is_not_a_marker_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let unit = UnitId { participant: "01".into(), session: None };
+        let unit = SessionId { participant: "01".into(), session: None };
         let read = || Marker::read(dir.path(), &unit, None);
         assert_eq!(read(), Err(NoMarker::Absent));
         let print = Fingerprint { bytes: 3, modified: Some(Timestamp::now()), xxh3: "0".repeat(32) };
@@ -191,7 +171,7 @@ mod tests {
         for (content, expected) in [
             (as_it_was.replace("VERSION", &marker.version), NoMarker::Form),
             (as_it_was.replace("VERSION", "0.0.9"), NoMarker::Version("0.0.9".into())),
-            (text.replace("\"form\": 3", "\"form\": 4"), NoMarker::Form),
+            (text.replace("\"form\": 4", "\"form\": 3"), NoMarker::Form),
         ] {
             std::fs::write(&path, content).unwrap();
             assert_eq!(read(), Err(expected));

@@ -4,10 +4,11 @@ pub mod atomic;
 pub mod claim;
 pub mod dataset;
 mod hint;
+pub mod ledger;
 pub mod links;
 pub mod marker;
+pub mod measured;
 pub mod outputs;
-pub mod products;
 pub mod save;
 pub mod sidecar;
 pub mod summary;
@@ -36,12 +37,6 @@ pub enum DerivativeError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A stage left out something a file is made of.
-    #[error("{what} is missing; this is a defect, please report it")]
-    Incomplete {
-        /// The missing product.
-        what: &'static str,
-    },
 }
 
 impl DerivativeError {
@@ -51,7 +46,6 @@ impl DerivativeError {
         match self {
             Self::Write { source, .. } => hint::is_hopeless(source.as_ref()),
             Self::Access { source, .. } => hint::is_hopeless(source),
-            Self::Incomplete { .. } => false,
         }
     }
 }
@@ -60,7 +54,6 @@ impl Coded for DerivativeError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Write { .. } | Self::Access { .. } => ErrorCode::WriteFailed,
-            Self::Incomplete { .. } => ErrorCode::Panicked,
         }
     }
 }

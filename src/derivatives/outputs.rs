@@ -2,6 +2,7 @@
 
 use crate::bids::{Datatype, Entities, Modality, NameError, derivative_name, participant_dir};
 use crate::figures::PictureKind;
+use crate::vocabulary::Wanted;
 use std::path::{Path, PathBuf};
 
 /// The files a scan leaves.
@@ -162,6 +163,36 @@ impl OutputKind {
         matches!(self, Self::Segmentation | Self::LabelTable | Self::Probability(_))
     }
 
+    /// Whether it is written when this is asked for.
+    #[must_use]
+    pub const fn is_wanted(self, wanted: Wanted) -> bool {
+        wanted.tissues || !self.is_of_tissues()
+    }
+
+    /// Its name in summaries.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preproc => "preproc",
+            Self::BrainMask => "brain_mask",
+            Self::BiasField => "bias_field",
+            Self::BoldRef => "boldref",
+            Self::Confounds => "confounds",
+            Self::Segmentation => "dseg",
+            Self::LabelTable => "dseg_labels",
+            Self::Probability(Tissue::Gm) => "probseg_gm",
+            Self::Probability(Tissue::Wm) => "probseg_wm",
+            Self::Probability(Tissue::Csf) => "probseg_csf",
+            Self::Picture(PictureKind::Input) => "picture_input",
+            Self::Picture(PictureKind::Corrected) => "picture_corrected",
+            Self::Picture(PictureKind::BiasField) => "picture_bias_field",
+            Self::Picture(PictureKind::Tsnr) => "picture_tsnr",
+            Self::Picture(PictureKind::Carpet) => "picture_carpet",
+            Self::Picture(PictureKind::Thumbnail) => "picture_thumbnail",
+            Self::FigureData => "figure_data",
+        }
+    }
+
     /// Whether it is there for the reports.
     #[must_use]
     pub const fn is_figure(self) -> bool {
@@ -173,11 +204,11 @@ impl OutputKind {
     }
 }
 
-/// The files a scan of this modality and these entities will leave, with or without maps of its tissues.
+/// The files a scan of this modality and these entities will leave, as far as they are wanted.
 ///
 /// # Errors
 /// When the entities lack a participant.
-pub fn outputs_of(modality: Modality, entities: &Entities, tissues: bool) -> Result<Vec<Output>, NameError> {
+pub fn outputs_of(modality: Modality, entities: &Entities, wanted: Wanted) -> Result<Vec<Output>, NameError> {
     let datatype = match modality {
         Modality::T1w => Datatype::Anat,
         Modality::Bold => Datatype::Func,
@@ -186,7 +217,7 @@ pub fn outputs_of(modality: Modality, entities: &Entities, tissues: bool) -> Res
     let figures = folder.parent().unwrap_or(Path::new("")).join("figures");
     OUTPUTS
         .iter()
-        .filter(|row| row.modality == modality && (tissues || !row.kind.is_of_tissues()))
+        .filter(|row| row.modality == modality && row.kind.is_wanted(wanted))
         .map(|row| {
             let name = |extension| derivative_name(entities, row.set, row.suffix, extension);
             let sidecar = if row.kind.has_sidecar() { Some(folder.join(name(".json")?)) } else { None };

@@ -2,15 +2,16 @@
 
 use super::DerivativeError;
 use super::atomic::{Staged, publish_all, stage_json};
-use super::outputs::{Output, OutputKind, Tissue, outputs_of};
-use super::products::{Confound, Products};
-use super::sidecar::{SidecarContext, sidecar};
+use super::measured::Confound;
+use super::outputs::{Output, OutputKind, outputs_of};
 use crate::bids::{Entities, Modality};
-use imaging::tissue::Tissues;
-use nifti::{Header, Voxels};
+use crate::figures::FigureData;
+use crate::vocabulary::Wanted;
 use ndarray::{Array3, Axis};
+use nifti::{Header, Voxels};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub struct Saved {
     /// The files.
     pub files: Vec<SavedFile>,
+    /// What each is, sidecars aside; paths relative to the output folder.
+    pub kinds: Vec<(OutputKind, PathBuf)>,
     /// Their size in bytes.
     pub bytes: u64,
 }
@@ -32,38 +35,72 @@ pub struct SavedFile {
     pub bytes: u64,
 }
 
-/// Writes every output of a scan below `root`, whole or not at all.
+/// What one file is made of.
+pub enum Content<'a> {
+    /// An image on the grid of a header.
+    Image(&'a Header, Voxels<'a>),
+    /// A smooth map on the grid of a header, made when it is written, so that only some are in memory.
+    Map(&'a Header, Box<dyn Fn() -> Array3<f32> + Sync + 'a>),
+    /// Labels on the grid of a header, made when they are written.
+    Labels(&'a Header, Box<dyn Fn() -> Array3<u8> + Sync + 'a>),
+    /// A table with a row per volume.
+    Table(&'a [Confound]),
+    /// Text or a picture.
+    Bytes(&'a [u8]),
+    /// What goes with the pictures.
+    Figures(&'a FigureData),
+}
+
+/// One output that is ready to be written.
+pub struct File<'a> {
+    /// What it is and where it goes.
+    pub output: Output,
+    /// What it is made of.
+    pub content: Content<'a>,
+    /// What its sidecar says, where it has one.
+    pub sidecar: Value,
+}
+
+/// Writes the outputs of a scan below `root`, whole or not at all.
 ///
 /// # Errors
 /// [`DerivativeError`]; no file of the scan has then its name, unless the last renames themselves were refused.
-pub fn save_scan(
-    root: &Path,
-    outputs: &[Output],
-    cx: &SidecarContext<'_>,
-    products: &Products,
-) -> Result<Saved, DerivativeError> {
+pub fn save(root: &Path, files: &[File<'_>]) -> Result<Saved, DerivativeError> {
     // Side by side, so that one is compressed while the disk takes another.
-    let staged: Vec<_> = outputs.par_iter().map(|output| stage_files(root, output, cx, products)).collect();
+    let staged: Vec<_> = files.par_iter().map(|file| stage_files(root, file)).collect();
     let staged: Vec<_> = staged.into_iter().collect::<Result<_, _>>()?;
     let (paths, staged): (Vec<_>, Vec<_>) = staged.into_iter().flatten().unzip();
     let sizes = publish_all(staged)?;
     let bytes = sizes.iter().sum();
+    let kinds = files.iter().map(|file| (file.output.kind, file.output.path.clone())).collect();
     let files = paths.into_iter().zip(sizes).map(|(path, bytes)| SavedFile { path, bytes }).collect();
-    Ok(Saved { files, bytes })
+    Ok(Saved { files, kinds, bytes })
 }
 
 /// An output and its sidecar, each with its final path.
-fn stage_files(
-    root: &Path,
-    output: &Output,
-    cx: &SidecarContext<'_>,
-    products: &Products,
-) -> Result<Vec<(PathBuf, Staged)>, DerivativeError> {
-    let mut staged = vec![(output.path.clone(), stage_output(root.join(&output.path), output.kind, products)?)];
-    if let Some(path) = &output.sidecar {
-        staged.push((path.clone(), stage_json(root.join(path), &sidecar(output.kind, cx, products)?)?));
+fn stage_files(root: &Path, file: &File<'_>) -> Result<Vec<(PathBuf, Staged)>, DerivativeError> {
+    let Output { path, sidecar, .. } = &file.output;
+    let mut staged = vec![(path.clone(), stage_content(root.join(path), &file.content)?)];
+    if let Some(path) = sidecar {
+        staged.push((path.clone(), stage_json(root.join(path), &file.sidecar)?));
     }
     Ok(staged)
+}
+
+fn stage_content(path: PathBuf, content: &Content<'_>) -> Result<Staged, DerivativeError> {
+    match content {
+        Content::Image(header, voxels) => stage_nifti(path, header, *voxels),
+        Content::Map(header, make) => {
+            let map = make();
+            stage_nifti(path, header, Voxels::Smooth(map.view().insert_axis(Axis(0))))
+        }
+        Content::Labels(header, make) => stage_nifti(path, header, Voxels::Mask(make().view())),
+        Content::Table(columns) => Staged::write(path, |w| Ok(write_table(w, columns)?)),
+        Content::Bytes(bytes) => Staged::write(path, |w| Ok(w.write_all(bytes)?)),
+        Content::Figures(data) => {
+            Staged::write(path, |w| Ok(serde_json::to_writer(w, data).map_err(std::io::Error::from)?))
+        }
+    }
 }
 
 /// Removes what an earlier run left of this scan, so that neither a failure nor a run that is asked for less leaves old
@@ -73,7 +110,7 @@ fn stage_files(
 /// [`DerivativeError::Access`] when a file is there and cannot be removed.
 pub fn remove_old(root: &Path, modality: Modality, entities: &Entities) -> Result<(), DerivativeError> {
     // Without a name there are no files either.
-    let outputs = outputs_of(modality, entities, true).unwrap_or_default();
+    let outputs = outputs_of(modality, entities, Wanted { tissues: true }).unwrap_or_default();
     for path in outputs.iter().flat_map(Output::files) {
         remove_if_there(&root.join(path))?;
     }
@@ -90,53 +127,6 @@ pub fn remove_if_there(path: &Path) -> Result<bool, DerivativeError> {
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(DerivativeError::Access { path: path.to_owned(), source }),
     }
-}
-
-fn stage_output(path: PathBuf, kind: OutputKind, products: &Products) -> Result<Staged, DerivativeError> {
-    let missing = |what| DerivativeError::Incomplete { what };
-    let header = &products.header;
-    match kind {
-        OutputKind::Preproc => stage_nifti(path, header, Voxels::Scaled(products.image.view())),
-        OutputKind::BrainMask => {
-            let brain = products.brain.as_ref().ok_or(missing("the brain mask"))?;
-            stage_nifti(path, header, Voxels::Mask(brain.mask.view()))
-        }
-        OutputKind::BiasField => {
-            let bias = products.bias.as_ref().ok_or(missing("the bias field"))?;
-            stage_nifti(path, header, Voxels::Smooth(bias.field.view().insert_axis(Axis(0))))
-        }
-        OutputKind::BoldRef => stage_nifti(path, header, Voxels::Scaled(products.reference().insert_axis(Axis(0)))),
-        OutputKind::Segmentation => stage_nifti(path, header, Voxels::Mask(segmentation(products.tissues()?).view())),
-        OutputKind::LabelTable => Staged::write(path, |w| Ok(w.write_all(label_table().as_bytes())?)),
-        OutputKind::Probability(tissue) => {
-            let map = products.tissues()?.probability(products.reference(), tissue.class());
-            stage_nifti(path, header, Voxels::Smooth(map.view().insert_axis(Axis(0))))
-        }
-        OutputKind::Picture(picture) => {
-            let figures = products.figures.as_ref().ok_or(missing("a figure"))?;
-            let jpeg = figures.picture(picture).ok_or(missing("a figure"))?;
-            Staged::write(path, |w| Ok(w.write_all(jpeg)?))
-        }
-        OutputKind::FigureData => {
-            let figures = products.figures.as_ref().ok_or(missing("a figure"))?;
-            Staged::write(path, |w| Ok(serde_json::to_writer(w, &figures.data).map_err(std::io::Error::from)?))
-        }
-        OutputKind::Confounds => Staged::write(path, |w| Ok(write_table(w, &products.confounds)?)),
-    }
-}
-
-/// The tissue labels by BIDS' numbers.
-fn segmentation(tissues: &Tissues) -> Array3<u8> {
-    let mut numbers = [0; 4];
-    Tissue::ALL.iter().for_each(|t| numbers[usize::from(t.class())] = *t as u8);
-    tissues.labels.mapv(|class| numbers.get(usize::from(class)).copied().unwrap_or(0))
-}
-
-/// The table that names the labels of a segmentation, as BIDS asks for it.
-fn label_table() -> String {
-    let row = |t: &Tissue| format!("{}\t{}\t{}\n", *t as u8, t.name(), t.abbreviation());
-    let rows: String = Tissue::ALL.iter().map(row).collect();
-    format!("index\tname\tabbreviation\n0\tBackground\tBG\n{rows}")
 }
 
 fn stage_nifti(path: PathBuf, header: &Header, voxels: Voxels<'_>) -> Result<Staged, DerivativeError> {
@@ -164,12 +154,6 @@ fn write_table(w: &mut dyn Write, columns: &[Confound]) -> csv::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn labels_have_the_numbers_and_names_of_bids() {
-        let expected = "0\tBackground\tBG\n1\tGray Matter\tGM\n2\tWhite Matter\tWM\n3\tCerebrospinal Fluid\tCSF\n";
-        assert_eq!(label_table(), format!("index\tname\tabbreviation\n{expected}"));
-    }
 
     #[test]
     fn undefined_values_are_written_as_bids_wants_them() {

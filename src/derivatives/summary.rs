@@ -1,15 +1,16 @@
 //! What a unit of work left to be read by people and programs: one JSON file per participant-session.
 
+use super::outputs::OutputKind;
 use super::{DerivativeError, atomic};
 use crate::files;
-use crate::run::event::{Status, UnitId};
+use crate::vocabulary::{SessionId, Status};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A participant-session after a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UnitSummary {
+pub struct SessionSummary {
     /// With `sub-`, as in `participants.tsv`.
     pub participant_id: String,
     /// With `ses-`; absent for data without sessions.
@@ -49,6 +50,12 @@ pub struct ScanSummary {
     /// Present when it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<Failure>,
+    /// The trace it is in, to be looked up in the trace files or a backend.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace_id: Option<String>,
+    /// Its span in the trace.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub span_id: Option<String>,
     /// Wall-clock seconds.
     pub seconds: f64,
     /// Wall-clock seconds of each stage that ran; `process` contains its steps.
@@ -66,8 +73,37 @@ pub struct ScanSummary {
     pub quality: BTreeMap<String, f64>,
     /// Files written, relative to the output folder.
     pub outputs: Vec<PathBuf>,
+    /// What each of them is, sidecars aside.
+    #[serde(default)]
+    pub files: Vec<SummaryFile>,
     /// What was odd about the input and what was done about it.
     pub notes: Vec<String>,
+}
+
+/// What one output is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SummaryFile {
+    /// `preproc`, `brain_mask`, …
+    pub kind: String,
+    /// Relative to the output folder.
+    pub path: PathBuf,
+}
+
+impl SummaryFile {
+    /// The entry of one output.
+    #[must_use]
+    pub fn of(kind: OutputKind, path: &Path) -> Self {
+        Self { kind: kind.as_str().into(), path: path.to_owned() }
+    }
+}
+
+impl ScanSummary {
+    /// The output of a kind, relative to the output folder. A path out of the folder counts as none.
+    #[must_use]
+    pub fn file(&self, kind: OutputKind) -> Option<&Path> {
+        let file = self.files.iter().find(|file| file.kind == kind.as_str())?;
+        file.path.components().all(|c| matches!(c, Component::Normal(_))).then_some(file.path.as_path())
+    }
 }
 
 /// Why a scan failed.
@@ -85,7 +121,7 @@ pub struct Failure {
     pub advice: String,
 }
 
-impl UnitSummary {
+impl SessionSummary {
     /// The status of the whole from the status of its parts: one failure fails it.
     #[must_use]
     pub fn status_of(scans: &[Status]) -> Status {
@@ -95,8 +131,8 @@ impl UnitSummary {
 
     /// The summary that the last run has left of a unit; `None` where there is none, or none that can be read.
     #[must_use]
-    pub fn read(output: &Path, unit: &UnitId, session: Option<&str>) -> Option<Self> {
-        read_file(&output.join(unit_file(unit, session, "summary")))
+    pub fn read(output: &Path, unit: &SessionId, session: Option<&str>) -> Option<Self> {
+        read_file(&output.join(session_file(unit, session, "summary")))
     }
 
     /// Its place, relative to the output folder.
@@ -109,15 +145,15 @@ impl UnitSummary {
     ///
     /// # Errors
     /// [`DerivativeError::Write`].
-    pub fn write(&self, output: &Path, unit: &UnitId, session: Option<&str>) -> Result<(), DerivativeError> {
-        atomic::write_json(output.join(unit_file(unit, session, "summary")), self).map(|_| ())
+    pub fn write(&self, output: &Path, unit: &SessionId, session: Option<&str>) -> Result<(), DerivativeError> {
+        atomic::write_json(output.join(session_file(unit, session, "summary")), self).map(|_| ())
     }
 }
 
 /// `sub-X/sub-X[_ses-Y]_KIND.json`: directly in the participant's folder, so that archiving a session's folder leaves it.
 /// `session` is the label the caller used, which for data without sessions may be Nipoppy's `unnamed`.
 #[must_use]
-pub fn unit_file(unit: &UnitId, session: Option<&str>, kind: &str) -> PathBuf {
+pub fn session_file(unit: &SessionId, session: Option<&str>, kind: &str) -> PathBuf {
     file_of(&format!("sub-{}", unit.participant), session.map(|s| format!("ses-{s}")).as_deref(), kind)
 }
 
@@ -130,7 +166,7 @@ fn file_of(participant: &str, session: Option<&str>, kind: &str) -> PathBuf {
 ///
 /// # Errors
 /// [`DerivativeError::Access`] when the folder cannot be listed.
-pub fn read_all(output: &Path) -> Result<Vec<UnitSummary>, DerivativeError> {
+pub fn read_all(output: &Path) -> Result<Vec<SessionSummary>, DerivativeError> {
     let entries = std::fs::read_dir(output).map_err(|e| access(output, e))?.flatten();
     let is_participant = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sub-")) && path.is_dir()
@@ -148,12 +184,12 @@ pub fn read_all(output: &Path) -> Result<Vec<UnitSummary>, DerivativeError> {
 ///
 /// # Errors
 /// As [`read_all`].
-pub fn read_participant(output: &Path, participant: &str) -> Result<Vec<UnitSummary>, DerivativeError> {
+pub fn read_participant(output: &Path, participant: &str) -> Result<Vec<SessionSummary>, DerivativeError> {
     let folder = output.join(participant);
     if folder.is_dir() { read_folder(&folder) } else { Ok(Vec::new()) }
 }
 
-fn read_folder(folder: &Path) -> Result<Vec<UnitSummary>, DerivativeError> {
+fn read_folder(folder: &Path) -> Result<Vec<SessionSummary>, DerivativeError> {
     let entries = std::fs::read_dir(folder).map_err(|e| access(folder, e))?.flatten();
     let mut paths: Vec<PathBuf> =
         entries.map(|f| f.path()).filter(|p| p.to_string_lossy().ends_with("_summary.json")).collect();
@@ -161,7 +197,7 @@ fn read_folder(folder: &Path) -> Result<Vec<UnitSummary>, DerivativeError> {
     Ok(paths.iter().filter_map(|path| read_file(path)).collect())
 }
 
-fn read_file(path: &Path) -> Option<UnitSummary> {
+fn read_file(path: &Path) -> Option<SessionSummary> {
     serde_json::from_slice(&files::read(path, files::SMALL).ok()?).ok()
 }
 
@@ -177,15 +213,15 @@ mod tests {
     #[test]
     fn one_failure_fails_the_unit() {
         let failed = Status::Failed(ErrorCode::NoBrain);
-        assert_eq!(UnitSummary::status_of(&[Status::Success, failed, Status::Skipped]), failed);
-        assert_eq!(UnitSummary::status_of(&[Status::Success, Status::Skipped]), Status::Skipped);
-        assert_eq!(UnitSummary::status_of(&[Status::Success]), Status::Success);
+        assert_eq!(SessionSummary::status_of(&[Status::Success, failed, Status::Skipped]), failed);
+        assert_eq!(SessionSummary::status_of(&[Status::Success, Status::Skipped]), Status::Skipped);
+        assert_eq!(SessionSummary::status_of(&[Status::Success]), Status::Success);
     }
 
     #[test]
     fn markers_stay_outside_the_session_folder() {
-        let unit = UnitId { participant: "01".into(), session: Some("A".into()) };
-        assert_eq!(unit_file(&unit, Some("A"), "success"), PathBuf::from("sub-01/sub-01_ses-A_success.json"));
-        assert_eq!(unit_file(&unit, None, "success"), PathBuf::from("sub-01/sub-01_success.json"));
+        let unit = SessionId { participant: "01".into(), session: Some("A".into()) };
+        assert_eq!(session_file(&unit, Some("A"), "success"), PathBuf::from("sub-01/sub-01_ses-A_success.json"));
+        assert_eq!(session_file(&unit, None, "success"), PathBuf::from("sub-01/sub-01_success.json"));
     }
 }

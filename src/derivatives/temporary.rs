@@ -76,7 +76,7 @@ fn age(meta: &std::fs::Metadata) -> Option<Duration> {
 
 /// `.neuro-preprocess-HOST_`, where HOST has no `_`.
 fn own_prefix() -> String {
-    let host = crate::host::name().unwrap_or_default();
+    let host = crate::machine::host::name().unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     format!("{PREFIX}{}_", host.chars().map(plain).take(64).collect::<String>())
 }

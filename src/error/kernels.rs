@@ -3,8 +3,8 @@
 use super::{Coded, ErrorCode};
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
+use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
-use imaging::normalize::NormalizeError;
 use imaging::tissue::TissueError;
 use nifti::{HeaderFault, NiftiError};
 
@@ -23,7 +23,7 @@ coded! {
     BiasError => BiasFailed;
     BrainError => NoBrain;
     MotionError => MotionFailed;
-    NormalizeError => NormalizationFailed;
+    IntensityError => NormalizationFailed;
     TissueError => TissuesFailed;
 }
 

@@ -4,7 +4,7 @@
 use super::places::Places;
 use crate::bids::Label;
 use crate::derivatives::DerivativeError;
-use crate::derivatives::summary::{UnitSummary, read_all, read_participant};
+use crate::derivatives::summary::{SessionSummary, read_all, read_participant};
 use crate::files;
 use crate::trace_view::{self, Archive, Subject, ViewError};
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub struct Gathered {
     /// The name in it; that of the folder where there is none.
     pub name: String,
     /// The last summary of each participant-session, those of a participant together.
-    pub units: Vec<UnitSummary>,
+    pub units: Vec<SessionSummary>,
     /// Where each value stands among those of the others.
     pub places: Places,
     /// The telemetry.
@@ -37,7 +37,7 @@ impl Gathered {
     /// # Errors
     /// [`DerivativeError::Access`] when the folder cannot be listed.
     pub fn read(output: &Path) -> Result<Self, DerivativeError> {
-        let units: Vec<UnitSummary> = read_all(output)?.into_iter().filter(is_of_a_participant).collect();
+        let units: Vec<SessionSummary> = read_all(output)?.into_iter().filter(is_of_a_participant).collect();
         let logs = output.join("logs");
         let archive = if logs.is_dir() { trace_view::read(&[logs]) } else { Ok(Archive::default()) };
         let gathered = Self::of(output, units, archive);
@@ -63,7 +63,7 @@ impl Gathered {
         Ok(Self::of(output, units, archive))
     }
 
-    fn of(output: &Path, mut units: Vec<UnitSummary>, archive: Result<Archive, ViewError>) -> Self {
+    fn of(output: &Path, mut units: Vec<SessionSummary>, archive: Result<Archive, ViewError>) -> Self {
         units.sort_by(|a, b| a.participant_id.cmp(&b.participant_id));
         let (archive, note) = match archive {
             Ok(archive) => (archive, None),
@@ -77,7 +77,7 @@ impl Gathered {
     }
 
     /// The participant-sessions of each participant.
-    pub fn participants(&self) -> impl Iterator<Item = &[UnitSummary]> {
+    pub fn participants(&self) -> impl Iterator<Item = &[SessionSummary]> {
         self.units.chunk_by(|a, b| a.participant_id == b.participant_id)
     }
 
@@ -89,7 +89,7 @@ impl Gathered {
 }
 
 /// Names of pages are made of the participant's: what is no label never becomes part of a path.
-fn is_of_a_participant(unit: &UnitSummary) -> bool {
+fn is_of_a_participant(unit: &SessionSummary) -> bool {
     unit.participant_id.strip_prefix("sub-").is_some_and(|label| Label::new(label).is_ok())
 }
 

@@ -1,7 +1,7 @@
 //! The runs a dataset has seen: from the telemetry they left, and where there is none from the summaries, which know the
 //! last run of each participant-session.
 
-use crate::derivatives::summary::UnitSummary;
+use crate::derivatives::summary::SessionSummary;
 use crate::trace_view::{Archive, Run, Status, seconds};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -54,7 +54,7 @@ impl HistoryRow {
 
 /// The runs, the latest first; the tasks of an array are one row.
 #[must_use]
-pub fn history(archive: &Archive, units: &[UnitSummary]) -> Vec<HistoryRow> {
+pub fn history(archive: &Archive, units: &[SessionSummary]) -> Vec<HistoryRow> {
     let mut rows: BTreeMap<&str, HistoryRow> = BTreeMap::new();
     let mut add = |key, row: HistoryRow| match rows.get_mut(key) {
         Some(known) => known.merge(row),
@@ -89,7 +89,7 @@ fn of_run(run: &Run) -> HistoryRow {
 }
 
 /// What one participant-session tells of its run.
-fn of_summary(unit: &UnitSummary) -> HistoryRow {
+fn of_summary(unit: &SessionSummary) -> HistoryRow {
     let start = unit.started.parse().map_or(0.0, |started: Timestamp| started.as_duration().as_secs_f64());
     let is = |status| usize::from(unit.status == status);
     HistoryRow {

@@ -6,10 +6,10 @@ use super::history::{HistoryRow, history};
 use super::{PageError, templates};
 use crate::bids::Modality;
 use crate::derivatives::dataset::uri_path;
-use crate::derivatives::summary::{ScanSummary, UnitSummary};
+use crate::derivatives::summary::{ScanSummary, SessionSummary};
 use crate::error::ErrorCode;
 use crate::printable;
-use crate::report::measures::{describe, order};
+use crate::tables::measures::{describe, order};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,7 @@ const RUNS: usize = 50;
 const DIGITS: usize = 4;
 
 /// One scan with the participant-session it is of.
-type Row<'a> = (&'a UnitSummary, &'a ScanSummary);
+type Row<'a> = (&'a SessionSummary, &'a ScanSummary);
 
 /// What the template is filled with.
 #[derive(Serialize)]

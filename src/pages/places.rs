@@ -1,6 +1,6 @@
 //! Where a measure of a scan stands among the others of the same dataset.
 
-use crate::derivatives::summary::UnitSummary;
+use crate::derivatives::summary::SessionSummary;
 use std::collections::BTreeMap;
 
 /// Units across the drawing of a spread, and the places that its ticks are rounded to.
@@ -23,7 +23,7 @@ pub struct Spread {
 impl Places {
     /// The values of all scans in `units`, by the names of the measures, with `quality_score`.
     #[must_use]
-    pub fn of(units: &[UnitSummary]) -> Self {
+    pub fn of(units: &[SessionSummary]) -> Self {
         let mut found: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
         for scan in units.iter().flat_map(|unit| &unit.scans) {
             let score = scan.quality_score.map(|v| ("quality_score", v));

@@ -8,8 +8,8 @@ use super::index::index_page;
 use super::subject::{SubjectFiles, subject_page};
 use crate::derivatives::atomic::write_text;
 use crate::derivatives::claim::Claim;
-use crate::derivatives::summary::{UnitSummary, read_all};
-use crate::report::group::{GroupTable, write_tables};
+use crate::derivatives::summary::{SessionSummary, read_all};
+use crate::tables::group::{GroupTable, write_tables};
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::BTreeSet;
@@ -89,16 +89,16 @@ pub fn has_page(output: &Path, participant: &str, summary: &Path) -> bool {
 
 fn write_subjects(gathered: &Gathered, ids: Option<&BTreeSet<String>>, threads: usize) -> Result<usize, PageError> {
     let path = |participant: &str| gathered.output.join(page_of(participant));
-    let outdated = |unit: &UnitSummary| !has_page(&gathered.output, &unit.participant_id, &unit.file());
-    let wanted = |units: &&[UnitSummary]| {
+    let outdated = |unit: &SessionSummary| !has_page(&gathered.output, &unit.participant_id, &unit.file());
+    let wanted = |units: &&[SessionSummary]| {
         ids.is_none_or(|ids| ids.contains(&units[0].participant_id)) || units.iter().any(outdated)
     };
-    let chosen: Vec<&[UnitSummary]> = gathered.participants().filter(wanted).collect();
+    let chosen: Vec<&[SessionSummary]> = gathered.participants().filter(wanted).collect();
     let traces = gathered.subjects();
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|e| PageError::Threads(e.to_string()))?;
-    let write = |units: &&[UnitSummary]| -> Result<(), PageError> {
-        let of = |unit: &UnitSummary| traces.get(unit.trace_id.as_deref()?).copied();
+    let write = |units: &&[SessionSummary]| -> Result<(), PageError> {
+        let of = |unit: &SessionSummary| traces.get(unit.trace_id.as_deref()?).copied();
         let files = SubjectFiles { output: &gathered.output, description: &gathered.description, units };
         let page = subject_page(&files, &gathered.places, &units.iter().filter_map(of).collect::<Vec<_>>())?;
         write_text(path(&units[0].participant_id), &page)?;

@@ -3,7 +3,7 @@
 use super::images::Images;
 use super::memory::{Need, estimate};
 use super::resume::decide;
-use super::units::{Common, Plan, Problem, ScanPlan, Source, Unit};
+use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan, Source};
 use super::{PlanError, PlanOptions, be_strict};
 use crate::bids::{self, Check, Index, Modality, ScanFile, Selection};
 use crate::derivatives::outputs::outputs_of;
@@ -11,7 +11,7 @@ use crate::derivatives::sidecar::used;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::{self, Study};
 use crate::printable;
-use crate::run::event::UnitId;
+use crate::vocabulary::{Reason, SessionId, State};
 use rayon::prelude::*;
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,23 +123,23 @@ fn dataset_name(index: &Index, root: &Path) -> String {
     printable::line(&name).into_owned()
 }
 
-fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: PlanOptions) -> Vec<Unit> {
+fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: PlanOptions) -> Vec<SessionPlan> {
     let common = Common::default();
     let mut sorted = chosen.to_vec();
     sorted.sort_by_key(|file| (file.participant(), file.session()));
     let of_unit = |a: &&ScanFile, b: &&ScanFile| (a.participant(), a.session()) == (b.participant(), b.session());
-    let unit = |files: &&[&ScanFile]| -> Option<Unit> {
+    let unit = |files: &&[&ScanFile]| -> Option<SessionPlan> {
         let id = unit_id(files.first()?);
         let mut scans = Vec::with_capacity(files.len());
         scans.extend(files.iter().filter_map(|file| scan_plan(index, file, &common, options)));
         let marker_session = id.session.clone().or_else(|| unnamed.then(|| UNNAMED.to_owned()));
-        (!scans.is_empty()).then(|| Unit::new(marker_session, id, scans))
+        (!scans.is_empty()).then(|| SessionPlan::new(marker_session, id, scans))
     };
     sorted.chunk_by(of_unit).collect::<Vec<_>>().par_iter().filter_map(unit).collect()
 }
 
-fn unit_id(file: &ScanFile) -> UnitId {
-    UnitId { participant: file.participant().to_owned(), session: file.session().map(str::to_owned) }
+fn unit_id(file: &ScanFile) -> SessionId {
+    SessionId { participant: file.participant().to_owned(), session: file.session().map(str::to_owned) }
 }
 
 /// `None` for an image of a modality that is not processed.
@@ -150,7 +150,7 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: PlanOptio
         Ok(metadata) => (used(modality, metadata), None),
         Err(e) => (Map::new(), Some(Problem::of(&e))),
     };
-    if let Err(e) = outputs_of(modality, &file.entities, options.tissues) {
+    if let Err(e) = outputs_of(modality, &file.entities, options.wanted) {
         problem = Some(Problem::of(&e));
     }
     if let Err(e) = file.unambiguous() {
@@ -168,7 +168,8 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: PlanOptio
         problem,
         bytes,
         memory,
-        tissues: options.tissues,
+        wanted: options.wanted,
+        state: State::ToDo(Reason::NeverDone),
     })
 }
 
@@ -179,8 +180,8 @@ fn source_of(file: &ScanFile, path: PathBuf, modality: Modality, options: PlanOp
             session: file.session().map(str::to_owned),
             seed,
         };
-        return (source, estimate(modality, None, options.tissues));
+        return (source, estimate(modality, None, options.wanted));
     }
     let header = nifti::read_header(&path).ok();
-    (Source::File(path), estimate(modality, header.as_ref(), options.tissues))
+    (Source::File(path), estimate(modality, header.as_ref(), options.wanted))
 }

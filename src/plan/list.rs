@@ -2,7 +2,7 @@
 
 use super::dataset::Survey;
 use super::show::{megabytes, skipped_json};
-use super::units::{Problem, ScanPlan, Unit};
+use super::units::{Problem, ScanPlan, SessionPlan};
 use crate::bids::Modality;
 use crate::printable;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub fn list_json(found: &Survey) -> Value {
             "problem": s.problem.as_ref().map(Problem::json),
         })
     };
-    let unit = |u: &Unit| {
+    let unit = |u: &SessionPlan| {
         json!({
             "participant": u.id.participant,
             "session": u.id.session,
@@ -82,7 +82,7 @@ fn left_out(text: &mut String, found: &Survey) {
 }
 
 /// `1 T1w, 2 bold`.
-fn kinds(unit: &Unit) -> String {
+fn kinds(unit: &SessionPlan) -> String {
     let mut counts: BTreeMap<Modality, usize> = BTreeMap::new();
     for scan in &unit.scans {
         *counts.entry(scan.modality).or_default() += 1;

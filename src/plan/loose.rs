@@ -3,14 +3,14 @@
 
 use super::memory::estimate;
 use super::resume::decide;
-use super::units::{Common, Plan, Problem, ScanPlan, Source, Unit};
+use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan, Source};
 use super::{PlanError, PlanOptions, be_strict};
 use crate::bids::{Entities, EntityError, Modality, SkipReason, read_object, split_extension};
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
 use crate::error::ErrorCode;
 use crate::printable;
-use crate::run::event::UnitId;
+use crate::vocabulary::{Reason, SessionId, State};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -91,7 +91,7 @@ fn plan_files(
     if options.strict {
         be_strict(root, &[], &skipped)?;
     }
-    let mut units: BTreeMap<UnitId, Vec<ScanPlan>> = BTreeMap::new();
+    let mut units: BTreeMap<SessionId, Vec<ScanPlan>> = BTreeMap::new();
     let mut places: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     let common = Common::default();
     for file in files {
@@ -99,7 +99,7 @@ fn plan_files(
         if !modalities.contains(&scan.modality) {
             continue;
         }
-        match outputs_of(scan.modality, &scan.entities, scan.tissues) {
+        match outputs_of(scan.modality, &scan.entities, scan.wanted) {
             Err(e) => scan.problem = Some(Problem::of(&e)),
             Ok(outputs) => {
                 for place in outputs {
@@ -114,7 +114,7 @@ fn plan_files(
     let name = root.file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
     let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a modality asked for".to_owned());
     let warnings = nothing.into_iter().collect();
-    let unit = |(id, scans): (UnitId, _)| Unit::new(id.session.clone(), id, scans);
+    let unit = |(id, scans): (SessionId, _)| SessionPlan::new(id.session.clone(), id, scans);
     let mut plan = Plan {
         root: root.to_owned(),
         output: output.to_owned(),
@@ -129,7 +129,7 @@ fn plan_files(
     Ok(plan)
 }
 
-fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) -> (UnitId, ScanPlan) {
+fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) -> (SessionId, ScanPlan) {
     let id = stem(file).map_or_else(|| file.display().to_string(), str::to_owned);
     let header = nifti::read_header(file).ok();
     let four_d = header.as_ref().is_some_and(|h| h.volumes() > 1);
@@ -140,7 +140,7 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) ->
             (label_entities(&id, modality).unwrap_or_default(), modality)
         }
     };
-    let unit = UnitId {
+    let unit = SessionId {
         participant: entities.get("sub").unwrap_or("unknown").to_owned(),
         session: entities.get("ses").map(str::to_owned),
     };
@@ -153,8 +153,9 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) ->
     let read = header.as_ref().filter(|_| options.synthetic.is_none());
     let (metadata, problem) = sidecar(file, &id);
     let scan = ScanPlan {
-        tissues: options.tissues,
-        memory: estimate(modality, read, options.tissues),
+        wanted: options.wanted,
+        state: State::ToDo(Reason::NeverDone),
+        memory: estimate(modality, read, options.wanted),
         metadata: common.of(used(modality, metadata)),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id: printable::line(&id).into_owned(),

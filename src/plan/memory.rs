@@ -3,9 +3,10 @@
 //! What is estimated is an upper bound: a run must stay within what it was given, so a scan that would not is refused
 //! before it is read. Measured by `benches/memory.py` over real and large scans (docs/performance.md).
 
-use super::units::{Plan, Problem, Unit};
+use super::units::{Plan, Problem, SessionPlan};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
+use crate::vocabulary::Wanted;
 use nifti::Header;
 
 /// Volumes of f32 that a T1w image takes: itself, two copies of the brain's neighbourhood while its edge is looked for,
@@ -49,11 +50,11 @@ pub struct Need {
     clippy::cast_sign_loss,
     reason = "an estimate of a size"
 )]
-pub(super) fn estimate(modality: Modality, header: Option<&Header>, tissues: bool) -> Need {
+pub(super) fn estimate(modality: Modality, header: Option<&Header>, wanted: Wanted) -> Need {
     let volume = header.map_or(0.0, |h| h.grid().shape.iter().map(|&n| n as f64).product::<f64>() * VOXEL_BYTES);
     let series = volume * header.map_or(0.0, |h| h.volumes() as f64);
     let (image, per_thread) = match modality {
-        Modality::T1w if tissues => (series * (T1W_VOLUMES + TISSUE_VOLUMES), WRITING_BYTES),
+        Modality::T1w if wanted.tissues => (series * (T1W_VOLUMES + TISSUE_VOLUMES), WRITING_BYTES),
         Modality::T1w => (series * T1W_VOLUMES, WRITING_BYTES),
         Modality::Bold => (series + volume * BOLD_VOLUMES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES)),
     };
@@ -110,7 +111,7 @@ impl Plan {
     /// Refuses the scans still to be done that do not fit into `room` even alone: each will fail before it is read.
     pub fn refuse_too_large(&mut self, room: &Room) {
         for scan in self.units.iter_mut().filter(|u| !u.done()).flat_map(|u| &mut u.scans) {
-            if scan.problem.is_none() {
+            if scan.problem.is_none() && !scan.state.is_kept() {
                 scan.problem = room.refusal(&scan.id, scan.memory);
             }
         }
@@ -119,7 +120,7 @@ impl Plan {
     /// Bytes that the units at work together may need, besides what all threads have at hand.
     #[must_use]
     pub fn memory_for_units(&self, room: &Room) -> u64 {
-        let at_hand = self.units.iter().filter(|u| !u.done()).map(Unit::at_hand).max().unwrap_or(0);
+        let at_hand = self.units.iter().filter(|u| !u.done()).map(SessionPlan::at_hand).max().unwrap_or(0);
         room.left().saturating_sub(at_hand.saturating_mul(room.threads as u64))
     }
 }
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_alone_is_refused_with_what_would_do() {
-        let need = estimate(Modality::Bold, Some(&header([72, 104, 104], 900)), false);
+        let need = estimate(Modality::Bold, Some(&header([72, 104, 104], 900)), Wanted::default());
         let refusal = room(2000, 4).refusal("sub-01_bold", need).unwrap();
         assert_eq!(refusal.code, ErrorCode::OutOfMemory);
         let asked: u64 = refusal.message.split("give it ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();

@@ -17,12 +17,13 @@ pub use loose::{plan_file, plan_folder};
 pub use memory::{Need, Room};
 pub use resume::done_since;
 pub use show::{to_text, write_json};
-pub use units::{Plan, Problem, ScanPlan, Source, Unit};
+pub use units::{Plan, Problem, ScanPlan, SessionPlan, Source};
 
 use crate::bids::BidsError;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::NipoppyError;
 use crate::printable;
+use crate::vocabulary::Wanted;
 use std::path::{Path, PathBuf};
 
 /// How to plan, besides what to select.
@@ -34,8 +35,8 @@ pub struct PlanOptions {
     pub synthetic: Option<u64>,
     /// Take a folder that breaks BIDS rules as far as it can be understood.
     pub skip_validation: bool,
-    /// Also leave tissue maps of T1w scans.
-    pub tissues: bool,
+    /// What is wanted of each scan.
+    pub wanted: Wanted,
     /// Also keep the index of every image of the dataset, to be written with the plan.
     pub images: bool,
     /// Look only into the folders of the participants that are asked for. Of the others nothing is said then, such as which

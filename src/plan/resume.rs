@@ -1,58 +1,115 @@
-//! What of a plan is done already, and why the rest is not: each participant-session is compared with its success marker.
+//! What of a plan is done already, and why the rest is not: each scan is compared with its entry in the ledger of its
+//! session. Where the session came to its end there is a success marker besides, which says the same.
 //!
 //! Everything that a look at names, sizes and times can tell is compared first. Only of an image whose size is the same and
 //! whose time is not the content is read, so that a dataset that was copied or moved stays done.
 
 use super::PlanOptions;
-use super::units::{Plan, ScanPlan, Source, Unit};
-use crate::derivatives::marker::{DoneScan, Input, Marker, NoMarker};
+use super::units::{Plan, ScanPlan, SessionPlan, Source};
+use crate::derivatives::ledger::{DoneScan, Input, Ledger};
+use crate::derivatives::marker::{Marker, NoMarker};
 use crate::derivatives::save::SavedFile;
-use crate::derivatives::summary::UnitSummary;
-use nifti::Fingerprint;
-use crate::run::reason::{Reason, State};
+use crate::derivatives::summary::SessionSummary;
+use crate::vocabulary::{Reason, State};
 use jiff::Timestamp;
+use nifti::Fingerprint;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// Says of every unit what is to become of it.
+/// Says of every session, and of each of its scans, what is to become of it.
 pub(super) fn decide(plan: &mut Plan, options: PlanOptions) {
     let output = &plan.output;
-    plan.units.par_iter_mut().for_each(|unit| {
-        let marker = Marker::read(output, &unit.id, unit.marker_session.as_deref());
-        unit.found = marker.as_ref().ok().map(|marker| marker.finished);
-        unit.state = state(output, unit, marker, options);
+    plan.units.par_iter_mut().for_each(|session| {
+        let marker = Marker::read(output, &session.id, session.marker_session.as_deref());
+        session.found = marker.as_ref().ok().map(|marker| marker.finished);
+        let states = scan_states(output, session, &marker, options);
+        session.state = session_state(output, session, &marker, &states, options);
+        session.scans.iter_mut().zip(states).for_each(|(scan, state)| scan.state = state);
     });
 }
 
-fn state(output: &Path, unit: &Unit, marker: Result<Marker, NoMarker>, options: PlanOptions) -> State {
-    let marker = match marker {
-        Err(NoMarker::Absent) => return State::ToDo(without_marker(output, unit)),
-        _ if options.force => return State::ToDo(Reason::Forced),
-        Err(NoMarker::Version(version)) => return State::ToDo(Reason::Version(version)),
-        Err(NoMarker::Form) => return State::ToDo(Reason::OlderMarker),
-        Err(NoMarker::Unreadable(why)) => return State::ToDo(Reason::BadMarker(why)),
-        Ok(marker) => marker,
+/// What is to become of each scan: the ledger says what was made of what. Where the marker cannot be trusted nothing can.
+fn scan_states(
+    output: &Path,
+    session: &SessionPlan,
+    marker: &Result<Marker, NoMarker>,
+    options: PlanOptions,
+) -> Vec<State> {
+    let all = |reason: Reason| vec![State::ToDo(reason); session.scans.len()];
+    let ledger = Ledger::read(output, &session.id, session.marker_session.as_deref());
+    let done: Vec<(&DoneScan, Timestamp)> = match (marker, &ledger) {
+        (Err(NoMarker::Absent) | Ok(_), _) if options.force => return all(Reason::Forced),
+        (Err(NoMarker::Absent) | Ok(_), Some(ledger)) => {
+            ledger.scans.iter().map(|entry| (&entry.done, entry.finished)).collect()
+        }
+        (Ok(marker), None) => marker.scans.iter().map(|done| (done, marker.finished)).collect(),
+        (Err(NoMarker::Absent), None) => return all(Reason::NeverDone),
+        (Err(other), _) => return all(not_trusted(other)),
     };
-    match compare(output, unit, &marker, options.strict) {
-        Ok(touched) => State::Kept { finished: marker.finished, touched },
+    let state = |scan: &ScanPlan| match compare(output, scan, &done, options.strict) {
+        Ok((finished, touched)) => State::Kept { finished, touched: touched.into_iter().collect() },
         Err(reason) => State::ToDo(reason),
+    };
+    let states: Vec<State> = session.scans.iter().map(state).collect();
+    // Without a ledger there is nothing to carry over into a new summary: all or nothing stays.
+    match states.iter().find(|state| !state.is_kept()) {
+        Some(first) if ledger.is_none() => vec![first.clone(); states.len()],
+        _ => states,
     }
 }
 
-/// Whether another run has finished the unit, from the inputs there are now, since the plan was made; with `strict`, without a
-/// note on them. The marker of then is not compared again, which may mean reading an image. With `--force` nothing is.
-#[must_use]
-pub fn done_since(output: &Path, unit: &Unit, strict: bool) -> bool {
-    let marker = || Marker::read(output, &unit.id, unit.marker_session.as_deref()).ok();
-    let new = |marker: &Marker| Some(marker.finished) != unit.found;
-    unit.state != State::ToDo(Reason::Forced)
-        && marker().filter(new).is_some_and(|marker| compare(output, unit, &marker, strict).is_ok())
+/// What is to become of a session, from what becomes of its scans.
+fn session_state(
+    output: &Path,
+    session: &SessionPlan,
+    marker: &Result<Marker, NoMarker>,
+    scans: &[State],
+    options: PlanOptions,
+) -> State {
+    let marker = match marker {
+        Err(NoMarker::Absent) => return State::ToDo(without_marker(output, session)),
+        _ if options.force => return State::ToDo(Reason::Forced),
+        Err(other) => return State::ToDo(not_trusted(other)),
+        Ok(marker) => marker,
+    };
+    let touched = |state: &State| match state {
+        State::Kept { touched, .. } => touched.clone(),
+        State::ToDo(_) => Vec::new(),
+    };
+    scans
+        .iter()
+        .find(|state| !state.is_kept())
+        .cloned()
+        .unwrap_or_else(|| State::Kept { finished: marker.finished, touched: scans.iter().flat_map(touched).collect() })
 }
 
-/// What the summary of the last run tells about a unit that was not finished.
-fn without_marker(output: &Path, unit: &Unit) -> Reason {
-    let Some(summary) = UnitSummary::read(output, &unit.id, unit.marker_session.as_deref()) else {
+fn not_trusted(marker: &NoMarker) -> Reason {
+    match marker {
+        NoMarker::Absent => Reason::Unfinished,
+        NoMarker::Version(version) => Reason::Version(version.clone()),
+        NoMarker::Form => Reason::OlderMarker,
+        NoMarker::Unreadable(why) => Reason::BadMarker(why.clone()),
+    }
+}
+
+/// Whether another run has finished the session, from the inputs there are now, since the plan was made; with `strict`,
+/// without a note on them. The marker of then is not compared again, which may mean reading an image. With `--force` nothing
+/// is.
+#[must_use]
+pub fn done_since(output: &Path, session: &SessionPlan, strict: bool) -> bool {
+    let marker = || Marker::read(output, &session.id, session.marker_session.as_deref()).ok();
+    let new = |marker: &Marker| Some(marker.finished) != session.found;
+    let same = |marker: &Marker| {
+        let done: Vec<_> = marker.scans.iter().map(|done| (done, marker.finished)).collect();
+        session.scans.iter().all(|scan| compare(output, scan, &done, strict).is_ok())
+    };
+    session.state != State::ToDo(Reason::Forced) && marker().filter(new).is_some_and(|marker| same(&marker))
+}
+
+/// What the summary of the last run tells about a session that was not finished.
+fn without_marker(output: &Path, session: &SessionPlan) -> Reason {
+    let Some(summary) = SessionSummary::read(output, &session.id, session.marker_session.as_deref()) else {
         return Reason::NeverDone;
     };
     let mut codes: Vec<String> = summary.scans.into_iter().filter_map(|scan| Some(scan.error?.code)).collect();
@@ -61,30 +118,32 @@ fn without_marker(output: &Path, unit: &Unit) -> Reason {
     if codes.is_empty() { Reason::Unfinished } else { Reason::Failed(codes) }
 }
 
-/// The inputs of another time and the same content; or the first reason to do the unit again.
+/// When the scan was done, with its input where that has another time and the same content; or the first reason to do it
+/// again.
 fn compare(
     output: &Path,
-    unit: &Unit,
-    marker: &Marker,
+    scan: &ScanPlan,
+    done: &[(&DoneScan, Timestamp)],
     strict: bool,
-) -> Result<Vec<(PathBuf, Option<Timestamp>)>, Reason> {
-    let mut to_read = Vec::new();
-    for scan in &unit.scans {
-        if let Some(problem) = &scan.problem {
-            return Err(Reason::WillFail(scan.relative.clone(), problem.code));
-        }
-        let done = marker.scans.iter().find(|done| done.path == scan.relative);
-        let done = done.ok_or_else(|| Reason::NewScan(scan.relative.clone()))?;
-        if strict && done.odd {
-            return Err(Reason::Strict(scan.relative.clone()));
-        }
-        to_read.extend(input(scan, &done.input)?);
-        metadata(scan, &done.metadata)?;
-        outputs(output, scan, done)?;
+) -> Result<(Timestamp, Option<Touched>), Reason> {
+    if let Some(problem) = &scan.problem {
+        return Err(Reason::WillFail(scan.relative.clone(), problem.code));
     }
+    let done = done.iter().find(|(done, _)| done.path == scan.relative);
+    let (done, finished) = *done.ok_or_else(|| Reason::NewScan(scan.relative.clone()))?;
+    if strict && done.odd {
+        return Err(Reason::Strict(scan.relative.clone()));
+    }
+    let to_read = input(scan, &done.input)?;
+    metadata(scan, &done.metadata)?;
+    outputs(output, scan, done)?;
     // The part that may take long comes when nothing else is left to ask.
-    to_read.into_iter().map(|(scan, file, then)| content(scan, file, then)).collect()
+    let touched = to_read.map(|(scan, file, then)| content(scan, file, then)).transpose()?;
+    Ok((finished, touched))
 }
+
+/// An input whose modification time differs and whose content is what it was: path, time now.
+type Touched = (PathBuf, Option<Timestamp>);
 
 /// An image whose content has to be looked at, and what it was.
 type ToRead<'a> = (&'a ScanPlan, &'a Path, &'a Fingerprint);
@@ -107,7 +166,7 @@ fn input<'a>(scan: &'a ScanPlan, done: &'a Input) -> Result<Option<ToRead<'a>>, 
     Ok((!trusted).then_some((scan, file.as_path(), then)))
 }
 
-fn content(scan: &ScanPlan, file: &Path, then: &Fingerprint) -> Result<(PathBuf, Option<Timestamp>), Reason> {
+fn content(scan: &ScanPlan, file: &Path, then: &Fingerprint) -> Result<Touched, Reason> {
     match Fingerprint::of(file) {
         Ok(now) if now.xxh3 == then.xxh3 => Ok((scan.relative.clone(), now.modified)),
         Ok(_) => Err(Reason::InputContent(scan.relative.clone())),

@@ -1,8 +1,9 @@
 //! The plan for people and for programs (`--dry-run`).
 
-use super::units::{Plan, Problem, ScanPlan, Unit};
+use super::units::{Plan, Problem, ScanPlan, SessionPlan};
 use crate::derivatives::outputs::Output;
 use crate::printable;
+use crate::vocabulary::Stage;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -57,7 +58,7 @@ impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for Each<F> {
     }
 }
 
-fn unit_json(unit: &Unit) -> Value {
+fn unit_json(unit: &SessionPlan) -> Value {
     json!({
         "participant": unit.id.participant,
         "session": unit.id.session,
@@ -73,11 +74,13 @@ fn scan_json(scan: &ScanPlan) -> Value {
     json!({
         "scan_id": scan.id,
         "path": scan.relative,
+        "done": scan.state.is_kept(),
+        "reason": scan.state.kind(),
         "modality": scan.modality.as_str(),
         "format": scan.format(),
         "size_mb": scan.size_mb(),
         "memory_mb": megabytes(scan.memory.bytes),
-        "stages": scan.stages().map(super::super::run::event::StageName::as_str).collect::<Vec<_>>(),
+        "stages": scan.stages().map(Stage::as_str).collect::<Vec<_>>(),
         "outputs": scan.outputs().iter().flat_map(Output::files).collect::<Vec<_>>(),
         "problem": scan.problem.as_ref().map(Problem::json),
     })
@@ -87,15 +90,15 @@ fn scan_json(scan: &ScanPlan) -> Value {
 #[must_use]
 pub fn to_text(plan: &Plan) -> String {
     let mut text = String::new();
-    let to_do = plan.units.iter().filter(|u| !u.done()).count();
+    let to_do = plan.units.iter().filter(|u| u.to_do().next().is_some()).count();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "Dataset  {} ({})", plan.name, plan.root.display());
     let _ = writeln!(text, "Output   {}", plan.output.display());
     let _ = writeln!(
         text,
-        "To do    {} scans in {to_do} participant-sessions, {} already done",
+        "To do    {} scans in {to_do} participant-sessions, {} scans already done",
         plan.scans_to_do(),
-        plan.units.len() - to_do
+        plan.scans() - plan.scans_to_do()
     );
     for warning in &plan.warnings {
         let _ = writeln!(text, "Warning  {warning}");
@@ -103,7 +106,12 @@ pub fn to_text(plan: &Plan) -> String {
     for unit in &plan.units {
         let _ = writeln!(text, "\n{}, up to {} MB of memory\n  {}", unit.id, megabytes(unit.memory()), unit.state);
         for scan in &unit.scans {
-            let stages: Vec<_> = scan.stages().map(super::super::run::event::StageName::as_str).collect();
+            // In a session of which only some is done again, what stays is said of each scan.
+            if !unit.done() && scan.state.is_kept() {
+                let _ = writeln!(text, "  {}: {}", printable::path(&scan.relative), scan.state);
+                continue;
+            }
+            let stages: Vec<_> = scan.stages().map(Stage::as_str).collect();
             let _ = writeln!(
                 text,
                 "  {} ({:.1} MB): {}",

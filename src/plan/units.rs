@@ -6,8 +6,7 @@ use super::memory::Need;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of};
 use crate::error::Coded;
-use crate::run::event::{StageName, UnitId};
-use crate::run::reason::{Reason, State};
+use crate::vocabulary::{Reason, SessionId, Stage, State, Wanted};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -51,8 +50,10 @@ pub struct ScanPlan {
     pub bytes: u64,
     /// The memory it takes at most.
     pub memory: Need,
-    /// Whether maps of its tissues were asked for.
-    pub tissues: bool,
+    /// What is wanted of it.
+    pub wanted: Wanted,
+    /// Whether an earlier run did it, and if so why it is or is not done again.
+    pub state: State,
 }
 
 /// A reason, found while planning, why a scan will fail.
@@ -94,7 +95,7 @@ impl ScanPlan {
     /// asked for: a plan of 50,000 scans would need a hundred megabytes to keep them.
     #[must_use]
     pub fn outputs(&self) -> Vec<Output> {
-        outputs_of(self.modality, &self.entities, self.tissues).unwrap_or_default()
+        outputs_of(self.modality, &self.entities, self.wanted).unwrap_or_default()
     }
 
     /// The size of the input in MB (10⁶ bytes).
@@ -105,8 +106,8 @@ impl ScanPlan {
     }
 
     /// The stages it will go through, in order.
-    pub fn stages(&self) -> impl Iterator<Item = StageName> + '_ {
-        StageName::ALL.into_iter().filter(|s| s.applies_to(self.modality))
+    pub fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
+        Stage::ALL.iter().copied().filter(|s| s.applies_to(self.modality))
     }
 }
 
@@ -128,11 +129,11 @@ impl Common {
     }
 }
 
-/// A participant-session: the unit that is run, marked and traced as one.
+/// A participant-session: what is run, marked and traced as one.
 #[derive(Clone, Debug)]
-pub struct Unit {
+pub struct SessionPlan {
     /// Participant and session.
-    pub id: UnitId,
+    pub id: SessionId,
     /// The session label the caller used, kept in the marker's name (`unnamed` for data without sessions).
     pub marker_session: Option<String>,
     /// Its scans.
@@ -143,10 +144,10 @@ pub struct Unit {
     pub found: Option<Timestamp>,
 }
 
-impl Unit {
-    /// A unit that was never done.
+impl SessionPlan {
+    /// A session that was never done.
     #[must_use]
-    pub const fn new(marker_session: Option<String>, id: UnitId, scans: Vec<ScanPlan>) -> Self {
+    pub const fn new(marker_session: Option<String>, id: SessionId, scans: Vec<ScanPlan>) -> Self {
         Self { id, marker_session, scans, state: State::ToDo(Reason::NeverDone), found: None }
     }
 
@@ -154,6 +155,11 @@ impl Unit {
     #[must_use]
     pub const fn done(&self) -> bool {
         self.state.is_kept()
+    }
+
+    /// The scans that are to be done.
+    pub fn to_do(&self) -> impl Iterator<Item = &ScanPlan> {
+        self.scans.iter().filter(|scan| !self.done() && !scan.state.is_kept())
     }
 
     /// The memory its scans take at most, in bytes, besides what threads have at hand: they run one after the other, and
@@ -170,7 +176,7 @@ impl Unit {
     }
 
     fn read(&self) -> impl Iterator<Item = &ScanPlan> {
-        self.scans.iter().filter(|s| s.problem.is_none())
+        self.scans.iter().filter(|s| s.problem.is_none() && (self.done() || !s.state.is_kept()))
     }
 }
 
@@ -186,7 +192,7 @@ pub struct Plan {
     /// The DOI of the dataset, when it has one.
     pub doi: Option<String>,
     /// What to do.
-    pub units: Vec<Unit>,
+    pub units: Vec<SessionPlan>,
     /// Every image of the dataset, also those not processed, where they were asked for ([`super::PlanOptions::images`]).
     pub images: Option<Images>,
     /// Files left out, and why.
@@ -216,6 +222,6 @@ impl Plan {
     /// The number of scans to process, without those already done.
     #[must_use]
     pub fn scans_to_do(&self) -> usize {
-        self.units.iter().filter(|u| !u.done()).map(|u| u.scans.len()).sum()
+        self.units.iter().map(|u| u.to_do().count()).sum()
     }
 }

@@ -1,17 +1,8 @@
-//! Runs a plan: the pool, one unit, one scan, the stage runner, and what they say about it.
+//! Runs a plan: the pool of sessions, whose turn each is, and what is written of it besides its outputs.
 
-pub mod cancel;
-pub mod event;
-pub mod faults;
-pub mod limits;
 pub mod pool;
-pub mod process;
-pub mod reason;
-mod runner;
-mod scan;
+mod session;
 mod turn;
-mod unit;
 mod waiting;
 
-pub use runner::run_stages;
-pub use unit::RunContext;
+pub use session::run_session;

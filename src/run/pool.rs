@@ -4,8 +4,8 @@
 //! never picks up another subject's work: stage times stay true, and memory is bounded by what was admitted. With fewer
 //! units than threads the workers' pools are larger.
 
-use super::cancel::Cancel;
 use super::waiting::Waiting;
+use crate::step::cancel::Cancel;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

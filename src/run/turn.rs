@@ -1,75 +1,96 @@
-//! Whose turn a unit is: ours, once it is claimed and cleared of what came before, or that of another run on the same output.
+//! Whose turn a session is: ours, once it is claimed and cleared of what came before, or that of another run on the same output.
 
-use super::RunContext;
-use super::event::{RunEvent, StageName, Status};
+use super::session::Taken;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::claim::{Claim, Claimed, Holder};
+use crate::derivatives::ledger::{Entry, Ledger};
 use crate::derivatives::marker::Marker;
 use crate::derivatives::outputs::Output;
+use crate::derivatives::save::remove_if_there;
 use crate::derivatives::temporary;
-use crate::plan::{self, ScanPlan, Unit};
+use crate::plan::{self, ScanPlan, SessionPlan};
+use crate::step::Context;
+use crate::vocabulary::{RunEvent, Stage, Status};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use tracing::{info, warn};
 
-/// What is to become of a unit.
+/// What is to become of a session.
 pub(super) enum Turn {
     /// To be done; nobody else does it while this is held, where the file system has locks.
-    Ours(Option<Claim>),
+    Ours(Taken),
     /// Left to another run, for this reason.
     Theirs(String),
 }
 
-impl RunContext<'_> {
-    /// Claims a unit and removes its marker and what a killed run left of it.
-    pub(super) fn turn(&self, unit: &Unit) -> Result<Turn, DerivativeError> {
-        let claim = match Claim::on_unit(self.output, &unit.id)? {
-            Claimed::Ours(claim) => Some(claim),
-            Claimed::Others(holder) => return Ok(Turn::Theirs(being_done(holder.as_ref()))),
-            Claimed::Unguarded(e) => {
-                warn_unguarded(&e);
-                None
-            }
-        };
-        // Since the plan was made.
-        if plan::done_since(self.output, unit, self.strict) {
-            return Ok(Turn::Theirs("another run has just done it".to_owned()));
+/// Claims a session and removes its marker, what of its ledger is done again, and what a killed run left of it.
+pub(super) fn turn(cx: &Context<'_>, plan: &SessionPlan) -> Result<Turn, DerivativeError> {
+    let claim = match Claim::on_session(cx.output, &plan.id)? {
+        Claimed::Ours(claim) => Some(claim),
+        Claimed::Others(holder) => return Ok(Turn::Theirs(being_done(holder.as_ref()))),
+        Claimed::Unguarded(e) => {
+            warn_unguarded(&e);
+            None
         }
-        // Removed first: from here on the outputs may be of two runs.
-        Marker::remove(self.output, &unit.id, unit.marker_session.as_deref())?;
-        temporary::sweep(folders(self.output, unit).iter().map(PathBuf::as_path));
-        Ok(Turn::Ours(claim))
+    };
+    // Since the plan was made.
+    if plan::done_since(cx.output, plan, cx.strict) {
+        return Ok(Turn::Theirs("another run has just done it".to_owned()));
     }
+    // Removed first: from here on the outputs may be of two runs.
+    let session = plan.marker_session.as_deref();
+    Marker::remove(cx.output, &plan.id, session)?;
+    let ledger = strike_out(cx.output, plan)?;
+    temporary::sweep(folders(cx.output, plan).iter().map(PathBuf::as_path));
+    Ok(Turn::Ours(Taken { claim, ledger }))
+}
 
-    /// Says that a unit is left to another run.
-    pub(super) fn leave(&self, unit: &Unit, why: &str) {
-        for scan in &unit.scans {
-            info!(scan_id = scan.id, "left alone: {why}");
-            self.publish(&RunEvent::ScanFinished {
-                unit: unit.id.clone(),
-                scan_id: scan.id.clone(),
-                modality: scan.modality,
-                status: Status::Skipped,
-                last_stage: StageName::Load,
-                seconds: 0.0,
-                output_mb: None,
-                quality_score: None,
-                message: Some(why.to_owned()),
-            });
-        }
-        let (unit, status) = (unit.id.clone(), Status::Skipped);
-        self.publish(&RunEvent::UnitFinished { unit, status, seconds: 0.0, quality_score: None });
+/// Takes what is done again out of the ledger, and then removes the files of it: also those that this run would not make.
+fn strike_out(output: &Path, plan: &SessionPlan) -> Result<Ledger, DerivativeError> {
+    let session = plan.marker_session.as_deref();
+    let Some(mut ledger) = Ledger::read(output, &plan.id, session) else {
+        return Ok(Ledger::new(&plan.id, session));
+    };
+    let again = |entry: &Entry| plan.to_do().any(|scan| scan.relative == entry.done.path);
+    let (struck, kept): (Vec<Entry>, Vec<Entry>) = ledger.scans.into_iter().partition(again);
+    ledger.scans = kept;
+    if !struck.is_empty() {
+        ledger.write(output, &plan.id, session)?;
     }
+    for file in struck.iter().flat_map(|entry| &entry.done.outputs) {
+        remove_if_there(&output.join(&file.path))?;
+    }
+    Ok(ledger)
+}
+
+/// Says that a session is left to another run.
+pub(super) fn leave(cx: &Context<'_>, plan: &SessionPlan, why: &str) {
+    for scan in plan.to_do() {
+        info!(scan_id = scan.id, "left alone: {why}");
+        cx.publish(&RunEvent::ScanFinished {
+            session: plan.id.clone(),
+            scan_id: scan.id.clone(),
+            modality: scan.modality,
+            status: Status::Skipped,
+            last_stage: Stage::Load,
+            seconds: 0.0,
+            output_mb: None,
+            quality_score: None,
+            message: Some(why.to_owned()),
+        });
+    }
+    let (session, status) = (plan.id.clone(), Status::Skipped);
+    cx.publish(&RunEvent::SessionFinished { session, status, seconds: 0.0, quality_score: None });
 }
 
 fn being_done(holder: Option<&Holder>) -> String {
     holder.map_or_else(|| "another run is doing it".to_owned(), |holder| format!("another run is doing it, {holder}"))
 }
 
-/// The folders that files of a unit are written into.
-fn folders(output: &Path, unit: &Unit) -> Vec<PathBuf> {
-    let outputs: Vec<Output> = unit.scans.iter().flat_map(ScanPlan::outputs).collect();
-    let own = output.join(format!("sub-{}", unit.id.participant));
+/// The folders that files of a session are written into.
+fn folders(output: &Path, plan: &SessionPlan) -> Vec<PathBuf> {
+    let outputs: Vec<Output> = plan.scans.iter().flat_map(ScanPlan::outputs).collect();
+    let own = output.join(format!("sub-{}", plan.id.participant));
     let folders = outputs.iter().flat_map(Output::files).filter_map(|file| file.parent());
     folders.map(|folder| output.join(folder)).chain([own]).collect()
 }

@@ -3,8 +3,8 @@
 use super::{Measure, Problem};
 use imaging::metrics::{dice, false_volumes_ml, hd95_mm};
 use imaging::rigid::{HEAD_RADIUS_MM, Matrix4, compose, invert_rigid, rms_deviation};
-use nifti::Grid;
 use ndarray::{Array3, ArrayView3, Axis};
+use nifti::Grid;
 use std::collections::BTreeMap;
 use std::path::Path;
 

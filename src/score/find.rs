@@ -3,6 +3,7 @@
 use super::{Problem, ScoreError};
 use crate::bids::{Datatype, Entities, Modality, derivative_name, participant_dir};
 use crate::derivatives::outputs::{OutputKind, outputs_of};
+use crate::vocabulary::Wanted;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ impl Roots {
 
     /// An output of the scan, by the name BIDS gives derivatives.
     pub fn derivative(&self, scan: &Scan, kind: OutputKind) -> Result<PathBuf, Problem> {
-        let outputs = outputs_of(scan.modality, &scan.entities, false)?;
+        let outputs = outputs_of(scan.modality, &scan.entities, Wanted::default())?;
         let found = outputs.into_iter().find(|o| o.kind == kind).map(|o| self.derivatives.join(o.path));
         match found {
             Some(path) if path.exists() => Ok(path),

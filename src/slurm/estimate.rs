@@ -1,6 +1,7 @@
 //! What a task asks Slurm for, from what the plan knows of its scans.
 
-use crate::plan::Unit;
+use crate::plan::SessionPlan;
+use crate::vocabulary::Wanted;
 
 /// Part of the memory asked for that is planned with; the rest is for what estimates do not see.
 const PLANNED_SHARE: f64 = 0.8;
@@ -40,14 +41,14 @@ pub struct Needs {
     clippy::cast_sign_loss,
     reason = "generous estimates of sizes and times"
 )]
-pub fn needs(tasks: &[&[&Unit]], cpus: usize, memory: Option<u64>) -> Needs {
-    let side_by_side = |units: &[&Unit]| -> u64 {
+pub fn needs(tasks: &[&[&SessionPlan]], cpus: usize, memory: Option<u64>) -> Needs {
+    let side_by_side = |units: &[&SessionPlan]| -> u64 {
         let mut each: Vec<u64> = units.iter().map(|u| u.memory()).collect();
         each.sort_unstable_by(|a, b| b.cmp(a));
         let at_hand = units.iter().map(|u| u.at_hand()).max().unwrap_or(0);
         each.iter().take(cpus).sum::<u64>() + at_hand * cpus as u64
     };
-    let seconds = |units: &[&Unit]| -> f64 {
+    let seconds = |units: &[&SessionPlan]| -> f64 {
         let scans = units.iter().flat_map(|u| &u.scans);
         let alone: f64 = scans.map(|s| s.memory.voxels as f64 * SECONDS_PER_VOXEL + SECONDS_PER_SCAN).sum();
         alone * PATIENCE * 2.0 / cpus.min(2) as f64
@@ -87,11 +88,11 @@ mod tests {
     use crate::bids::{Entities, Modality};
     use crate::error::ErrorCode;
     use crate::plan::{Need, Problem, ScanPlan, Source};
-    use crate::run::event::UnitId;
+    use crate::vocabulary::SessionId;
     use std::sync::Arc;
 
     /// Scans of so many MB, each of a T1w image's voxels.
-    fn unit(megabytes: &[u64]) -> Unit {
+    fn unit(megabytes: &[u64]) -> SessionPlan {
         let scan = |mb: &u64| ScanPlan {
             id: "x".into(),
             modality: Modality::T1w,
@@ -102,10 +103,10 @@ mod tests {
             problem: None,
             bytes: 0,
             memory: Need { bytes: mb * 1_000_000, per_thread: 0, voxels: 12_600_000 },
-            tissues: false,
+            wanted: Wanted::default(),
         };
-        let id = UnitId { participant: "01".into(), session: None };
-        Unit::new(None, id, megabytes.iter().map(scan).collect())
+        let id = SessionId { participant: "01".into(), session: None };
+        SessionPlan::new(None, id, megabytes.iter().map(scan).collect())
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::estimate::group_memory_mb;
 use super::{Needs, SUBMIT, SlurmError};
-use crate::plan::Unit;
+use crate::plan::SessionPlan;
 use crate::printable;
 use crate::terminal::shell_word;
 use std::fmt::Write as _;
@@ -40,7 +40,7 @@ pub struct Job<'a> {
     /// Whether what is done is to be done again; a task that is started again goes on instead.
     pub force: bool,
     /// The participant-sessions to do.
-    pub units: Vec<&'a Unit>,
+    pub units: Vec<&'a SessionPlan>,
     /// How many of them a task does, at least 1.
     pub batch: usize,
     /// Tasks at the same time.
@@ -90,7 +90,7 @@ impl Job<'_> {
     }
 }
 
-fn list(units: &[&Unit]) -> String {
+fn list(units: &[&SessionPlan]) -> String {
     units.iter().fold(String::new(), |mut text, unit| {
         let session = unit.marker_session.as_deref().or(unit.id.session.as_deref()).unwrap_or_default();
         let _ = writeln!(text, "{}\t{session}", unit.id.participant);
@@ -225,14 +225,14 @@ fn text_of(path: &Path) -> Result<&str, SlurmError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::event::UnitId;
+    use crate::vocabulary::SessionId;
 
-    fn unit(participant: &str, session: Option<&str>) -> Unit {
-        let id = UnitId { participant: participant.into(), session: session.map(str::to_owned) };
-        Unit::new(id.session.clone(), id, Vec::new())
+    fn unit(participant: &str, session: Option<&str>) -> SessionPlan {
+        let id = SessionId { participant: participant.into(), session: session.map(str::to_owned) };
+        SessionPlan::new(id.session.clone(), id, Vec::new())
     }
 
-    fn job<'a>(units: Vec<&'a Unit>, batch: usize) -> Job<'a> {
+    fn job<'a>(units: Vec<&'a SessionPlan>, batch: usize) -> Job<'a> {
         Job {
             folder: Path::new("/out/100% o'k"),
             input: Path::new("/b ids"),
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn tasks_have_their_own_lines_and_all_lines_have_a_task() {
         let folder = tempfile::tempdir().unwrap();
-        let units: Vec<Unit> = (1..=5).map(|n| unit(&format!("0{n}"), (n % 2 == 1).then_some("A"))).collect();
+        let units: Vec<SessionPlan> = (1..=5).map(|n| unit(&format!("0{n}"), (n % 2 == 1).then_some("A"))).collect();
         // In place of the program, a shell that reads the list it is given.
         let read = folder.path().join("read.sh");
         std::fs::write(&read, "cat; echo \"$2 $3 $4\"").unwrap();

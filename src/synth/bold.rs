@@ -16,8 +16,8 @@ use super::tissue::Tissue;
 use imaging::filter::gaussian_smooth;
 use imaging::interpolate::SplineVolume;
 use imaging::rigid::{Matrix4, compose, from_parameters, invert_rigid};
-use nifti::Grid;
 use ndarray::{Array3, Array4, ArrayViewMut3, Axis, Zip};
+use nifti::Grid;
 use rand::RngExt;
 use rayon::prelude::*;
 

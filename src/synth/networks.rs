@@ -2,8 +2,8 @@
 
 use super::random::{Stream, stream};
 use imaging::rigid::{Matrix4, apply, compose};
-use nifti::Grid;
 use ndarray::Array3;
+use nifti::Grid;
 use rand::RngExt;
 
 /// Regions (right side, mm from the brain's centre; mirrored to the left) of motor, visual and default-mode networks.

@@ -8,8 +8,8 @@ use super::raster::{draw, planes};
 use super::tissue::Tissue;
 use imaging::filter::gaussian_smooth;
 use imaging::rigid::{Matrix4, from_parameters, invert_rigid};
-use nifti::Grid;
 use ndarray::{Array3, Axis, Zip};
+use nifti::Grid;
 use rand::RngExt;
 use rayon::prelude::*;
 

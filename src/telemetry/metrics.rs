@@ -9,7 +9,7 @@ use super::pseudonym::{Personal, Pseudonyms};
 use super::stats::{Signal, Stats};
 use crate::bids::Modality;
 use crate::error::ErrorClass;
-use crate::run::event::{EventSink, RunEvent, StageName, Status, UnitId};
+use crate::vocabulary::{EventSink, RunEvent, SessionId, Stage, Status};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream, Temporality};
@@ -55,7 +55,7 @@ struct Subjects {
 }
 
 impl Subjects {
-    fn unit_ended(&self, unit: &UnitId, status: Status, seconds: f64, quality: Option<f64>) {
+    fn unit_ended(&self, unit: &SessionId, status: Status, seconds: f64, quality: Option<f64>) {
         let named = |what, label: &str| match &self.pseudonyms {
             Some(pseudonyms) => pseudonyms.of(what, label),
             None => label.to_owned(),
@@ -140,12 +140,12 @@ impl Metrics {
     /// A counter that first appears as 1 shows no increase: alerts on `rate()` would miss the first failure.
     fn start_at_zero(&self) {
         for modality in Modality::ALL {
-            self.scans.add(0, &scan_labels("success", StageName::Save, modality));
-            for phase in [StageName::Load, StageName::Process, StageName::Save] {
+            self.scans.add(0, &scan_labels("success", Stage::Save, modality));
+            for phase in Stage::PHASES {
                 self.scans.add(0, &scan_labels("failed", phase, modality));
             }
         }
-        for stage in StageName::ALL {
+        for &stage in Stage::ALL {
             for class in ErrorClass::ALL {
                 self.errors.add(0, &error_labels(stage, class));
             }
@@ -154,7 +154,7 @@ impl Metrics {
         self.queue.add(0, &[]);
     }
 
-    fn scan_ended(&self, modality: Modality, status: Status, last_stage: StageName, seconds: f64) {
+    fn scan_ended(&self, modality: Modality, status: Status, last_stage: Stage, seconds: f64) {
         if status == Status::Skipped {
             return; // nothing was processed
         }
@@ -181,7 +181,7 @@ impl EventSink for Metrics {
                 self.waiting.fetch_add(units, Relaxed);
                 self.queue.add(units, &[]);
             }
-            RunEvent::UnitStarted { .. } => {
+            RunEvent::SessionStarted { .. } => {
                 self.waiting.fetch_sub(1, Relaxed);
                 self.queue.add(-1, &[]);
             }
@@ -210,7 +210,7 @@ impl EventSink for Metrics {
                     self.quality.record(score, &[label(names::LABEL_MODALITY, modality.as_str())]);
                 }
             }
-            RunEvent::UnitFinished { unit, status, seconds, quality_score } => {
+            RunEvent::SessionFinished { session: unit, status, seconds, quality_score } => {
                 // What was skipped took no time.
                 if let Some(subjects) = self.subjects.as_ref().filter(|_| *status != Status::Skipped) {
                     subjects.unit_ended(unit, *status, *seconds, *quality_score);
@@ -225,7 +225,7 @@ fn label(key: &'static str, value: &'static str) -> KeyValue {
     KeyValue::new(key, value)
 }
 
-fn scan_labels(status: &'static str, phase: StageName, modality: Modality) -> [KeyValue; 3] {
+fn scan_labels(status: &'static str, phase: Stage, modality: Modality) -> [KeyValue; 3] {
     [
         label(names::LABEL_STATUS, status),
         label(names::LABEL_STAGE, phase.as_str()),
@@ -233,7 +233,7 @@ fn scan_labels(status: &'static str, phase: StageName, modality: Modality) -> [K
     ]
 }
 
-fn error_labels(stage: StageName, class: ErrorClass) -> [KeyValue; 2] {
+fn error_labels(stage: Stage, class: ErrorClass) -> [KeyValue; 2] {
     [label(names::LABEL_STAGE, stage.as_str()), label(names::LABEL_ERROR_TYPE, class.as_str())]
 }
 

@@ -1,7 +1,7 @@
 //! Tests of the metrics: what a sequence of run events comes out as.
 use super::*;
 use crate::error::ErrorCode;
-use crate::run::reason::{Reason, State};
+use crate::vocabulary::{Reason, State};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -85,11 +85,11 @@ fn setup_with(per_subject: PerSubject) -> (Metrics, SdkMeterProvider, Exports) {
     (Metrics::new(&provider.meter("test"), &Arc::default(), per_subject), provider, exports)
 }
 
-fn unit(participant: &str) -> UnitId {
-    UnitId { participant: participant.to_owned(), session: Some("1".to_owned()) }
+fn unit(participant: &str) -> SessionId {
+    SessionId { participant: participant.to_owned(), session: Some("1".to_owned()) }
 }
 
-fn finished(unit: &UnitId, scan_id: &str, status: Status, last_stage: StageName) -> RunEvent {
+fn finished(unit: &SessionId, scan_id: &str, status: Status, last_stage: Stage) -> RunEvent {
     RunEvent::ScanFinished {
         unit: unit.clone(),
         scan_id: scan_id.to_owned(),
@@ -125,7 +125,7 @@ fn each_scan_counts_once_where_it_ended() {
     provider.force_flush().unwrap();
     let a = unit("01");
     metrics.on_event(&RunEvent::RunStarted { run_id: "r".into(), units: 3, scans: 3, threads: 1 });
-    metrics.on_event(&RunEvent::UnitStarted { unit: a.clone(), why: State::ToDo(Reason::NeverDone) });
+    metrics.on_event(&RunEvent::SessionStarted { unit: a.clone(), why: State::ToDo(Reason::NeverDone) });
     for id in ["x", "y"] {
         let (unit, scan_id) = (a.clone(), id.to_owned());
         metrics.on_event(&RunEvent::ScanStarted {
@@ -136,7 +136,7 @@ fn each_scan_counts_once_where_it_ended() {
             size_mb: 20.0,
         });
     }
-    for stage in [StageName::Validate, StageName::Load] {
+    for stage in [Stage::Validate, Stage::Load] {
         let error = Some(ErrorCode::Truncated);
         metrics.on_event(&RunEvent::StageFinished {
             scan_id: "x".into(),
@@ -146,10 +146,10 @@ fn each_scan_counts_once_where_it_ended() {
             error,
         });
     }
-    metrics.on_event(&finished(&a, "x", Status::Failed(ErrorCode::Truncated), StageName::Validate));
-    metrics.on_event(&finished(&a, "y", Status::Success, StageName::Save));
-    metrics.on_event(&finished(&a, "never-begun", Status::Skipped, StageName::Load));
-    metrics.on_event(&RunEvent::UnitFinished {
+    metrics.on_event(&finished(&a, "x", Status::Failed(ErrorCode::Truncated), Stage::Validate));
+    metrics.on_event(&finished(&a, "y", Status::Success, Stage::Save));
+    metrics.on_event(&finished(&a, "never-begun", Status::Skipped, Stage::Load));
+    metrics.on_event(&RunEvent::SessionFinished {
         unit: a,
         status: Status::Success,
         seconds: 6.5,
@@ -179,7 +179,7 @@ fn ten_thousand_subjects_keep_their_own_gauges() {
     let (metrics, provider, exports) = setup();
     for i in 0..10_500 {
         let unit = unit(&format!("{i:05}"));
-        metrics.on_event(&RunEvent::UnitFinished {
+        metrics.on_event(&RunEvent::SessionFinished {
             unit,
             status: Status::Success,
             seconds: f64::from(i),
@@ -194,7 +194,7 @@ fn ten_thousand_subjects_keep_their_own_gauges() {
 
 #[test]
 fn subjects_can_be_left_out_or_hidden() {
-    let ended = || RunEvent::UnitFinished {
+    let ended = || RunEvent::SessionFinished {
         unit: unit("01"),
         status: Status::Success,
         seconds: 1.0,

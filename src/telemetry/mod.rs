@@ -32,7 +32,7 @@ mod text;
 mod tree;
 pub mod variables;
 
-use crate::run::event::{EventSink, RunEvent};
+use crate::vocabulary::{EventSink, RunEvent};
 use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig, without_password};
 use delivery::courier::Courier;
 use delivery::sender::Sender;

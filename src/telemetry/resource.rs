@@ -63,7 +63,7 @@ fn own_attributes(run_id: &str, pseudonyms: Option<&Pseudonyms>) -> Vec<KeyValue
         KeyValue::new(names::PROCESS_COMMAND_ARGS, Value::Array(Array::String(arguments))),
         KeyValue::new(names::VCS_REVISION, env!("NEURO_PREPROCESS_COMMIT")),
     ];
-    out.extend(crate::host::name().map(|h| KeyValue::new(names::HOST_NAME, h)));
+    out.extend(crate::machine::host::name().map(|h| KeyValue::new(names::HOST_NAME, h)));
     out
 }
 

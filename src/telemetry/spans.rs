@@ -6,7 +6,7 @@
 use super::{context, names, text};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
-use crate::run::event::{StageName, UnitId};
+use crate::vocabulary::{SessionId, Stage};
 use opentelemetry::trace::{Status, TraceContextExt};
 pub use opentelemetry::{Context, KeyValue, Value};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub const TARGET: &str = "neuro_preprocess";
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
     /// Whose scan it is.
-    pub unit: &'a UnitId,
+    pub session: &'a SessionId,
     /// The scan's id, unique in the run.
     pub id: &'a str,
     /// What kind of image.
@@ -68,7 +68,7 @@ pub fn context(span: &Span) -> Context {
 
 /// The root of the trace of one participant and session, linked to the run's span.
 #[must_use]
-pub fn subject_span(unit: &UnitId, run_id: &str, run: &Span) -> Span {
+pub fn subject_span(unit: &SessionId, run_id: &str, run: &Span) -> Span {
     let span = tracing::info_span!(target: TARGET, parent: None, "subject", otel.name = names::PREPROCESS_SUBJECT,
         participant_id = unit.participant.as_str(), session_id = unit.session.as_deref(), run.id = run_id);
     // `context()` of a disabled span is empty and its link would be dropped: nothing to check here.
@@ -85,8 +85,8 @@ pub fn scan_span(scan: &Scan<'_>, parent: Parent<'_>) -> Span {
         Parent::Remote(_) => None,
     };
     let span = tracing::info_span!(target: TARGET, parent: above, "scan", otel.name = names::PREPROCESS_SCAN,
-        scan.id = scan.id, modality = scan.modality.as_str(), participant_id = scan.unit.participant.as_str(),
-        session_id = scan.unit.session.as_deref());
+        scan.id = scan.id, modality = scan.modality.as_str(), participant_id = scan.session.participant.as_str(),
+        session_id = scan.session.session.as_deref());
     if let Parent::Remote(context) = parent {
         adopt(&span, context);
     }
@@ -102,9 +102,9 @@ pub fn scan_span(scan: &Scan<'_>, parent: Parent<'_>) -> Span {
 
 /// The span of a stage below its scan's or its phase's span.
 #[must_use]
-pub fn stage_span(stage: StageName, parent: &Span) -> Span {
+pub fn stage_span(stage: Stage, parent: &Span) -> Span {
     let span = tracing::info_span!(target: TARGET, parent: parent.id(), "stage",
-        otel.name = names::stage_span_name(stage), stage = stage.as_str());
+        otel.name = stage.span(), stage = stage.as_str());
     start(&span);
     span
 }
@@ -138,6 +138,14 @@ pub fn trace_id(span: &Span) -> Option<String> {
     let context = span.context();
     let ids = context.span().span_context().clone();
     ids.is_valid().then(|| ids.trace_id().to_string())
+}
+
+/// The span's id as 16 hexadecimal digits; `None` when nothing is traced.
+#[must_use]
+pub fn span_id(span: &Span) -> Option<String> {
+    let context = span.context();
+    let ids = context.span().span_context().clone();
+    ids.is_valid().then(|| ids.span_id().to_string())
 }
 
 /// Starts the span below a remote parent, with what the caller's baggage says.

@@ -42,7 +42,7 @@ const MAX_FILE: u64 = 64_000_000;
 /// `HOST-PID-START` of this process: START is microseconds since 1970, so no two processes of a shared folder meet.
 #[must_use]
 pub fn new_stem() -> String {
-    let host = crate::host::name().unwrap_or_else(|| "host".to_owned());
+    let host = crate::machine::host::name().unwrap_or_else(|| "host".to_owned());
     let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
     format!("{host}-{}-{start}", std::process::id())
 }

@@ -98,7 +98,7 @@ impl Assembly {
             end_ns,
             failed,
             top: span.parent_span_id.is_empty() || span.flags & lines::PARENT_IS_REMOTE != 0,
-            quality_score: lines::number(&span.attributes, names::PROCESSING_QUALITY_SCORE),
+            quality_score: lines::number(&span.attributes, "processing.quality_score"),
             about: (failed || !is_stage).then(|| Box::new(About::of(span))),
         };
         let trace = u128::from_str_radix(&span.trace_id, 16).unwrap_or_default();

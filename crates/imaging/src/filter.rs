@@ -28,7 +28,7 @@ pub(crate) fn is_any(mask: &ArrayView1<u8>) -> bool {
 }
 
 /// First and one past the last voxel of the mask along z, y, x; empty ranges for an empty mask.
-pub(crate) fn bounding_box(mask: ArrayView3<u8>) -> [Range<usize>; 3] {
+pub fn bounding_box(mask: ArrayView3<u8>) -> [Range<usize>; 3] {
     const NOTHING: [[usize; 2]; 3] = [[usize::MAX, 0]; 3];
     let both = |a: [[usize; 2]; 3], b: [[usize; 2]; 3]| -> [[usize; 2]; 3] {
         std::array::from_fn(|axis| [a[axis][0].min(b[axis][0]), a[axis][1].max(b[axis][1])])

@@ -23,6 +23,7 @@ mod components;
 pub mod confounds;
 mod elementary;
 pub mod filter;
+pub mod intensity;
 pub mod interpolate;
 mod interpolate_line;
 pub mod metrics;
@@ -33,7 +34,7 @@ mod motion_align;
 mod motion_points;
 mod motion_pyramid;
 mod motion_reference;
-pub mod normalize;
+
 pub mod quality;
 mod quality_air;
 pub mod quality_bold;

@@ -13,9 +13,7 @@ use crate::interpolate::SplineVolume;
 use crate::motion_align::{Alignment, Reference};
 use crate::motion_pyramid::{Grid, Pyramid, grids};
 use crate::motion_reference::{self, Survey};
-use crate::rigid::{
-    HEAD_RADIUS_MM, IDENTITY, Matrix4, apply, compose, invert_affine, rms_deviation, to_parameters,
-};
+use crate::rigid::{HEAD_RADIUS_MM, IDENTITY, Matrix4, apply, compose, invert_affine, rms_deviation, to_parameters};
 
 /// The motion of a series, volume by volume.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::outputs_of;
+use crate::vocabulary::Wanted;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -50,7 +51,7 @@ fn images(modality: Modality, session: bool, suffix: &str) -> Vec<Value> {
         return Vec::new();
     };
     let entities = parsed.as_str().to_owned();
-    let mut outputs = outputs_of(modality, &parsed, true).unwrap_or_default();
+    let mut outputs = outputs_of(modality, &parsed, Wanted { tissues: true }).unwrap_or_default();
     // Parts of the reports, not results.
     outputs.retain(|output| !output.kind.is_figure());
     let rests: Vec<String> = outputs.iter().map(|output| rest(&output.path, &entities)).collect();

@@ -8,7 +8,7 @@ mod waterfall;
 
 use super::places::Places;
 use super::{PageError, templates};
-use crate::derivatives::summary::{Failure, ScanSummary, UnitSummary};
+use crate::derivatives::summary::{Failure, ScanSummary, SessionSummary};
 use crate::error::ErrorCode;
 use crate::figures::{FigureData, SCALE};
 use crate::trace_view;
@@ -34,7 +34,7 @@ pub struct SubjectFiles<'a> {
     /// Its `dataset_description.json`; null when there is none.
     pub description: &'a Value,
     /// The summaries of this participant, a session each, in their order.
-    pub units: &'a [UnitSummary],
+    pub units: &'a [SessionSummary],
 }
 
 /// The page of a participant, to be written to `OUTPUT/sub-XX.html`.
@@ -81,7 +81,7 @@ pub fn subject_page(
     templates::render("subject.html", &page)
 }
 
-fn of_unit(unit: &UnitSummary, scans: Vec<Value>) -> Value {
+fn of_unit(unit: &SessionSummary, scans: Vec<Value>) -> Value {
     json!({
         "session": unit.session_id,
         "status": unit.status,
@@ -96,7 +96,7 @@ fn of_unit(unit: &UnitSummary, scans: Vec<Value>) -> Value {
 }
 
 /// Failed scans, with what the table of errors knows about their code.
-fn failures(units: &[UnitSummary]) -> Vec<Value> {
+fn failures(units: &[SessionSummary]) -> Vec<Value> {
     let of = |scan: &ScanSummary, error: &Failure| {
         json!({
             "scan_id": scan.scan_id,

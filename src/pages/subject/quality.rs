@@ -2,7 +2,7 @@
 
 use crate::derivatives::summary::ScanSummary;
 use crate::pages::places::{Places, Spread};
-use crate::report::measures;
+use crate::tables::measures;
 use serde::Serialize;
 
 /// A row of the table.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::trace_view::{Scan, Subject};
 
-fn unit(session: Option<&str>, scans: Value) -> UnitSummary {
+fn unit(session: Option<&str>, scans: Value) -> SessionSummary {
     serde_json::from_value(json!({
         "participant_id": "sub-01", "session_id": session, "status": "failed", "run_id": "run-1", "trace_id": "abc",
         "version": "1.2.3", "started": "2026-01-01T00:00:00Z", "seconds": 3.0, "peak_memory_mb": 50.0, "scans": scans
@@ -44,7 +44,7 @@ fn write(output: &Path, picture: usize) {
     put("sub-01/figures/sub-01_desc-mosaic_T1w.jpg", &vec![7; picture]);
 }
 
-fn page(output: &Path, units: &[UnitSummary], traces: &[&Subject]) -> String {
+fn page(output: &Path, units: &[SessionSummary], traces: &[&Subject]) -> String {
     let description =
         serde_json::from_slice(&std::fs::read(output.join("dataset_description.json")).unwrap_or_default());
     let files = SubjectFiles { output, description: &description.unwrap_or_default(), units };

@@ -5,7 +5,7 @@
 //! is known to be dead (same boot, same PID namespace, other start time), or when nothing has touched it for
 //! [`STALE`]. Taking over makes the next file, `STEM.claim.1` after `STEM.claim.0`, so that of two who try one wins.
 
-use crate::host::Process;
+use crate::machine::host::Process;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};

@@ -4,9 +4,9 @@ use super::{place, printable};
 use ndarray::Array4;
 use neuro_preprocess::bids::{Entities, Modality};
 use neuro_preprocess::derivatives::products::Products;
-use nifti::{Grid, Header};
+use neuro_preprocess::pipeline::stages::{Facts, STAGES, Work};
 use neuro_preprocess::plan::{Need, ScanPlan, Source};
-use neuro_preprocess::stages::{Facts, STAGES, Work};
+use nifti::{Grid, Header};
 use serde_json::{Map, json};
 use std::sync::Arc;
 

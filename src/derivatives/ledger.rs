@@ -1,0 +1,130 @@
+//! The ledger of a participant-session: one entry for each scan that is done, written after each scan, so that a run that is
+//! killed or has a scan that fails keeps the others. It says what the outputs were made from and what they were then, for
+//! later runs to compare (`plan`), and holds the scan's part of the summary.
+
+use super::save::SavedFile;
+use super::summary::{ScanSummary, session_file};
+use super::{DerivativeError, atomic};
+use crate::files;
+use crate::vocabulary::SessionId;
+use jiff::Timestamp;
+use nifti::Fingerprint;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// What the ledger holds; a change of the fields is a new form.
+const FORM: u32 = 1;
+
+/// One scan: what its outputs were made from, and what they were when they were written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DoneScan {
+    /// Path relative to the dataset.
+    pub path: PathBuf,
+    /// Where the voxels came from.
+    pub input: Input,
+    /// What the sidecars said, as far as it is used.
+    pub metadata: Map<String, Value>,
+    /// Whether something was odd about it, which `--strict` refuses.
+    pub odd: bool,
+    /// The outputs, relative to the output folder.
+    pub outputs: Vec<SavedFile>,
+}
+
+/// Where the voxels of a scan came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Input {
+    /// A file, as it was when it was read.
+    File(Fingerprint),
+    /// Generated from this seed.
+    Synthetic(u64),
+}
+
+/// One scan that is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What was made of what.
+    #[serde(flatten)]
+    pub done: DoneScan,
+    /// When its last output was there.
+    pub finished: Timestamp,
+    /// What the summary says of it.
+    pub summary: ScanSummary,
+}
+
+/// What is done of a participant-session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Which fields there are.
+    form: u32,
+    /// With `sub-`.
+    participant_id: String,
+    /// With `ses-`, as the caller named it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    session_id: Option<String>,
+    /// Version of the program.
+    version: String,
+    /// What is done, in the order in which it was.
+    pub scans: Vec<Entry>,
+}
+
+impl Ledger {
+    /// One without entries.
+    #[must_use]
+    pub fn new(id: &SessionId, session: Option<&str>) -> Self {
+        Self {
+            form: FORM,
+            participant_id: format!("sub-{}", id.participant),
+            session_id: session.map(|s| format!("ses-{s}")),
+            version: env!("CARGO_PKG_VERSION").into(),
+            scans: Vec::new(),
+        }
+    }
+
+    /// The ledger that this version has left for a session. One of another version or form, of another session, or that
+    /// cannot be read counts as none: what it says is done again.
+    #[must_use]
+    pub fn read(output: &Path, id: &SessionId, session: Option<&str>) -> Option<Self> {
+        let bytes = files::read(&place(output, id, session), files::TABLE).ok()?;
+        let found: Self = serde_json::from_slice(&bytes).ok()?;
+        let Self { form, participant_id, session_id, version, .. } = Self::new(id, session);
+        let head = (form, &participant_id, &session_id, &version);
+        (head == (found.form, &found.participant_id, &found.session_id, &found.version)).then_some(found)
+    }
+
+    /// The entry of a scan by its path in the dataset.
+    #[must_use]
+    pub fn entry(&self, scan: &Path) -> Option<&Entry> {
+        self.scans.iter().find(|entry| entry.done.path == scan)
+    }
+
+    /// Notes the times that inputs have now, their content being what it was, so that the next run need not read them.
+    pub fn retime(&mut self, touched: &[(PathBuf, Option<Timestamp>)]) {
+        retime(self.scans.iter_mut().map(|entry| &mut entry.done), touched);
+    }
+
+    /// Writes the ledger whole, and lets it survive a loss of power. What it stands for must do so already.
+    ///
+    /// # Errors
+    /// [`DerivativeError::Write`].
+    pub fn write(&self, output: &Path, id: &SessionId, session: Option<&str>) -> Result<(), DerivativeError> {
+        let file = place(output, id, session);
+        atomic::write_json(file.clone(), self)?;
+        atomic::sync_folder(file.parent().unwrap_or(output))
+    }
+}
+
+/// Sets the times of the inputs that were touched.
+pub(super) fn retime<'s>(scans: impl Iterator<Item = &'s mut DoneScan>, touched: &[(PathBuf, Option<Timestamp>)]) {
+    for scan in scans {
+        let now = touched.iter().find(|(path, _)| *path == scan.path);
+        if let (Input::File(print), Some((_, modified))) = (&mut scan.input, now) {
+            print.modified = *modified;
+        }
+    }
+}
+
+fn place(output: &Path, id: &SessionId, session: Option<&str>) -> PathBuf {
+    output.join(session_file(id, session, "ledger"))
+}

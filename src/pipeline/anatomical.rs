@@ -1,0 +1,31 @@
+//! The way of a T1w image.
+
+use super::stages::{bias_correction, figures, intensity, load, quality, save, skull_strip, tissues, validate};
+use crate::derivatives::save::Saved;
+use crate::step::{Failed, Scan, StageError};
+use crate::vocabulary::Stage;
+
+/// Takes a T1w image from its file to its derivatives.
+///
+/// # Errors
+/// The stage that failed, and why.
+pub fn anatomical(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
+    let (plan, cx) = (scan.plan(), scan.cx());
+    let raw = scan.phase(Stage::Load, |p| {
+        let read = p.own(|found| load::image(plan, found))?;
+        p.step(Stage::Validate, |found| validate::t1w(read, plan, cx.strict, found))
+    })?;
+    let made = scan.phase(Stage::Process, |p| {
+        let brain = p.step(Stage::SkullStrip, |found| skull_strip::t1w(&raw, found))?;
+        let even = p.step(Stage::BiasCorrection, |found| bias_correction::t1w(raw, &brain, found))?;
+        let scaled = p.step(Stage::Intensity, |found| intensity::t1w(even, &brain, found))?;
+        let tissues = p.step(Stage::Quality, |found| {
+            let tissues = tissues::classify(&scaled, &brain, plan.wanted, found)?;
+            quality::t1w(&scaled, &brain, tissues.as_ref(), found);
+            Ok::<_, StageError>(tissues)
+        })?;
+        let figures = p.step(Stage::Figures, |_| figures::t1w(&scaled, &brain, tissues.as_ref()))?;
+        Ok(save::Anatomical { scaled, brain, tissues, figures })
+    })?;
+    scan.phase(Stage::Save, |p| p.own(|found| save::anatomical(cx.output, plan, &made, found)))
+}

@@ -1,0 +1,127 @@
+//! Figures: draws the pictures of the reports while the arrays are in memory, and says what was decided about the scan.
+
+use super::intensity::{ScaledSeries, ScaledVolume};
+use super::tissues::peaks;
+use crate::figures::{FigureError, Figures, Run, Series, Volume, draw_bold, draw_t1w};
+use imaging::bias::BiasField;
+use imaging::brain::Brain;
+use imaging::intensity::Reference;
+use imaging::tissue::Tissues;
+use ndarray::ArrayView3;
+use nifti::Header;
+
+/// Draws a T1w image.
+pub fn t1w(scaled: &ScaledVolume, brain: &Brain, tissues: Option<&Tissues>) -> Result<Figures, FigureError> {
+    let peaks = tissues.map(peaks).unwrap_or_default();
+    let untold = peaks.is_empty();
+    let mut figures = draw_t1w(&volume(&scaled.header, scaled.image.view(), brain, &scaled.bias), peaks)?;
+    let decisions = &mut figures.data.decisions;
+    decisions.extend(of_header(&scaled.header));
+    decisions.extend(of_brain(brain));
+    decisions.extend(of_correction(&scaled.bias, &scaled.reference));
+    if untold {
+        decisions.push(("Tissues".into(), "could not be told apart".into()));
+    }
+    Ok(figures)
+}
+
+/// Draws a bold run.
+pub fn bold(scaled: &ScaledSeries, brain: &Brain) -> Result<Figures, FigureError> {
+    let motion = &scaled.motion;
+    let time = Series {
+        volumes: scaled.header.volumes(),
+        repetition_time: scaled.header.tr_seconds(),
+        non_steady: motion.non_steady,
+        unaligned: motion.unaligned.clone(),
+        reference: motion.reference,
+    };
+    let run = Run { series: scaled.series.view(), time };
+    let mut figures = draw_bold(&volume(&scaled.header, scaled.mean.view(), brain, &scaled.bias), run)?;
+    let decisions = &mut figures.data.decisions;
+    decisions.extend(of_header(&scaled.header));
+    decisions.push(("Volumes before the steady state".into(), motion.non_steady.to_string()));
+    decisions.push(("Volumes that could not be aligned".into(), list(&motion.unaligned)));
+    decisions.push(("Motion is relative to volume".into(), motion.reference.to_string()));
+    decisions.extend(of_brain(brain));
+    decisions.extend(of_correction(&scaled.bias, &scaled.reference));
+    Ok(figures)
+}
+
+fn volume<'a>(header: &Header, image: ArrayView3<'a, f32>, brain: &'a Brain, bias: &'a BiasField) -> Volume<'a> {
+    let grid = header.grid();
+    Volume {
+        image,
+        mask: brain.mask.view(),
+        field: bias.field.view(),
+        cv: [bias.cv_before, bias.cv_after],
+        voxel_mm: grid.voxel_mm,
+        affine: grid.affine,
+        sides_known: !header.orientation_missing(),
+    }
+}
+
+/// A decision in the words of the report: what it is about, what was decided.
+type Decision = (String, String);
+
+fn of_brain(brain: &Brain) -> [Decision; 1] {
+    let stripped = if brain.already_stripped { "; the image came without a skull" } else { "" };
+    [("Brain mask".into(), format!("{}{stripped}", brain.method))]
+}
+
+fn of_correction(bias: &BiasField, reference: &Reference) -> [Decision; 2] {
+    let [sharpening, tissues] = bias.iterations;
+    let rest = if bias.converged { "came to rest" } else { "still changing at the end" };
+    [
+        ("Bias field".into(), format!("{sharpening} iterations of sharpening, {tissues} with tissues; {rest}")),
+        ("Intensity".into(), format!("{:.6} became {}, by {}", reference.value, reference.target, reference.method)),
+    ]
+}
+
+fn of_header(header: &Header) -> Vec<Decision> {
+    let [nz, ny, nx] = header.grid().shape;
+    let [dz, dy, dx] = header.grid().voxel_mm;
+    let axes = header.disk_axes();
+    let orientation = match header.form() {
+        None => format!("the header has none: sides are unknown, the order of the voxels was taken for {axes}"),
+        Some(form) => {
+            let (qform, sform) = header.form_codes();
+            let turned = if axes == "RAS" { "as on disk" } else { "in memory RAS, outputs as on disk" };
+            format!("{axes} by the {} (codes: qform {qform}, sform {sform}); {turned}", form.as_str())
+        }
+    };
+    let mut found = vec![
+        (
+            "Grid".to_owned(),
+            format!("{nx} x {ny} x {nz} voxels of {dx:.3} x {dy:.3} x {dz:.3} mm, {}", header.dtype_name()),
+        ),
+        ("Orientation".to_owned(), orientation),
+    ];
+    if header.volumes() > 1 {
+        found.push(("Volumes".to_owned(), header.volumes().to_string()));
+        let tr = header.tr_seconds().map_or_else(|| "unknown".to_owned(), |tr| format!("{tr:.6} s"));
+        found.push(("Repetition time".to_owned(), tr));
+    }
+    found
+}
+
+fn list(volumes: &[usize]) -> String {
+    let all: Vec<String> = volumes.iter().map(usize::to_string).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nifti::Grid;
+
+    #[test]
+    fn what_the_header_says_is_told() {
+        let affine = [[-2.0, 0.0, 0.0, 9.0], [0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+        let grid = Grid { shape: [10, 20, 30], voxel_mm: [3.0, 2.0, 2.0], affine };
+        let told = of_header(&Header::new(grid, 40, Some(2.5)));
+        let of = |name: &str| &told.iter().find(|(n, _)| n == name).unwrap().1;
+        assert!(of("Grid").starts_with("30 x 20 x 10 voxels of 2.000 x 2.000 x 3.000 mm"), "{told:?}");
+        assert!(of("Repetition time").starts_with("2.5") && of("Volumes") == "40", "{told:?}");
+        assert_eq!((list(&[]), list(&[3, 5])), ("none".into(), "3, 5".into()));
+    }
+}

@@ -1,0 +1,72 @@
+//! Intensity normalisation: scales the image so that a reference intensity (white matter for T1w, the mean of the brain for
+//! bold) has the same value in every scan.
+
+use super::bias_correction::Even;
+use super::motion_correct::Aligned;
+use super::validate::Volume;
+use crate::step::{Found, StageError};
+use imaging::bias::BiasField;
+use imaging::brain::Brain;
+use imaging::intensity::{Reference, grand_mean_reference, white_matter_reference};
+use imaging::motion::MotionEstimate;
+use ndarray::{Array3, Array4, ArrayViewMut3, Axis};
+use nifti::Header;
+use rayon::prelude::*;
+
+/// A T1w image without its field, with its white matter at the reference.
+pub struct ScaledVolume {
+    /// The input's.
+    pub header: Header,
+    /// `(nz, ny, nx)`.
+    pub image: Array3<f32>,
+    /// The field that was divided out.
+    pub bias: BiasField,
+    /// What was scaled to what.
+    pub reference: Reference,
+}
+
+/// A bold run without its field, with the mean of its brain at the reference.
+pub struct ScaledSeries {
+    /// The input's, with the repetition time that holds.
+    pub header: Header,
+    /// `(nt, nz, ny, nx)`.
+    pub series: Array4<f32>,
+    /// The mean of the steady state.
+    pub mean: Array3<f32>,
+    /// How the head moved.
+    pub motion: MotionEstimate,
+    /// The field that was divided out.
+    pub bias: BiasField,
+    /// What was scaled to what.
+    pub reference: Reference,
+}
+
+/// Scales a T1w image.
+pub fn t1w(even: Even<Volume>, brain: &Brain, found: &mut Found) -> Result<ScaledVolume, StageError> {
+    let Even { image: Volume { header, voxels: mut image }, bias } = even;
+    let reference = white_matter_reference(image.view(), brain.mask.view())?;
+    told(&reference, found);
+    scale(image.view_mut(), &reference);
+    Ok(ScaledVolume { header, image, bias, reference })
+}
+
+/// Scales a bold run and its mean.
+pub fn bold(even: Even<Aligned>, brain: &Brain, found: &mut Found) -> Result<ScaledSeries, StageError> {
+    let Even { image: mut aligned, bias } = even;
+    let reference = grand_mean_reference(aligned.mean.view(), brain.mask.view())?;
+    told(&reference, found);
+    aligned.volumes_mut().for_each(|volume| scale(volume, &reference));
+    let Aligned { header, series, mean, motion } = aligned;
+    Ok(ScaledSeries { header, series, mean, motion, bias, reference })
+}
+
+fn told(reference: &Reference, found: &mut Found) {
+    found.set("method", reference.method);
+    found.set("reference_intensity", reference.value);
+}
+
+fn scale(mut volume: ArrayViewMut3<'_, f32>, reference: &Reference) {
+    #[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
+    let scale = reference.scale as f32;
+    volume.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut slab| slab.mapv_inplace(|v| v * scale));
+}

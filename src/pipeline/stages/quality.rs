@@ -1,0 +1,39 @@
+//! Quality: measures how good the scan is, on the image as it was corrected.
+
+use super::intensity::{ScaledSeries, ScaledVolume};
+use crate::derivatives::measured::{Measure, Quality};
+use crate::step::Found;
+use crate::telemetry::names;
+use imaging::brain::Brain;
+use imaging::confounds::Confounds;
+use imaging::quality::Verdict;
+use imaging::quality_bold::{bold_quality, bold_verdict};
+use imaging::quality_t1w::{t1w_quality, t1w_verdict};
+use imaging::tissue::Tissues;
+
+/// Measures a T1w image; without tissues there are fewer measures.
+pub fn t1w(scaled: &ScaledVolume, brain: &Brain, tissues: Option<&Tissues>, found: &mut Found) {
+    let labels = tissues.map(|t| t.labels.view());
+    let quality = t1w_quality(scaled.image.view(), brain.mask.view(), labels, scaled.header.grid().voxel_mm);
+    told(quality.named(), &t1w_verdict(&quality), found);
+}
+
+/// Measures a bold run.
+pub fn bold(scaled: &ScaledSeries, brain: &Brain, confounds: &Confounds, found: &mut Found) {
+    let quality = bold_quality(scaled.series.view(), brain.mask.view(), confounds, scaled.motion.non_steady);
+    told(quality.named(), &bold_verdict(&quality), found);
+}
+
+fn told(measures: Vec<(&'static str, Option<f64>)>, verdict: &Verdict, found: &mut Found) {
+    let measures = measures.into_iter().filter_map(|(name, value)| Some(Measure { name, value: value? })).collect();
+    let quality = Quality { measures, score: verdict.quality_score, motion_detected: verdict.motion_detected };
+    if let Some(score) = quality.score {
+        found.set_phase("processing.quality_score", score);
+    }
+    found.set_phase("processing.motion_detected", quality.motion_detected);
+    found.phase_event(names::QUALITY_CHECK_COMPLETED);
+    if quality.motion_detected {
+        found.note("the subject moved more than most analyses tolerate");
+    }
+    found.known.quality = Some(quality);
+}

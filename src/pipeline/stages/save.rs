@@ -1,0 +1,172 @@
+//! Save: writes the derivatives of the scan, whole or not at all.
+
+use super::intensity::{ScaledSeries, ScaledVolume};
+use crate::derivatives::DerivativeError;
+use crate::derivatives::measured::Confound;
+use crate::derivatives::outputs::{Output, OutputKind, Tissue};
+use crate::derivatives::save::{Content, File, Saved, save};
+use crate::derivatives::sidecar::{SidecarContext, columns};
+use crate::figures::Figures;
+use crate::plan::ScanPlan;
+use crate::step::Found;
+use imaging::brain::Brain;
+use imaging::tissue::Tissues;
+use ndarray::{Array3, Axis};
+use nifti::{Header, Voxels};
+use serde_json::Value;
+use std::path::Path;
+
+/// All that is made of a T1w image.
+pub struct Anatomical {
+    /// The corrected image.
+    pub scaled: ScaledVolume,
+    /// The brain.
+    pub brain: Brain,
+    /// Its tissues, where they can be told apart.
+    pub tissues: Option<Tissues>,
+    /// Pictures for the reports.
+    pub figures: Figures,
+}
+
+/// All that is made of a bold run.
+pub struct Functional {
+    /// The corrected series.
+    pub scaled: ScaledSeries,
+    /// The brain.
+    pub brain: Brain,
+    /// The columns of the confounds table.
+    pub confounds: Vec<Confound>,
+    /// Pictures for the reports.
+    pub figures: Figures,
+}
+
+/// Writes what was made of a T1w image.
+pub fn anatomical(
+    root: &Path,
+    plan: &ScanPlan,
+    made: &Anatomical,
+    found: &mut Found,
+) -> Result<Saved, DerivativeError> {
+    let source = plan.relative.to_string_lossy();
+    let cx = context(plan, &source);
+    let Anatomical { scaled, brain, tissues, figures } = made;
+    let header = &scaled.header;
+    let mut out = Outputs::of(plan);
+    let image = Voxels::Scaled(scaled.image.view().insert_axis(Axis(0)));
+    out.add(OutputKind::Preproc, Content::Image(header, image), cx.preproc(brain, &scaled.reference, None));
+    out.add_common(&cx, header, brain, &scaled.bias);
+    // Without them the scan has failed where they were wanted.
+    if let Some(tissues) = tissues.as_ref().filter(|_| plan.wanted.tissues) {
+        let labels = Box::new(|| segmentation(tissues));
+        let described = cx.segmentation(tissues, header.grid().voxel_mm);
+        out.add(OutputKind::Segmentation, Content::Labels(header, labels), described);
+        out.add(OutputKind::LabelTable, Content::Bytes(LABEL_TABLE.as_bytes()), Value::Null);
+        for tissue in Tissue::ALL {
+            let map = Box::new(move || tissues.probability(scaled.image.view(), tissue.class()));
+            out.add(OutputKind::Probability(tissue), Content::Map(header, map), cx.probability(tissue));
+        }
+    }
+    out.add_figures(figures);
+    out.save(root, scaled.image.len(), found)
+}
+
+/// Writes what was made of a bold run.
+pub fn functional(
+    root: &Path,
+    plan: &ScanPlan,
+    made: &Functional,
+    found: &mut Found,
+) -> Result<Saved, DerivativeError> {
+    let source = plan.relative.to_string_lossy();
+    let cx = context(plan, &source);
+    let Functional { scaled, brain, confounds, figures } = made;
+    let header = &scaled.header;
+    let mut out = Outputs::of(plan);
+    let series = Content::Image(header, Voxels::Scaled(scaled.series.view()));
+    out.add(OutputKind::Preproc, series, cx.preproc(brain, &scaled.reference, header.tr_seconds()));
+    let mean = Content::Image(header, Voxels::Scaled(scaled.mean.view().insert_axis(Axis(0))));
+    out.add(OutputKind::BoldRef, mean, cx.boldref(&scaled.motion));
+    out.add_common(&cx, header, brain, &scaled.bias);
+    out.add(OutputKind::Confounds, Content::Table(confounds), columns(confounds));
+    out.add_figures(figures);
+    out.save(root, scaled.series.len(), found)
+}
+
+fn context<'a>(plan: &'a ScanPlan, source: &'a str) -> SidecarContext<'a> {
+    SidecarContext { modality: plan.modality, source, metadata: &plan.metadata, entities: &plan.entities }
+}
+
+/// The outputs of a scan by the table of outputs, and the files made for them so far.
+struct Outputs<'a> {
+    table: Vec<Output>,
+    files: Vec<File<'a>>,
+}
+
+impl<'a> Outputs<'a> {
+    fn of(plan: &ScanPlan) -> Self {
+        Self { table: plan.outputs(), files: Vec::new() }
+    }
+
+    /// Makes a file of what the table has under this kind; what is not in the table of this scan is not written.
+    fn add(&mut self, kind: OutputKind, content: Content<'a>, sidecar: Value) {
+        if let Some(output) = self.table.iter().find(|output| output.kind == kind).cloned() {
+            self.files.push(File { output, content, sidecar });
+        }
+    }
+
+    /// Mask and field, which every scan has.
+    fn add_common(
+        &mut self,
+        cx: &SidecarContext<'_>,
+        header: &'a Header,
+        brain: &'a Brain,
+        bias: &'a imaging::bias::BiasField,
+    ) {
+        self.add(OutputKind::BrainMask, Content::Image(header, Voxels::Mask(brain.mask.view())), cx.mask(brain));
+        let field = Voxels::Smooth(bias.field.view().insert_axis(Axis(0)));
+        self.add(OutputKind::BiasField, Content::Image(header, field), cx.bias(bias));
+    }
+
+    fn add_figures(&mut self, figures: &'a Figures) {
+        self.add(OutputKind::FigureData, Content::Figures(&figures.data), Value::Null);
+        for (kind, jpeg) in &figures.pictures {
+            self.add(OutputKind::Picture(*kind), Content::Bytes(jpeg), Value::Null);
+        }
+    }
+
+    /// Writes all, and says how much it is.
+    #[expect(clippy::cast_precision_loss, reason = "file sizes are far below 2^52")]
+    fn save(self, root: &Path, voxels: usize, found: &mut Found) -> Result<Saved, DerivativeError> {
+        let Self { table, mut files } = self;
+        files.sort_by_key(|file| table.iter().position(|output| output.kind == file.output.kind));
+        let saved = save(root, &files)?;
+        let first = saved.files.first().map(|f| root.join(&f.path).to_string_lossy().into_owned());
+        found.set("output.path", first.unwrap_or_default());
+        found.set("output.size_mb", saved.bytes as f64 / 1e6);
+        found.set("compression_ratio", voxels as f64 * 2.0 / saved.bytes.max(1) as f64);
+        Ok(saved)
+    }
+}
+
+/// The tissue labels by BIDS' numbers.
+fn segmentation(tissues: &Tissues) -> Array3<u8> {
+    let mut numbers = [0; 4];
+    Tissue::ALL.iter().for_each(|t| numbers[usize::from(t.class())] = *t as u8);
+    tissues.labels.mapv(|class| numbers.get(usize::from(class)).copied().unwrap_or(0))
+}
+
+/// The table that names the labels of a segmentation, as BIDS asks for it.
+const LABEL_TABLE: &str = "index\tname\tabbreviation\n0\tBackground\tBG\n1\tGray Matter\tGM\n2\tWhite Matter\tWM\n\
+                           3\tCerebrospinal Fluid\tCSF\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_have_the_numbers_and_names_of_bids() {
+        let row = |t: &Tissue| format!("{}\t{}\t{}\n", *t as u8, t.name(), t.abbreviation());
+        let rows: String = Tissue::ALL.iter().map(row).collect();
+        assert_eq!(LABEL_TABLE, format!("index\tname\tabbreviation\n0\tBackground\tBG\n{rows}"));
+    }
+}

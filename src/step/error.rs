@@ -1,0 +1,89 @@
+//! Why a stage refused a scan.
+
+use crate::derivatives::DerivativeError;
+use crate::error::{Coded, ErrorCode};
+use crate::figures::FigureError;
+use imaging::bias::BiasError;
+use imaging::brain::BrainError;
+use imaging::intensity::IntensityError;
+use imaging::motion::MotionError;
+use imaging::tissue::TissueError;
+use nifti::NiftiError;
+use thiserror::Error;
+
+/// A failure that ends one scan.
+#[derive(Debug, Error)]
+pub enum StageError {
+    /// The file cannot be read as an image.
+    #[error(transparent)]
+    Nifti(#[from] NiftiError),
+    /// The image is readable but not what it should be.
+    #[error("{message}")]
+    Invalid {
+        /// The code of the rule it breaks.
+        code: ErrorCode,
+        /// What is wrong, where.
+        message: String,
+    },
+    /// Something odd about the input, with `--strict`.
+    #[error("{scan} is refused by --strict: {notes}")]
+    Strict {
+        /// The scan.
+        scan: String,
+        /// What would only have been noted.
+        notes: String,
+    },
+    /// No brain was found.
+    #[error(transparent)]
+    Brain(#[from] BrainError),
+    /// No bias field was found.
+    #[error(transparent)]
+    Bias(#[from] BiasError),
+    /// The volumes could not be aligned.
+    #[error(transparent)]
+    Motion(#[from] MotionError),
+    /// No tissue classes were found.
+    #[error(transparent)]
+    Tissue(#[from] TissueError),
+    /// No reference intensity was found.
+    #[error(transparent)]
+    Normalize(#[from] IntensityError),
+    /// A picture could not be made.
+    #[error(transparent)]
+    Figure(#[from] FigureError),
+    /// An output could not be written.
+    #[error(transparent)]
+    Derivative(#[from] DerivativeError),
+    /// A failure asked for.
+    #[error("failed on purpose (--fail-rate)")]
+    Injected,
+    /// The run was asked to stop.
+    #[error("the run was stopped before this scan was done; run the same command again to go on")]
+    Interrupted,
+    /// A defect stopped the scan.
+    #[error("a defect stopped this scan: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+}
+
+impl Coded for StageError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Nifti(e) => e.code(),
+            Self::Invalid { code, .. } => *code,
+            Self::Strict { .. } => ErrorCode::Strict,
+            Self::Brain(e) => e.code(),
+            Self::Bias(e) => e.code(),
+            Self::Motion(e) => e.code(),
+            Self::Tissue(e) => e.code(),
+            Self::Normalize(e) => e.code(),
+            Self::Figure(e) => e.code(),
+            Self::Derivative(e) => e.code(),
+            Self::Injected => ErrorCode::InjectedFailure,
+            Self::Interrupted => ErrorCode::Interrupted,
+            Self::Panicked { .. } => ErrorCode::Panicked,
+        }
+    }
+}

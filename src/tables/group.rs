@@ -1,0 +1,77 @@
+//! The group level: one table per modality, a row per scan, from the summaries alone, so that separate jobs can be
+//! gathered after the fact.
+
+use super::cell::cell;
+use crate::bids::Modality;
+use crate::derivatives::summary::{ScanSummary, SessionSummary};
+use crate::derivatives::{DerivativeError, atomic::Staged};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// A table that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupTable {
+    /// Where.
+    pub path: PathBuf,
+    /// Its scans.
+    pub scans: usize,
+    /// Those of them that failed.
+    pub failed: usize,
+}
+
+/// Writes `group_T1w.tsv` and `group_bold.tsv` of `units` for the modalities that have scans.
+///
+/// # Errors
+/// [`DerivativeError`] when the folder cannot be written to.
+pub fn write_tables(output: &Path, units: &[SessionSummary]) -> Result<Vec<GroupTable>, DerivativeError> {
+    let mut tables = Vec::new();
+    for modality in Modality::ALL {
+        let rows: Vec<(&SessionSummary, &ScanSummary)> = units
+            .iter()
+            .flat_map(|u| u.scans.iter().map(move |s| (u, s)))
+            .filter(|(_, s)| s.modality == modality.as_str())
+            .collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let path = output.join(format!("group_{}.tsv", modality.as_str()));
+        Staged::write(path.clone(), |w| Ok(write_rows(w, &rows)?))?.publish()?;
+        let failed = rows.iter().filter(|(_, s)| s.status == "failed").count();
+        tables.push(GroupTable { path, scans: rows.len(), failed });
+    }
+    Ok(tables)
+}
+
+fn write_rows(w: &mut dyn std::io::Write, rows: &[(&SessionSummary, &ScanSummary)]) -> csv::Result<()> {
+    let measures: BTreeSet<&str> = rows.iter().flat_map(|(_, s)| s.quality.keys().map(String::as_str)).collect();
+    let mut table = csv::WriterBuilder::new().delimiter(b'\t').from_writer(w);
+    let fixed = [
+        "participant_id",
+        "session_id",
+        "scan_id",
+        "status",
+        "error_code",
+        "seconds",
+        "quality_score",
+        "brain_volume_ml",
+    ];
+    table.write_record(fixed.into_iter().map(str::to_owned).chain(measures.iter().map(|m| cell(m))))?;
+    let number = |v: Option<f64>| v.map_or_else(|| "n/a".to_owned(), |v| format!("{v:.6}"));
+    for (unit, scan) in rows {
+        let code = scan.error.as_ref().map_or("n/a", |e| e.code.as_str());
+        let mut row = vec![
+            cell(&unit.participant_id),
+            unit.session_id.as_deref().map_or_else(|| "n/a".into(), cell),
+            cell(&scan.scan_id),
+            cell(&scan.status),
+            cell(code),
+            format!("{:.3}", scan.seconds),
+            number(scan.quality_score),
+            number(scan.brain_volume_ml),
+        ];
+        row.extend(measures.iter().map(|m| number(scan.quality.get(*m).copied())));
+        table.write_record(row)?;
+    }
+    table.flush()?;
+    Ok(())
+}
