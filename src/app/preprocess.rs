@@ -11,7 +11,7 @@ use crate::derivatives::dataset::{Container, Origin, prepare};
 use crate::derivatives::links::{self, BadLink};
 use crate::derivatives::marker::Marker;
 use crate::derivatives::summary::session_file;
-use crate::derivatives::{DerivativeError, temporary};
+use crate::derivatives::{self, DerivativeError};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, PlanError, PlanOptions, Room, ScanPlan, SessionPlan, Source};
 use crate::printable;
@@ -132,14 +132,8 @@ pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     let (raw, name, doi) = (plan.root.clone(), plan.name.clone(), plan.doi.clone());
     let origin = Origin { raw, name, doi, container: Container::current() };
     prepare(&plan.output, &origin).map_err(|e| RunError::Output { path: plan.output.clone(), source: Box::new(e) })?;
-    clear(&plan.output);
+    derivatives::clear(&plan.output);
     Ok(())
-}
-
-/// Removes what killed runs left of the files of the whole dataset; a unit's own go when it is done.
-pub(super) fn clear(output: &Path) {
-    Claim::sweep(output);
-    temporary::sweep([output, &output.join("logs")]);
 }
 
 fn work(config: &RunConfig, plan: &Plan, room: &Room) -> Result<ExitStatus, RunError> {

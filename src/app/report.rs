@@ -63,7 +63,7 @@ pub fn run(config: &ReportConfig) -> Result<ExitStatus, ReportError> {
 /// [`ReportError`].
 pub fn remake(output: &Path, threads: usize, report: bool) -> Result<ExitStatus, ReportError> {
     let path = || output.to_owned();
-    super::preprocess::clear(output);
+    crate::derivatives::clear(output);
     let made = if report { pages::write_dataset(output, None, threads) } else { pages::write_tables_only(output) };
     let written = made.map_err(|e| match e {
         PageError::Files(source @ DerivativeError::Access { .. }) => ReportError::Unusable { path: path(), source },

@@ -13,6 +13,7 @@ use super::scan::ScanFile;
 use super::sidecar::Sidecars;
 use super::skip::Skipped;
 use super::walk::{self, Found};
+use serde_json::{Map, Value};
 
 /// A participant's folder, whether or not it holds scans.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +104,18 @@ pub fn index_of(root: &Path, check: Check, wanted: &(dyn Fn(&str) -> bool + Sync
 }
 
 impl Index {
+    /// The metadata of a scan: every sidecar that applies to it, merged, the deeper one winning key by key.
+    ///
+    /// BIDS allows one applying sidecar per folder. Where there are more, the one with more entities wins if it is the
+    /// more specific; otherwise they must agree.
+    ///
+    /// # Errors
+    /// [`BidsError::BadSidecar`] when an applying sidecar is not one JSON object in UTF-8, and
+    /// [`BidsError::SidecarConflict`] when two in one folder contradict each other. Other scans are not affected.
+    pub fn metadata(&self, scan: &ScanFile) -> Result<Map<String, Value>, BidsError> {
+        self.sidecars.merged(&self.root, scan)
+    }
+
     fn take(&mut self, found: Found) {
         self.scans.extend(found.scans);
         self.skipped.extend(found.skipped);

@@ -12,7 +12,6 @@ use serde_json::{Map, Value};
 
 use super::entities::{Entities, EntityError};
 use super::error::BidsError;
-use super::index::Index;
 use super::json::read_object;
 use super::scan::{ScanFile, Suffix};
 
@@ -89,23 +88,16 @@ impl Sidecars {
     }
 }
 
-impl Index {
-    /// The metadata of a scan: every sidecar that applies to it, merged, the deeper one winning key by key.
-    ///
-    /// BIDS allows one applying sidecar per folder. Where there are more, the one with more entities wins if it is the
-    /// more specific; otherwise they must agree.
-    ///
-    /// # Errors
-    /// [`BidsError::BadSidecar`] when an applying sidecar is not one JSON object in UTF-8, and
-    /// [`BidsError::SidecarConflict`] when two in one folder contradict each other. Other scans are not affected.
-    pub fn metadata(&self, scan: &ScanFile) -> Result<Map<String, Value>, BidsError> {
-        let mut merged = merge_level(Path::new(""), self.sidecars.of_root(&self.root, scan)?)?;
+impl Sidecars {
+    /// What all sidecars that apply to a scan say together, the deeper one winning key by key; `root` is the dataset's folder.
+    pub(super) fn merged(&self, root: &Path, scan: &ScanFile) -> Result<Map<String, Value>, BidsError> {
+        let mut merged = merge_level(Path::new(""), self.of_root(root, scan)?)?;
         let mut add = |level: Map<String, Value>| {
             if merged.is_empty() { merged = level } else { merged.extend(level) }
         };
         let folders: Vec<&Path> = scan.path.ancestors().skip(1).filter(|f| !f.as_os_str().is_empty()).collect();
         for folder in folders.into_iter().rev() {
-            add(merge_level(folder, self.sidecars.of_folder(&self.root, folder, scan)?)?);
+            add(merge_level(folder, self.of_folder(root, folder, scan)?)?);
         }
         Ok(merged)
     }

@@ -15,7 +15,7 @@ pub mod summary;
 pub mod temporary;
 
 use crate::error::{Coded, ErrorCode};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// An output that could not be written or read back.
@@ -37,6 +37,12 @@ pub enum DerivativeError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// Removes what killed runs left of the files of the whole dataset; a session's own go when it is done.
+pub fn clear(output: &Path) {
+    claim::Claim::sweep(output);
+    temporary::sweep([output, &output.join("logs")]);
 }
 
 impl DerivativeError {

@@ -156,6 +156,14 @@ impl Output {
     }
 }
 
+/// The JSON sidecar of an output: its name with another extension.
+#[must_use]
+pub fn sidecar_of(output: &Path) -> Option<PathBuf> {
+    let name = output.file_name()?.to_str()?;
+    let stem = name.split_once('.').map_or(name, |(stem, _)| stem);
+    Some(output.with_file_name(format!("{stem}.json")))
+}
+
 impl OutputKind {
     /// Whether it is written only when tissue maps are asked for.
     #[must_use]

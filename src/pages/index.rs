@@ -6,14 +6,16 @@ use super::history::{HistoryRow, history};
 use super::{PageError, templates};
 use crate::bids::Modality;
 use crate::derivatives::dataset::uri_path;
+use crate::derivatives::outputs::OutputKind;
 use crate::derivatives::summary::{ScanSummary, SessionSummary};
 use crate::error::ErrorCode;
+use crate::figures::PictureKind;
 use crate::printable;
 use crate::tables::measures::{describe, order};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Name under which the quality score stands beside the measures.
 const QUALITY_SCORE: &str = "quality_score";
@@ -232,8 +234,8 @@ fn lowest<'a>(output: &Path, rows: &[Row<'a>]) -> Vec<Low<'a>> {
 
 /// The small picture of a scan as a relative link, where it is still there: figures may have been deleted or archived.
 fn thumbnail(output: &Path, scan: &ScanSummary) -> Option<String> {
-    let is_it = |path: &&PathBuf| path.to_string_lossy().contains("_desc-thumbnail_") && output.join(path).is_file();
-    scan.outputs.iter().find(is_it).map(|path| uri_path(path))
+    let path = scan.file(OutputKind::Picture(PictureKind::Thumbnail))?;
+    output.join(path).is_file().then(|| uri_path(path))
 }
 
 fn scan_data<'a>(output: &Path, (unit, scan): &Row<'a>) -> ScanData<'a> {

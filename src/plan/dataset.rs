@@ -1,9 +1,9 @@
 //! The plan for a BIDS dataset, or for the BIDS folder of a Nipoppy study.
 
 use super::images::Images;
-use super::memory::{Need, estimate};
+use super::memory::estimate;
 use super::resume::decide;
-use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan, Source};
+use super::units::{Common, Need, Plan, Problem, ScanPlan, SessionPlan, Source};
 use super::{PlanError, PlanOptions, be_strict};
 use crate::bids::{self, Check, Index, Modality, ScanFile, Selection};
 use crate::derivatives::outputs::outputs_of;

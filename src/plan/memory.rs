@@ -3,7 +3,7 @@
 //! What is estimated is an upper bound: a run must stay within what it was given, so a scan that would not is refused
 //! before it is read. Measured by `benches/memory.py` over real and large scans (docs/performance.md).
 
-use super::units::{Plan, Problem, SessionPlan};
+use super::units::{Need, Plan, Problem, SessionPlan};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
 use crate::vocabulary::Wanted;
@@ -31,17 +31,6 @@ const GROWTH_BYTES: u64 = 64_000_000;
 /// By how much what the program has before its first scan differs from run to run, most of it by huge pages: advice must hold
 /// for the next one.
 const ADVICE_BYTES: u64 = 24_000_000;
-
-/// How large a scan is, with upper bounds of what it takes besides the program itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Need {
-    /// Bytes, whatever the number of threads.
-    pub bytes: u64,
-    /// Bytes for each thread that works on it.
-    pub per_thread: u64,
-    /// Voxels of all its volumes.
-    pub voxels: u64,
-}
 
 /// What a scan needs. A scan whose header cannot be read is refused before anything is allocated for it.
 #[expect(

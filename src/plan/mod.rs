@@ -14,10 +14,10 @@ pub use dataset::{Survey, plan_dataset, survey};
 pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
-pub use memory::{Need, Room};
+pub use memory::Room;
 pub use resume::done_since;
 pub use show::{to_text, write_json};
-pub use units::{Plan, Problem, ScanPlan, SessionPlan, Source};
+pub use units::{Need, Plan, Problem, ScanPlan, SessionPlan, Source};
 
 use crate::bids::BidsError;
 use crate::error::{Coded, ErrorCode};

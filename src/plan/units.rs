@@ -2,7 +2,6 @@
 
 use super::PlanError;
 use super::images::Images;
-use super::memory::Need;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of};
 use crate::error::Coded;
@@ -27,6 +26,17 @@ pub enum Source {
         /// Seed of the run.
         seed: u64,
     },
+}
+
+/// How large a scan is, with upper bounds of what it takes besides the program itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// Bytes, whatever the number of threads.
+    pub bytes: u64,
+    /// Bytes for each thread that works on it.
+    pub per_thread: u64,
+    /// Voxels of all its volumes.
+    pub voxels: u64,
 }
 
 /// One scan and everything that is known of it before it is read.

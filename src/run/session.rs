@@ -1,9 +1,8 @@
 //! One participant-session of a run: its trace, its ledger, its summary and its marker.
 
-use super::turn::{Turn, leave, turn};
+use super::turn::{Taken, Turn, leave, turn};
 use crate::derivatives::DerivativeError;
 use crate::derivatives::atomic::sync_names;
-use crate::derivatives::claim::Claim;
 use crate::derivatives::ledger::{DoneScan, Entry, Ledger};
 use crate::derivatives::marker::Marker;
 use crate::derivatives::summary::{ScanSummary, SessionSummary, session_file};
@@ -17,14 +16,6 @@ use crate::vocabulary::{RunEvent, Status};
 use std::path::PathBuf;
 use std::time::Instant;
 use tracing::{Span, error, info};
-
-/// A session that is this run's, with what an earlier run has left of it.
-pub(super) struct Taken {
-    /// Keeps other runs away while it is held, where the file system has locks.
-    pub claim: Option<Claim>,
-    /// The scans that stay as they are.
-    pub ledger: Ledger,
-}
 
 /// Does one session, unless another run has it. Never fails: the outcome is in the events, the summary and the marker.
 pub fn run_session(cx: &Context<'_>, plan: &SessionPlan) {

@@ -1,6 +1,5 @@
 //! Whose turn a session is: ours, once it is claimed and cleared of what came before, or that of another run on the same output.
 
-use super::session::Taken;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::claim::{Claim, Claimed, Holder};
 use crate::derivatives::ledger::{Entry, Ledger};
@@ -14,6 +13,14 @@ use crate::vocabulary::{RunEvent, Stage, Status};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use tracing::{info, warn};
+
+/// A session that is this run's, with what an earlier run has left of it.
+pub(super) struct Taken {
+    /// Keeps other runs away while it is held, where the file system has locks.
+    pub claim: Option<Claim>,
+    /// The scans that stay as they are.
+    pub ledger: Ledger,
+}
 
 /// What is to become of a session.
 pub(super) enum Turn {

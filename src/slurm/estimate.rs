@@ -1,7 +1,6 @@
 //! What a task asks Slurm for, from what the plan knows of its scans.
 
 use crate::plan::SessionPlan;
-use crate::vocabulary::Wanted;
 
 /// Part of the memory asked for that is planned with; the rest is for what estimates do not see.
 const PLANNED_SHARE: f64 = 0.8;

@@ -3,6 +3,7 @@
 use crate::derivatives::DerivativeError;
 use crate::error::{Coded, ErrorCode};
 use crate::figures::FigureError;
+use crate::vocabulary::Stage;
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::intensity::IntensityError;
@@ -66,6 +67,15 @@ pub enum StageError {
         /// What the panic said.
         message: String,
     },
+}
+
+/// A failure and the stage it happened in.
+#[derive(Debug)]
+pub struct Failed {
+    /// The innermost stage that failed.
+    pub stage: Stage,
+    /// Why.
+    pub error: StageError,
 }
 
 impl Coded for StageError {

@@ -9,7 +9,7 @@ mod scan;
 mod steps;
 
 pub use context::Context;
-pub use error::StageError;
+pub use error::{Failed, StageError};
 pub use found::{Fact, Found};
 pub use scan::{Finished, Scan};
-pub use steps::{Failed, Steps};
+pub use steps::Steps;

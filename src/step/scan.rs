@@ -1,8 +1,8 @@
 //! One scan from its span to its place in the summary.
 
+use super::Context;
+use super::error::{Failed, StageError};
 use super::found::Known;
-use super::steps::Failed;
-use super::{Context, StageError};
 use crate::derivatives::DerivativeError;
 use crate::derivatives::ledger::DoneScan;
 use crate::derivatives::save::{Saved, remove_old};

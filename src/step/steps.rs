@@ -1,22 +1,14 @@
 //! Phases and steps of a scan: what opens the span, measures, catches, tells.
 
+use super::error::{Failed, StageError};
 use super::scan::Scan;
-use super::{Fact, Found, StageError};
+use super::{Fact, Found};
 use crate::error::Coded;
 use crate::telemetry::{names, spans};
 use crate::vocabulary::{RunEvent, Stage};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use tracing::{Span, debug, info, warn};
-
-/// A failure and the stage it happened in.
-#[derive(Debug)]
-pub struct Failed {
-    /// The innermost stage that failed.
-    pub stage: Stage,
-    /// Why.
-    pub error: StageError,
-}
 
 /// The steps of one phase.
 pub struct Steps<'s, 'a> {

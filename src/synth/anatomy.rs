@@ -3,54 +3,13 @@
 //! Nothing is stored on a voxel grid. Every question is answered from signed distances, so the same head can be
 //! rendered at any voxel size and pose, at sub-voxel positions for partial volumes, and in parallel.
 
-use super::brain::{self, Cortex};
-use super::coverings;
+use super::cortex::Cortex;
+use super::head::{FORAMEN, Head, Near, Sample};
 use super::random::{Field, Stream, Waves, stream};
 use super::shapes::{Point, capsule, ellipsoid, intersection, union};
 use super::tissue::Tissue;
+use super::{brain, coverings};
 use rand::RngExt;
-
-/// Height of the foramen magnum below the brain's centre (mm): the lower end of the brain.
-pub(super) const FORAMEN: f32 = -66.0;
-
-/// What is at one point of the head.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample {
-    /// The tissue.
-    pub tissue: Tissue,
-    /// Part of the brain: parenchyma, ventricles and the fluid between the gyri, above the foramen magnum.
-    pub brain: bool,
-}
-
-/// One person's head.
-pub struct Head {
-    scale: Point,
-    pub(super) ventricles: f32,
-    pub(super) ribbon: f32,
-    pub(super) fluid: f32,
-    pub(super) fat: f32,
-    pub(super) nose: f32,
-    pub(super) cortex: Cortex,
-    /// Two slow fields that vary the thickness of layers from place to place.
-    pub(super) layers: [Field; 2],
-    /// A fine field for the streaks of fat and fascia in soft tissue.
-    pub(super) streaks: Field,
-    texture: Field,
-}
-
-/// Distances (mm) from one point to the large parts, shared by everything that follows.
-pub(super) struct Near {
-    /// The point in the person's own frame, with x folded to the right side, and its side.
-    pub folded: Point,
-    pub cerebrum: f32,
-    pub cerebellum: f32,
-    pub stem: f32,
-    pub cord: f32,
-    /// The smooth outer surface of the whole brain.
-    pub hull: f32,
-    /// The inside of the dura, cut at the foramen magnum.
-    pub dura: f32,
-}
 
 impl Head {
     /// The head that belongs to a seed. Size, ventricles, cortex, layers and face differ from seed to seed within the

@@ -5,8 +5,8 @@
 //! what stays with the tissue (drop-out) before it.
 
 use super::acquisition::acquire;
-use super::anatomy::Head;
 use super::field::coil_field;
+use super::head::Head;
 use super::motion::{MotionLevel, parameters};
 use super::networks::Networks;
 use super::random::{Stream, stream};

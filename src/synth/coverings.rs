@@ -1,6 +1,6 @@
 //! Outside the dura: skull, scalp, face, eyes, airways, neck.
 
-use super::anatomy::{FORAMEN, Head, Near};
+use super::head::{FORAMEN, Head, Near};
 use super::shapes::{Point, capsule, ellipsoid, union};
 use super::tissue::Tissue;
 

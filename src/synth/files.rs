@@ -1,6 +1,6 @@
 //! The files around the images of a synthetic dataset: descriptions, tables, sidecars; each written whole or not at all.
 
-use super::dataset::{TASK, TR_SECONDS, Traits, label};
+use super::traits::{TASK, TR_SECONDS, Traits, label};
 use super::{BoldSpec, SynthBold, SynthConfig, SynthError, Tissue};
 use crate::bids::Modality;
 use nifti::{Header, NiftiError, Voxels};

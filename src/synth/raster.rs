@@ -1,6 +1,6 @@
 //! Draws a head on a voxel grid: labels and brain mask at the voxel centres, brightness averaged over each voxel.
 
-use super::anatomy::Head;
+use super::head::Head;
 use super::tissue::Tissue;
 use imaging::morphology::fill_holes;
 use imaging::rigid::{Matrix4, compose};

@@ -1,8 +1,8 @@
 //! A T1w scan of a synthetic head, with everything that is true about it.
 
 use super::acquisition::acquire;
-use super::anatomy::Head;
 use super::field::coil_field;
+use super::head::Head;
 use super::random::{Stream, stream};
 use super::raster::{draw, planes};
 use super::tissue::Tissue;

@@ -265,6 +265,7 @@ fn scan(span: Loose, children: &mut HashMap<u64, Vec<Loose>>) -> Scan {
     });
     Scan {
         id: about.scan_id,
+        span_id: Some(format!("{:016x}", span.id)),
         modality: about.modality,
         status: if span.failed { Status::Failed } else { Status::Ok },
         quality_score: found.quality_score,

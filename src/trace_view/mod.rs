@@ -89,6 +89,8 @@ pub struct Subject {
 pub struct Scan {
     /// Its id.
     pub id: Option<String>,
+    /// The id of its span as 16 hexadecimal digits; `None` when it is known from log lines only.
+    pub span_id: Option<String>,
     /// `T1w` or `bold`.
     pub modality: Option<String>,
     /// How it ended.

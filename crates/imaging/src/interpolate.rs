@@ -4,11 +4,12 @@
 //! read without a test per axis. Source: Unser M., Aldroubi A., Eden M., "B-spline signal processing", IEEE Trans. Signal
 //! Process. 41(2), 1993.
 
-use crate::interpolate_line::LANES;
 use crate::rigid::Matrix4;
 
 /// Voxels of border on each side: a point up to half a voxel outside the grid reaches two voxels out.
 pub(super) const PAD: usize = 2;
+/// Points of a line that are computed together; the buffer has as many values behind its end, so that none is read past it.
+pub(super) const LANES: usize = 8;
 /// The pole of the cubic B-spline prefilter, √3 − 2.
 const POLE: f32 = -0.267_949_2;
 /// Samples after which the pole's power is below single precision.

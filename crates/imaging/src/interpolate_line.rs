@@ -4,10 +4,7 @@
 //! is nearly a shift, as for head motion, neighbours of the row have neighbouring 4×4×4 neighbourhoods, so that one pass
 //! over 64 contiguous runs of coefficients gives [`LANES`] values; a run ends where a coordinate passes a voxel.
 
-use crate::interpolate::{PAD, SplineVolume, weights};
-
-/// Points of a line that are computed together.
-pub(super) const LANES: usize = 8;
+use crate::interpolate::{LANES, PAD, SplineVolume, weights};
 
 /// First and last coordinate along `[x, y, z]` that counts as inside.
 pub(super) type Bounds = [(f64, f64); 3];

@@ -5,8 +5,8 @@
 //! iteration is one pass of interpolation. Smooth changes of brightness are not taken for motion, see
 //! [`crate::motion_points`]. The points' weights follow the intensity of the reference.
 
-use crate::interpolate::SplineVolume;
-use crate::interpolate_line::{Bounds, LANES, Lanes};
+use crate::interpolate::{LANES, SplineVolume};
+use crate::interpolate_line::{Bounds, Lanes};
 use crate::motion_points::{Block, blocks, cholesky, solve, trusted};
 use crate::motion_pyramid::Grid;
 use crate::rigid::{HEAD_RADIUS_MM, Matrix4, compose, from_parameters, invert_rigid};

@@ -6,8 +6,8 @@
 //! derivatives before any volume is seen (the project-out form: Baker S., Matthews I., Int. J. Comput. Vis. 56(3), 2004).
 //! What is left of a derivative cannot be confused with such a change, at no cost per volume.
 
-use crate::interpolate::SplineVolume;
-use crate::interpolate_line::{Bounds, LANES, Lanes};
+use crate::interpolate::{LANES, SplineVolume};
+use crate::interpolate_line::{Bounds, Lanes};
 use crate::motion_pyramid::Grid;
 use crate::rigid::{HEAD_RADIUS_MM, apply};
 

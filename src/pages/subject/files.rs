@@ -1,7 +1,8 @@
 //! The files of one scan, as far as its page needs them.
 
+use crate::derivatives::outputs::{OutputKind, sidecar_of};
 use crate::derivatives::summary::ScanSummary;
-use crate::figures::FigureData;
+use crate::figures::{FigureData, PictureKind};
 use crate::files::{self, NotRead};
 use crate::pages::PageError;
 use base64::Engine;
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::{Component, Path};
+use std::path::{Path, PathBuf};
 
 /// Columns of a table: for each name a value per row, `None` where there is none.
 pub(super) type Columns = BTreeMap<String, Vec<Option<f64>>>;
@@ -23,19 +24,8 @@ pub(super) struct ScanFiles<'a> {
 }
 
 impl ScanFiles<'_> {
-    /// The output whose name contains `part` and ends in `extension`. A path out of the folder counts as none.
-    fn path(&self, part: &str, extension: &str) -> Option<&Path> {
-        let wanted = |path: &&Path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.contains(part)
-                && name.ends_with(extension)
-                && path.components().all(|c| matches!(c, Component::Normal(_)))
-        };
-        self.scan.outputs.iter().map(std::path::PathBuf::as_path).find(wanted)
-    }
-
-    fn bytes(&self, part: &str, extension: &str) -> Result<Option<Vec<u8>>, PageError> {
-        let Some(path) = self.path(part, extension).map(|path| self.output.join(path)) else { return Ok(None) };
+    fn bytes(&self, path: Option<PathBuf>) -> Result<Option<Vec<u8>>, PageError> {
+        let Some(path) = path.map(|path| self.output.join(path)) else { return Ok(None) };
         match files::read(&path, files::TABLE) {
             Ok(bytes) => Ok(Some(bytes)),
             // Pictures may be deleted to save space.
@@ -44,31 +34,33 @@ impl ScanFiles<'_> {
         }
     }
 
-    fn json<T: DeserializeOwned>(&self, part: &str) -> Result<Option<T>, PageError> {
-        Ok(self.bytes(part, ".json")?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    fn of_kind(&self, kind: OutputKind) -> Option<PathBuf> {
+        self.scan.file(kind).map(Path::to_owned)
+    }
+
+    fn json<T: DeserializeOwned>(&self, path: Option<PathBuf>) -> Result<Option<T>, PageError> {
+        Ok(self.bytes(path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     /// What goes with the pictures.
     pub fn figures(&self) -> Result<Option<FigureData>, PageError> {
-        self.json("_desc-figures_")
+        self.json(self.of_kind(OutputKind::FigureData))
     }
 
-    /// The sidecar of the output with `part` in its name; empty when there is none.
-    pub fn sidecar(&self, part: &str) -> Result<Map<String, Value>, PageError> {
-        Ok(self.json(part)?.unwrap_or_default())
+    /// The sidecar of an output; empty when there is none.
+    pub fn sidecar(&self, kind: OutputKind) -> Result<Map<String, Value>, PageError> {
+        Ok(self.json(self.of_kind(kind).as_deref().and_then(sidecar_of))?.unwrap_or_default())
     }
 
     /// The table of confounds.
     pub fn confounds(&self) -> Result<Columns, PageError> {
-        Ok(self
-            .bytes("_desc-confounds_", ".tsv")?
-            .map(|bytes| columns(&String::from_utf8_lossy(&bytes)))
-            .unwrap_or_default())
+        let table = self.bytes(self.of_kind(OutputKind::Confounds))?;
+        Ok(table.map(|bytes| columns(&String::from_utf8_lossy(&bytes))).unwrap_or_default())
     }
 
     /// A picture as the source of an image, while `room` bytes are left for pictures.
-    pub fn picture(&self, desc: &str, room: &mut usize) -> Result<Option<String>, PageError> {
-        let Some(jpeg) = self.bytes(&format!("_desc-{desc}_"), ".jpg")? else { return Ok(None) };
+    pub fn picture(&self, kind: PictureKind, room: &mut usize) -> Result<Option<String>, PageError> {
+        let Some(jpeg) = self.bytes(self.of_kind(OutputKind::Picture(kind)))? else { return Ok(None) };
         let Some(left) = room.checked_sub(jpeg.len()) else { return Ok(None) };
         *room = left;
         Ok(Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))))
@@ -105,12 +97,12 @@ mod tests {
         std::fs::write(dir.path().join("x_desc-mosaic_T1w.jpg"), "secret").unwrap();
         let scan: ScanSummary = serde_json::from_value(serde_json::json!({
             "scan_id": "x", "modality": "T1w", "status": "success", "seconds": 1.0, "stages": {}, "quality": {},
-            "outputs": ["../x_desc-mosaic_T1w.jpg"], "notes": []
+            "outputs": [], "files": [{ "kind": "picture_corrected", "path": "../x_desc-mosaic_T1w.jpg" }], "notes": []
         }))
         .unwrap();
         let output = dir.path().join("out");
         std::fs::create_dir(&output).unwrap();
         let files = ScanFiles { output: &output, scan: &scan };
-        assert_eq!(files.picture("mosaic", &mut 1000).unwrap(), None);
+        assert_eq!(files.picture(PictureKind::Corrected, &mut 1000).unwrap(), None);
     }
 }

@@ -8,9 +8,10 @@ mod waterfall;
 
 use super::places::Places;
 use super::{PageError, templates};
+use crate::derivatives::outputs::OutputKind;
 use crate::derivatives::summary::{Failure, ScanSummary, SessionSummary};
 use crate::error::ErrorCode;
-use crate::figures::{FigureData, SCALE};
+use crate::figures::{FigureData, PictureKind, SCALE};
 use crate::trace_view;
 use charts::{Chart, histogram, over_time};
 use files::{Columns, ScanFiles};
@@ -53,11 +54,12 @@ pub fn subject_page(
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut sessions = Vec::new();
     for unit in files.units {
-        let trace = unit.trace_id.as_ref().and_then(|id| traces.iter().find(|trace| trace.trace_id == *id));
         let mut scans = Vec::new();
-        for (place, scan) in unit.scans.iter().enumerate() {
+        for scan in &unit.scans {
             let files = ScanFiles { output: files.output, scan };
-            let bars = trace.map(|trace| waterfall::bars(trace, &scan.scan_id, place)).unwrap_or_default();
+            // A scan that was kept is in the trace of an earlier run.
+            let trace = scan.trace_id.as_ref().and_then(|id| traces.iter().find(|trace| trace.trace_id == *id));
+            let bars = trace.map(|trace| waterfall::bars(trace, scan)).unwrap_or_default();
             let (mut shown, text) = of_scan(&files, places, &unit.version, &mut room)?;
             shown["bars"] = json!(bars);
             if let Some(text) = text {
@@ -118,9 +120,9 @@ fn of_scan(
     room: &mut usize,
 ) -> Result<(Value, Option<String>), PageError> {
     let scan = files.scan;
-    let preproc = files.sidecar("_desc-preproc_")?;
-    let mask = files.sidecar("_desc-brain_mask")?;
-    let bias = files.sidecar("_desc-biasfield_")?;
+    let preproc = files.sidecar(OutputKind::Preproc)?;
+    let mask = files.sidecar(OutputKind::BrainMask)?;
+    let bias = files.sidecar(OutputKind::BiasField)?;
     let figures = files.figures()?;
     let text = figures.as_ref().map(|figures| {
         let ran = Ran { modality: &scan.modality, preproc: &preproc, mask: &mask, bias: &bias, figures };
@@ -141,7 +143,7 @@ fn of_scan(
         "sources": preproc.get("Sources"),
         "parameters": [parameters("Image", &preproc), parameters("Brain mask", &mask), parameters("Bias field", &bias)],
         "motion": motion(&confounds),
-        "carpet": files.picture("carpet", room)?,
+        "carpet": files.picture(PictureKind::Carpet, room)?,
     });
     if let Some(figures) = figures {
         shown["viewer"] = viewer(files, &figures, room)?;
@@ -156,13 +158,18 @@ fn of_scan(
 
 /// The pictures made of slices, which are shown one at a time in the same place.
 fn viewer(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> Result<Value, PageError> {
-    let (before, corrected, desc) = match files.scan.modality.as_str() {
-        "bold" => ("Mean before bias correction", "Mean, corrected", "mean"),
-        _ => ("Input", "Corrected", "mosaic"),
+    let (before, corrected) = match files.scan.modality.as_str() {
+        "bold" => ("Mean before bias correction", "Mean, corrected"),
+        _ => ("Input", "Corrected"),
     };
     let mut pictures = Vec::new();
-    for (name, desc) in [(corrected, desc), (before, "input"), ("Bias field", "biasfield"), ("Temporal SNR", "tsnr")] {
-        if let Some(source) = files.picture(desc, room)? {
+    for (name, kind) in [
+        (corrected, PictureKind::Corrected),
+        (before, PictureKind::Input),
+        ("Bias field", PictureKind::BiasField),
+        ("Temporal SNR", PictureKind::Tsnr),
+    ] {
+        if let Some(source) = files.picture(kind, room)? {
             pictures.push(json!({ "name": name, "source": source }));
         }
     }

@@ -1,5 +1,6 @@
 //! The trace of a scan as bars: a row per span, indented by its depth.
 
+use crate::derivatives::summary::ScanSummary;
 use crate::trace_view::{Scan, Span, Subject, seconds};
 use serde::Serialize;
 
@@ -14,10 +15,10 @@ pub(super) struct Bar {
     pub failed: bool,
 }
 
-/// The bars of the scan `id`, which is number `place` of its participant-session: pseudonyms hide its name in a trace.
-pub(super) fn bars(subject: &Subject, id: &str, place: usize) -> Vec<Bar> {
-    let named = subject.scans.iter().find(|scan| scan.id.as_deref() == Some(id));
-    let Some(scan) = named.or_else(|| subject.scans.get(place)) else { return Vec::new() };
+/// The bars of a scan, found by its span: its name may be a pseudonym in the trace.
+pub(super) fn bars(subject: &Subject, scan: &ScanSummary) -> Vec<Bar> {
+    let found = subject.scans.iter().find(|traced| traced.span_id.is_some() && traced.span_id == scan.span_id);
+    let Some(scan) = found else { return Vec::new() };
     let mut bars = Vec::new();
     scan.spans.iter().for_each(|span| add(scan, span, 0, &mut bars));
     bars
@@ -54,17 +55,24 @@ mod tests {
         };
         let inner = span("skull_strip", 1_500_000_000, 2_000_000_000, vec![]);
         let scan = Scan {
-            id: Some("a".into()),
+            span_id: Some("00f067aa0ba902b7".into()),
             start_ns: 1_000_000_000,
             end_ns: 3_000_000_000,
             spans: vec![span("process_scan", 1_500_000_000, 3_000_000_000, vec![inner])],
             ..Scan::default()
         };
         let subject = Subject { scans: vec![Scan::default(), scan], ..Subject::default() };
-        let found = bars(&subject, "a", 0);
+        let of = |span: Option<&str>| -> ScanSummary {
+            serde_json::from_value(serde_json::json!({
+                "scan_id": "x", "modality": "T1w", "status": "success", "seconds": 1.0, "stages": {}, "quality": {},
+                "span_id": span, "outputs": [], "notes": []
+            }))
+            .unwrap()
+        };
+        let found = bars(&subject, &of(Some("00f067aa0ba902b7")));
         let told: Vec<_> = found.iter().map(|b| (b.name.as_str(), b.depth, b.left, b.width)).collect();
         assert_eq!(told, [("process_scan", 0, 25.0, 75.0), ("skull_strip", 1, 25.0, 25.0)]);
         assert_eq!(found[1].seconds, "0.500");
-        assert_eq!(bars(&subject, "hidden", 1), found);
+        assert!(bars(&subject, &of(Some("1"))).is_empty() && bars(&subject, &of(None)).is_empty());
     }
 }
