@@ -39,7 +39,7 @@ fn one_scan(criterion: &mut Criterion, name: &str) {
     let unit = SessionId { participant: "01".into(), session: None };
     let path = Path::new("/data/sub-01/anat/sub-01_T1w.nii.gz");
     let scan =
-        Scan { unit: &unit, id: "sub-01_T1w", modality: Modality::T1w, format: "nifti", path, bytes: 12_500_000 };
+        Scan { session: &unit, id: "sub-01_T1w", modality: Modality::T1w, format: "nifti", path, bytes: 12_500_000 };
     let nobody = Context::new();
     let scan: Span = spans::scan_span(&scan, Parent::Remote(&nobody));
     criterion.bench_function(&format!("span/{name}"), |b| b.iter(|| spans::stage_span(Stage::Intensity, &scan)));

@@ -1,5 +1,5 @@
 //! The shape of the house: which module may use which. Reads every `crate::` and `super::` path in `src/` and fails on
-//! one that is not in the table, and on a crate used outside the modules it was taken for.
+//! one that is not in the table, and on a crate used outside the folders it was taken for.
 //!
 //! Unit tests inside the files are free: they may compare with the phantom or read a file.
 #![allow(clippy::unwrap_used, clippy::panic)] // The lints' exemption does not reach helpers of tests.
@@ -7,81 +7,67 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Module → what it may use besides itself. The most specific row applies; a module without a row is a failure.
+/// Folder (or file of the root) → what it may use besides itself, from the ground up: a row names only rows before it, so
+/// that no arrow runs back up and none in a circle.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("host", &[]),
     ("files", &[]),
-    ("imaging", &["error"]),
-    ("figures", &["imaging", "error"]),
-    ("nifti", &["error"]),
-    ("bids", &["printable", "error", "files"]),
-    ("nipoppy", &["bids", "error", "files"]),
-    ("synth", &["imaging", "nifti", "bids", "error"]),
+    ("machine", &[]),
     ("printable", &[]),
-    ("run::reason", &["printable", "error"]),
-    ("run::event", &["run::reason", "bids", "error"]),
-    ("derivatives", &["printable", "figures", "imaging", "bids", "nifti", "error", "host", "files", "run::event"]),
-    ("plan", &["printable", "derivatives", "bids", "nipoppy", "nifti", "run::event", "run::reason", "error"]),
-    (
-        "stages",
-        &[
-            "plan",
-            "derivatives",
-            "figures",
-            "imaging",
-            "nifti",
-            "synth",
-            "bids",
-            "error",
-            "run::event",
-            "telemetry::names",
-        ],
-    ),
-    ("run", &["plan", "stages", "derivatives", "nifti", "telemetry::spans", "telemetry::names", "bids", "error"]),
-    ("telemetry::config", &[]),
-    ("telemetry::names", &["run::event"]),
     ("terminal", &["printable"]),
-    ("telemetry", &["run::event", "run::reason", "bids", "printable", "terminal", "error", "host", "files"]),
-    ("trace_view", &["telemetry::names", "telemetry::spool", "printable", "error"]),
-    ("report", &["run::event", "derivatives", "bids", "printable", "terminal", "error", "host", "files"]),
-    ("pages", &["printable", "report", "trace_view", "derivatives", "figures", "bids", "error", "files"]),
-    ("score", &["imaging", "nifti", "bids", "derivatives::outputs", "error"]),
-    ("slurm", &["plan", "printable", "terminal", "error"]),
+    ("bids", &["error", "files", "printable"]),
+    ("vocabulary", &["error", "bids", "printable"]),
+    ("nipoppy", &["error", "files", "bids"]),
+    ("figures", &["error"]),
+    ("synth", &["error", "bids"]),
+    ("derivatives", &["error", "files", "machine", "printable", "bids", "vocabulary", "figures"]),
+    ("telemetry", &["error", "files", "machine", "printable", "terminal", "bids", "vocabulary"]),
+    ("trace_view", &["error", "printable", "telemetry"]),
+    ("plan", &["error", "printable", "bids", "vocabulary", "nipoppy", "derivatives"]),
+    ("step", &["error", "vocabulary", "figures", "derivatives", "telemetry", "plan"]),
+    ("pipeline", &["error", "bids", "vocabulary", "figures", "synth", "derivatives", "telemetry", "plan", "step"]),
+    ("run", &["error", "machine", "vocabulary", "derivatives", "telemetry", "plan", "step", "pipeline"]),
+    ("progress", &["error", "files", "machine", "terminal", "bids", "vocabulary", "derivatives"]),
+    ("tables", &["printable", "bids", "vocabulary", "derivatives"]),
+    ("pages", &["error", "files", "printable", "bids", "figures", "derivatives", "trace_view", "tables"]),
+    ("score", &["error", "bids", "vocabulary", "derivatives"]),
+    ("slurm", &["error", "printable", "terminal", "vocabulary", "plan"]),
+    ("cli", &["error", "files", "bids", "vocabulary", "synth", "derivatives", "telemetry"]),
     (
         "app",
         &[
-            "cli",
-            "plan",
-            "slurm",
-            "run",
-            "report",
-            "pages",
-            "score",
-            "derivatives",
-            "synth",
-            "nipoppy",
-            "bids",
-            "telemetry",
-            "trace_view",
-            "pages",
+            "error",
+            "machine",
             "printable",
             "terminal",
-            "host",
-            "error",
+            "bids",
+            "vocabulary",
+            "nipoppy",
+            "synth",
+            "derivatives",
+            "telemetry",
+            "trace_view",
+            "plan",
+            "step",
+            "run",
+            "progress",
+            "tables",
+            "pages",
+            "score",
+            "slurm",
+            "cli",
         ],
     ),
-    ("cli::descriptor", &["cli", "derivatives::outputs", "bids"]),
-    ("cli", &["bids", "synth", "telemetry::config", "run::faults", "run::event", "error", "files"]),
 ];
 
-/// Crate → the modules that may name it. Crates that are not listed may be used anywhere but in `imaging`.
+/// Crate → the folders that may name it; one that is not listed may be used anywhere. What `crates/` may use is in their
+/// manifests, and the compiler holds it.
 const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("console", &["terminal"]),
-    ("jsonschema", &["cli::invocation"]),
+    ("jsonschema", &["cli"]),
     ("jpeg_encoder", &["figures"]),
     ("minijinja", &["pages"]),
     ("base64", &["pages"]),
@@ -92,41 +78,33 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tonic", &["telemetry"]),
     ("tonic_types", &["telemetry"]),
     ("opentelemetry_proto", &["telemetry"]),
-    ("opentelemetry_appender_tracing", &["telemetry"]),
     ("tracing_opentelemetry", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("tokio", &["telemetry"]),
     ("ring", &["telemetry"]),
     ("terminal_size", &["app"]),
     ("ureq", &["telemetry"]),
-    ("tracing", &["telemetry", "run", "app"]),
-    ("signal_hook", &["run"]),
-    ("zlib_rs", &["nifti"]),
-    ("xxhash_rust", &["nifti"]),
+    ("tracing", &["telemetry", "step", "run", "app"]),
+    ("signal_hook", &["step"]),
 ];
 
-/// All that numerics may use from outside: numerics.
-const IMAGING_CRATES: &[&str] = &["ndarray", "rayon", "realfft", "std", "core", "thiserror"];
+/// All that the imaging crate may use: numerics.
+const IMAGING_CRATES: &[&str] = &["ndarray", "rayon", "realfft", "thiserror"];
 
 fn is_within(path: &str, module: &str) -> bool {
     path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-}
-
-/// The row for the code in `module`, such as `run::event`.
-fn row(module: &str) -> Option<&'static (&'static str, &'static [&'static str])> {
-    MAY_USE.iter().filter(|(name, _)| is_within(module, name)).max_by_key(|(name, _)| name.len())
 }
 
 /// What is wrong with `source`, the code of `module`.
 fn faults(module: &str, source: &str) -> Vec<String> {
     let code = plain_code(source);
     let mut found = Vec::new();
-    match row(module) {
-        None => found.push(format!("{module} has no row in the table of tests/architecture.rs")),
+    let room = module.split("::").next().unwrap_or(module);
+    match MAY_USE.iter().find(|(name, _)| *name == room) {
+        None => found.push(format!("{room} has no row in the table of tests/architecture.rs")),
         Some((own, allowed)) => {
             for path in inner_paths(module, &code) {
-                let fine = is_within(&path, own) || allowed.iter().any(|a| is_within(&path, a));
-                if !fine {
+                if !is_within(&path, own) && !allowed.iter().any(|a| is_within(&path, a)) {
                     found.push(format!("{module} uses crate::{path}"));
                 }
             }
@@ -134,20 +112,17 @@ fn faults(module: &str, source: &str) -> Vec<String> {
     }
     for krate in outer_crates(&code) {
         let listed = CRATES.iter().find(|(name, _)| *name == krate);
-        let fine = listed.is_none_or(|(_, users)| users.iter().any(|u| is_within(module, u)));
-        let numerics = is_within(module, "imaging") && !IMAGING_CRATES.contains(&krate.as_str());
-        if !fine || numerics && is_dependency(&krate) {
+        if listed.is_some_and(|(_, users)| !users.contains(&room)) {
             found.push(format!("{module} uses the crate {krate}"));
         }
     }
     found
 }
 
-/// Whether `krate` is a dependency and not a type, enum or module of ours that happens to begin a path.
-fn is_dependency(krate: &str) -> bool {
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
-    let named = manifest.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.replace('-', "_"));
-    named.into_iter().any(|name| name == krate)
+/// The dependencies that a manifest names.
+fn dependencies(manifest: &Path) -> Vec<String> {
+    let manifest: toml::Table = fs::read_to_string(manifest).unwrap().parse().unwrap();
+    manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
 }
 
 /// The source without comments, the content of strings, and unit tests (the last item of a file by convention).
@@ -293,51 +268,130 @@ fn module_of(relative: &Path) -> String {
     parts.join("::")
 }
 
+/// Every source file below `folder`, with its module.
+fn modules(folder: &Path) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    rust_files(folder, &mut files);
+    assert!(files.len() > 5, "no sources found in {}", folder.display());
+    let read = |file: &PathBuf| (module_of(file.strip_prefix(folder).unwrap()), fs::read_to_string(file).unwrap());
+    files.iter().map(read).collect()
+}
+
+fn source(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
+#[test]
+fn the_table_runs_one_way() {
+    for (at, (name, allowed)) in MAY_USE.iter().enumerate() {
+        let before = |used: &&str| MAY_USE[..at].iter().any(|(earlier, _)| earlier == used);
+        let late: Vec<_> = allowed.iter().filter(|used| !before(used)).collect();
+        assert!(late.is_empty(), "{name} may not use {late:?}: a row names only rows before it");
+    }
+}
+
 #[test]
 fn modules_use_only_what_they_may() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    rust_files(&src, &mut files);
-    assert!(files.len() > 10, "no sources found");
     let mut found = Vec::new();
-    for file in files {
-        let module = module_of(file.strip_prefix(&src).unwrap());
+    for (module, text) in modules(&source("src")) {
         // The two roots wire everything together.
         if module != "lib" && module != "main" {
-            found.extend(faults(&module, &fs::read_to_string(&file).unwrap()));
+            found.extend(faults(&module, &text));
         }
     }
     found.sort();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// Files of one folder are a line of thought, too: none uses another that uses it, directly or by way of others.
+#[test]
+fn no_file_uses_one_that_uses_it() {
+    for folder in ["src", "crates/imaging/src", "crates/nifti/src"] {
+        let files: Vec<(String, String)> =
+            modules(&source(folder)).into_iter().filter(|(module, _)| !module.ends_with("tests")).collect();
+        let names: Vec<&str> = files.iter().map(|(module, _)| module.as_str()).collect();
+        let uses: Vec<Vec<usize>> = files.iter().map(|(module, text)| used_files(module, text, &names)).collect();
+        for start in 0..names.len() {
+            let way = way_back(start, &uses);
+            assert!(way.is_empty(), "{folder}: {}", way.iter().map(|at| names[*at]).collect::<Vec<_>>().join(" → "));
+        }
+    }
+}
+
+/// The files among `names` that a file uses: of each path the longest beginning that is one.
+fn used_files(module: &str, text: &str, names: &[&str]) -> Vec<usize> {
+    let longest = |path: String| {
+        let mut path = path.as_str();
+        loop {
+            if let Some(at) = names.iter().position(|name| *name == path) {
+                return Some(at);
+            }
+            path = path.rsplit_once("::")?.0;
+        }
+    };
+    let mut used: Vec<usize> = inner_paths(module, &plain_code(text)).into_iter().filter_map(longest).collect();
+    used.retain(|at| names[*at] != module);
+    used
+}
+
+/// The files on a way from `start` back to it; none where there is no such way.
+fn way_back(start: usize, uses: &[Vec<usize>]) -> Vec<usize> {
+    let mut from = vec![None; uses.len()];
+    let mut next = vec![start];
+    while let Some(at) = next.pop() {
+        for &used in &uses[at] {
+            if used == start {
+                let mut way = vec![start];
+                let mut step = Some(at);
+                while let Some(at) = step {
+                    way.push(at);
+                    step = from[at].filter(|_| at != start);
+                }
+                way.reverse();
+                return way;
+            }
+            if from[used].is_none() {
+                from[used] = Some(at);
+                next.push(used);
+            }
+        }
+    }
+    Vec::new()
+}
+
+#[test]
+fn imaging_uses_numerics_only() {
+    for name in dependencies(&source("crates/imaging/Cargo.toml")) {
+        assert!(IMAGING_CRATES.contains(&name.as_str()), "crates/imaging depends on {name}");
+    }
+}
+
 #[test]
 fn files_are_short_and_say_what_they_are() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    rust_files(&src, &mut files);
-    for file in files {
-        let text = fs::read_to_string(&file).unwrap();
-        let lines = text.lines().count();
-        assert!(lines <= 500, "{} has {lines} lines; divide it", file.display());
-        assert!(text.starts_with("//!"), "{} does not begin by saying what it is", file.display());
+    for folder in ["src", "crates"] {
+        let mut files = Vec::new();
+        rust_files(&source(folder), &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            let lines = text.lines().count();
+            assert!(lines <= 500, "{} has {lines} lines; divide it", file.display());
+            assert!(text.starts_with("//!"), "{} does not begin by saying what it is", file.display());
+        }
     }
 }
 
 #[test]
 fn the_check_sees_what_it_should() {
     let wrong = [
-        ("imaging::bias", "use crate::bids::Modality;"),
-        ("imaging::bias", "fn f() { crate::telemetry::spans::record(); }"),
-        ("imaging", "use tracing::info;"),
-        ("imaging::filter", "use serde::Serialize;"),
-        ("imaging::filter", "use super::super::nifti::Header;"),
-        ("nifti", "use super::bids::Label;"),
-        ("nifti::read", "use crate::{error::ErrorCode, bids::{self, Label}};"),
-        ("telemetry::names", "use super::spans::X;"),
-        ("run", "use crate::telemetry::metrics::Metrics;"),
-        ("plan", "use crate::run::{event::RunEvent, pool::Pool};"),
-        ("stages::load", "use clap::Parser;"),
+        ("bids", "use crate::telemetry::spans;"),
+        ("bids::walk", "fn f() { crate::telemetry::spans::record(); }"),
+        ("bids::walk", "use super::super::plan::Plan;"),
+        ("error", "use super::bids::Label;"),
+        ("derivatives::save", "use crate::{error::ErrorCode, plan::{self, ScanPlan}};"),
+        ("telemetry::names", "use super::super::run::X;"),
+        ("step", "use crate::pipeline::session;"),
+        ("plan", "use crate::run::{pool::Pool};"),
+        ("pipeline::stages::load", "use clap::Parser;"),
         ("bids", "fn f() { opentelemetry::global::meter(\"x\") }"),
         ("cli", "use crate::{telemetry::config::{LogFormat as Form, Verbosity}, plan};"),
         ("elsewhere", ""),
@@ -347,16 +401,23 @@ fn the_check_sees_what_it_should() {
         assert!(!faults(module, code).is_empty(), "{module}: {code}");
     }
     let right = [
-        ("imaging::bias", "use super::filter::smooth;\nuse crate::error::{Coded, ErrorCode};\nuse std::fmt;"),
-        ("imaging", "// crate::bids\nconst S: &str = \"crate::bids::X \\\" super::bids\"; /* tracing::x */"),
-        ("imaging", "const Q: char = '\"'; use crate::error::Coded; const R: &str = r#\"crate::bids::\"x\"#;"),
-        ("imaging", "#[cfg(test)]\nmod tests { use crate::synth::t1w; }"),
-        ("run::event", "use crate::{bids::Modality as M, error::ErrorCode};"),
-        ("run::pool", "use super::event::RunEvent; use crate::vocabulary::Faults; use tracing::Span;"),
-        ("telemetry::delivery", "use super::config::TelemetryConfig; use crate::vocabulary::EventSink;"),
+        ("bids::walk", "use super::entities::Entities;\nuse crate::error::{Coded, ErrorCode};\nuse std::fmt;"),
+        ("bids", "// crate::plan\nconst S: &str = \"crate::plan::X \\\" super::plan\"; /* tracing::x */"),
+        ("error", "const Q: char = '\"'; use imaging::bias::BiasError; const R: &str = r#\"crate::bids::\"x\"#;"),
+        ("error", "#[cfg(test)]\nmod tests { use crate::synth::t1w; }"),
+        ("vocabulary::event", "use crate::{bids::Modality as M, error::ErrorCode};"),
+        ("run::pool", "use super::waiting::Waiting; use crate::step::cancel::Cancel; use tracing::Span;"),
         ("cli::args", "use super::{Format, Level}; use clap::{Args, Parser}; use crate::telemetry::config::LogFormat;"),
     ];
     for (module, code) in right {
         assert_eq!(faults(module, code), Vec::<String>::new(), "{code}");
     }
+    let names = ["a", "b", "c"];
+    let uses = |texts: [&str; 3]| -> Vec<Vec<usize>> {
+        names.iter().zip(texts).map(|(module, text)| used_files(module, text, &names)).collect()
+    };
+    let circle = uses(["use crate::b::X;", "use super::c::Y;", "use crate::{a::Z, b};"]);
+    assert!(!way_back(0, &circle).is_empty() && !way_back(1, &circle).is_empty());
+    let line = uses(["use crate::b::X;", "use super::c::Y;", ""]);
+    assert!((0..3).all(|start| way_back(start, &line).is_empty()));
 }

@@ -3,9 +3,13 @@
 //! `UPDATE_DOCS=1 cargo test --release --test docs_generated` writes them anew; without it they are compared.
 #![allow(clippy::unwrap_used, clippy::panic)] // The lints' exemption does not reach helpers of tests.
 
+use neuro_preprocess::bids::Modality;
 use neuro_preprocess::cli::exit::ExitStatus;
 use neuro_preprocess::cli::{command, settings::SETTINGS};
 use neuro_preprocess::error::{ErrorClass, ErrorCode};
+use neuro_preprocess::telemetry::names;
+use neuro_preprocess::vocabulary::Stage;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -100,6 +104,46 @@ fn command_line() {
     compare("cli.md", &text);
 }
 
+/// The parts of `telemetry.md` that follow from the table of stages; the rest of the page is written by hand.
+#[test]
+fn stages_in_telemetry() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/telemetry.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let mut spans = "| name | parent | what it is |\n|---|---|---|\n".to_owned();
+    let mut keys: Vec<(&str, &str, Vec<&str>)> = Vec::new();
+    for stage in Stage::ALL {
+        let parent = if stage.is_phase() { names::PREPROCESS_SCAN } else { stage.phase().span() };
+        let kinds: Vec<_> = stage.kinds().iter().map(|kind| kind.as_str()).collect();
+        let only = if kinds.len() < Modality::ALL.len() { format!("{}: ", kinds.join(", ")) } else { String::new() };
+        let label = if stage.as_str() == stage.span() {
+            String::new()
+        } else {
+            format!(" (stage `{stage}`)", stage = stage.as_str())
+        };
+        writeln!(spans, "| `{}` | `{parent}` | {only}{}{label} |", stage.span(), stage.what()).unwrap();
+        for (key, value) in stage.attributes().iter().filter(|(key, _)| !names::ATTRIBUTES.contains(key)) {
+            match keys.iter_mut().find(|(known, ..)| known == key) {
+                Some((.., on)) => on.push(stage.as_str()),
+                None => keys.push((key, value, vec![stage.as_str()])),
+            }
+        }
+    }
+    let mut attributes = "| key | on | value |\n|---|---|---|\n".to_owned();
+    for (key, value, on) in keys {
+        writeln!(attributes, "| `{key}` | {} | {value} |", on.join(", ")).unwrap();
+    }
+    let page = with_block(&page, "stages", &spans);
+    compare("telemetry.md", &with_block(&page, "stage attributes", &attributes));
+}
+
+/// The page with `text` between the mark of this name and the next end mark.
+fn with_block(page: &str, name: &str, text: &str) -> String {
+    let mark = format!("<!-- {name}: made by tests/docs_generated.rs from the table of stages -->\n");
+    let (before, rest) = page.split_once(&mark).unwrap_or_else(|| panic!("no mark {name}"));
+    let (_, after) = rest.split_once("<!-- end -->").unwrap();
+    format!("{before}{mark}{text}<!-- end -->{after}")
+}
+
 /// The long help of one command, without the blanks clap leaves at line ends.
 fn section(text: &mut String, title: &str, command: &mut clap::Command) {
     let named = std::mem::take(command).bin_name(title).term_width(100);
@@ -113,16 +157,21 @@ fn section(text: &mut String, title: &str, command: &mut clap::Command) {
 #[test]
 fn every_crate_has_its_reason() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let manifest: toml::Table = std::fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
-    let tables = ["dependencies", "dev-dependencies"].map(|t| manifest[t].as_table().unwrap());
-    let mut crates: Vec<&str> = tables.iter().flat_map(|t| t.keys()).map(String::as_str).collect();
+    let mut crates: BTreeSet<String> = BTreeSet::new();
+    for manifest in ["Cargo.toml", "crates/imaging/Cargo.toml", "crates/nifti/Cargo.toml"] {
+        let manifest: toml::Table = std::fs::read_to_string(root.join(manifest)).unwrap().parse().unwrap();
+        let tables = ["dependencies", "dev-dependencies"].into_iter().filter_map(|t| manifest.get(t)?.as_table());
+        crates.extend(tables.flat_map(|t| t.keys().cloned()));
+    }
+    // Our own.
+    crates.retain(|name| !["imaging", "nifti"].contains(&name.as_str()));
     let decisions = std::fs::read_to_string(root.join("docs/decisions.md")).unwrap();
     let rows = decisions.split("## Crates").nth(1).unwrap().lines().filter(|line| line.starts_with("| `"));
     let cells = rows.filter_map(|row| row.split(" | ").next());
     // In backquotes: crates, and after "with" their features.
-    let mut named: Vec<&str> =
-        cells.flat_map(|cell| cell.split(" with ").next().unwrap_or_default().split('`').skip(1).step_by(2)).collect();
-    crates.sort_unstable();
-    named.sort_unstable();
+    let named: BTreeSet<String> = cells
+        .flat_map(|cell| cell.split(" with ").next().unwrap_or_default().split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect();
     assert_eq!(named, crates, "docs/decisions.md (left) and Cargo.toml (right) name different crates");
 }

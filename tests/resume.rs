@@ -55,6 +55,23 @@ impl Place {
             .collect()
     }
 
+    /// The scans of a participant, and whether they stay as they are.
+    fn scans(&self, participant: &str) -> Vec<(String, bool)> {
+        let args = self.args();
+        let shown = run(args.iter().map(String::as_str).chain(["--dry-run", "--format", "json"])).exits(0);
+        let plan: Value = serde_json::from_str(&shown.stdout).unwrap();
+        let mut units = plan["units"].as_array().unwrap().iter();
+        let unit = units.find(|unit| unit["participant"] == participant).unwrap();
+        let scan = |scan: &Value| (scan["scan_id"].as_str().unwrap().to_owned(), scan["done"] == true);
+        unit["scans"].as_array().unwrap().iter().map(scan).collect()
+    }
+
+    /// What the summary of participant 01 says of its scans.
+    fn summary(&self) -> Vec<Value> {
+        let summary = fs::read(self.out().join("sub-01/sub-01_summary.json")).unwrap();
+        serde_json::from_slice::<Value>(&summary).unwrap()["scans"].as_array().unwrap().clone()
+    }
+
     /// The reason of participant 01; all others are kept.
     #[track_caller]
     fn reason(&self, options: &[&str]) -> (String, String) {
@@ -248,7 +265,7 @@ fn a_marker_that_cannot_be_trusted_is_named_and_replaced() {
     // A marker of this participant in another's place says nothing about that one.
     fs::write(&marker, &good).unwrap();
     fs::copy(&marker, place.out().join("sub-02/sub-02_success.json")).unwrap();
-    assert_eq!(place.reasons(&[])["02"].1, "rerun: sub-02/anat/sub-02_T1w.nii.gz is new");
+    assert_eq!(place.reasons(&[])["02"].1, "rerun: its success marker cannot be used: it is of sub-01");
     fs::write(&marker, "{").unwrap();
     let done = run(place.args()).exits(0);
     assert!(done.last_line().starts_with("4 scans: 4 ok"), "{}", done.stdout);
@@ -267,6 +284,7 @@ fn what_failed_what_was_left_and_what_is_new_is_told_apart() {
     fs::write(&image, &whole[..1000]).unwrap();
     run(place.args()).exits(1);
     place.is("failed", "rerun: it failed last time (NP-TRUNCATED)");
+    assert_eq!(place.scans("01"), [("sub-01_T1w".into(), true), ("sub-01_task-rest_bold".into(), false)]);
     fs::write(&image, &whole).unwrap();
     let mended = run(place.args()).exits(0);
     assert!(mended.stderr.contains("sub-01 rerun: it failed last time (NP-TRUNCATED)\n"), "{}", mended.stderr);
@@ -287,6 +305,80 @@ fn what_failed_what_was_left_and_what_is_new_is_told_apart() {
     assert!(all.values().all(|reason| *reason == ("never_done".into(), "never done".into())), "{all:?}");
     let all = place.reasons(&["--force"]);
     assert!(all.values().all(|(kind, _)| kind == "never_done"), "{all:?}");
+}
+
+/// One bold run that cannot be read is no reason to do the T1w image again, and no reason to forget it.
+#[test]
+fn a_scan_that_fails_leaves_the_others_done() {
+    let place = Place { dir: tempfile::tempdir().unwrap() };
+    let size = ["--participants", "1", "--voxel-size", "6", "--volumes", "8"];
+    run(["synth", text(&place.bids())].iter().chain(&size)).exits(0);
+    let image = place.bids().join("sub-01/func/sub-01_task-rest_bold.nii.gz");
+    let whole = fs::read(&image).unwrap();
+    fs::write(&image, &whole[..1000]).unwrap();
+    run(place.args()).exits(1);
+    let preproc = place.out().join("sub-01/anat/sub-01_desc-preproc_T1w.nii.gz");
+    let (made, first) = (modified(&preproc), place.summary());
+    assert_eq!((&first[0]["status"], &first[1]["status"]), (&json!("success"), &json!("failed")));
+    let shown = run(place.args().iter().map(String::as_str).chain(["--dry-run"])).exits(0);
+    assert!(
+        shown.stdout.contains("To do    1 scans in 1 participant-sessions, 1 scans already done"),
+        "{}",
+        shown.stdout
+    );
+    assert!(shown.stdout.contains("  sub-01/anat/sub-01_T1w.nii.gz: kept: done by "), "{}", shown.stdout);
+
+    let again = run(place.args()).exits(1);
+    assert!(again.last_line().starts_with("2 scans: 0 ok, 1 failed, 1 already done"), "{}", again.stdout);
+    let second = place.summary();
+    assert_eq!(modified(&preproc), made, "the T1w image was done again");
+    assert_eq!(first[0], second[0], "with the trace and the times of the first run");
+    assert_ne!(first[1]["span_id"], second[1]["span_id"]);
+    assert!(!place.out().join("sub-01/sub-01_success.json").exists());
+
+    fs::write(&image, &whole).unwrap();
+    run(place.args()).exits(0);
+    place.is_kept("");
+    assert_eq!((modified(&preproc), &place.summary()[0]), (made, &first[0]));
+    let page = fs::read_to_string(place.out().join("sub-01.html")).unwrap();
+    assert_eq!(page.matches("load_scan").count(), 2, "each scan has the bars of its own trace");
+
+    // What is wanted decides what is there: maps of tissues are made when they are asked for.
+    fs::remove_file(place.out().join("sub-01/func/sub-01_task-rest_boldref.nii.gz")).unwrap();
+    assert_eq!(place.scans("01"), [("sub-01_T1w".into(), true), ("sub-01_task-rest_bold".into(), false)]);
+    let rest = run(place.args()).exits(0);
+    assert!(rest.last_line().starts_with("2 scans: 1 ok, 0 failed, 1 already done"), "{}", rest.stdout);
+    assert_eq!(place.summary()[0], first[0]);
+    // Without the ledger nothing can be carried over: a change to one scan is a change to all.
+    fs::remove_file(place.out().join("sub-01/sub-01_ledger.json")).unwrap();
+    place.is_kept("");
+    fs::remove_file(place.out().join("sub-01/func/sub-01_task-rest_boldref.nii.gz")).unwrap();
+    assert_eq!(place.scans("01"), [("sub-01_T1w".into(), false), ("sub-01_task-rest_bold".into(), false)]);
+}
+
+/// A run that is killed between two scans keeps the one that is done.
+#[test]
+fn a_killed_session_keeps_its_finished_scans() {
+    let place = Place { dir: tempfile::tempdir().unwrap() };
+    let size = ["--participants", "1", "--voxel-size", "6", "--volumes", "8"];
+    run(["synth", text(&place.bids())].iter().chain(&size)).exits(0);
+    let mut slow = binary();
+    slow.args(place.args()).args(["--slow-stage", "load:3"]).stdout(std::process::Stdio::null());
+    let mut running = slow.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let ledger = place.out().join("sub-01/sub-01_ledger.json");
+    while !ledger.exists() {
+        assert!(running.try_wait().unwrap().is_none(), "the run ended without a ledger");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert!(!place.out().join("sub-01/sub-01_summary.json").exists());
+    place.is("unfinished", "rerun: it was not finished");
+    assert_eq!(place.scans("01"), [("sub-01_T1w".into(), true), ("sub-01_task-rest_bold".into(), false)]);
+    let rest = run(place.args()).exits(0);
+    assert!(rest.last_line().starts_with("2 scans: 1 ok, 0 failed, 1 already done"), "{}", rest.stdout);
+    place.is_kept("");
+    assert_eq!(place.summary().len(), 2);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn one_subject(telemetry: &telemetry::Telemetry) {
     let subject = spans::subject_span(&unit, "run-1", &run);
     let path = Path::new("/data/sub-01_T1w.nii.gz");
     let scan = Scan {
-        unit: &unit,
+        session: &unit,
         id: "sub-01_ses-pre_T1w",
         modality: Modality::T1w,
         format: "nifti",
@@ -50,7 +50,7 @@ fn one_subject(telemetry: &telemetry::Telemetry) {
         bytes: 12_500_000,
     };
     let scan = spans::scan_span(&scan, Parent::Subject(&subject));
-    spans::record(&scan, names::PROCESSING_QUALITY_SCORE, f64::NAN);
+    spans::record(&scan, "processing.quality_score", f64::NAN);
     let load = spans::stage_span(Stage::Load, &scan);
     let validate = spans::stage_span(Stage::Validate, &load);
     spans::add_event(&validate, names::ERROR_DETECTED, vec![KeyValue::new(names::EXCEPTION_MESSAGE, "cut")]);
@@ -126,10 +126,10 @@ fn the_trace_file_holds_the_tree_with_links_status_and_known_names() {
     assert_eq!(events, ["error_detected", "exception"]);
 
     for span in &spans {
-        assert!(names::SPANS.contains(&span.name.as_str()), "{}", span.name);
+        assert!(names::spans().contains(&span.name.as_str()), "{}", span.name);
         let of_events = span.events.iter().flat_map(|e| &e.attributes);
         for kv in span.attributes.iter().chain(of_events) {
-            assert!(names::ATTRIBUTES.contains(&kv.key.as_str()), "{} of {}", kv.key, span.name);
+            assert!(names::attributes().contains(&kv.key.as_str()), "{} of {}", kv.key, span.name);
         }
         assert!(span.events.iter().all(|e| names::EVENTS.contains(&e.name.as_str())));
     }
@@ -176,7 +176,7 @@ fn the_callers_trace_is_the_parent_of_a_lone_scan_and_of_a_run() {
     observed(&enabled(), &env, Some(dir.path()), |telemetry| {
         let unit = SessionId { participant: "x".into(), session: None };
         let scan = Scan {
-            unit: &unit,
+            session: &unit,
             id: "x",
             modality: Modality::Bold,
             format: "nifti",

@@ -83,5 +83,5 @@ pub(super) fn closing(plan: &Plan, seconds: f64, counts: &Counts, (telemetry, re
 
 /// Scans that an earlier run has done.
 fn already_done(plan: &Plan) -> usize {
-    plan.units.iter().filter(|unit| unit.done()).map(|unit| unit.scans.len()).sum()
+    plan.scans() - plan.scans_to_do()
 }

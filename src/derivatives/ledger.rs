@@ -65,7 +65,7 @@ pub struct Ledger {
     session_id: Option<String>,
     /// Version of the program.
     version: String,
-    /// What is done, in the order in which it was.
+    /// What is done, in the order of the paths.
     pub scans: Vec<Entry>,
 }
 

@@ -1,5 +1,7 @@
 //! The way of a T1w image.
 
+use super::stages::save::Anatomical;
+use super::stages::validate::Volume;
 use super::stages::{bias_correction, figures, intensity, load, quality, save, skull_strip, tissues, validate};
 use crate::derivatives::save::Saved;
 use crate::step::{Failed, Scan, StageError};
@@ -15,7 +17,17 @@ pub fn anatomical(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
         let read = p.own(|found| load::image(plan, found))?;
         p.step(Stage::Validate, |found| validate::t1w(read, plan, cx.strict, found))
     })?;
-    let made = scan.phase(Stage::Process, |p| {
+    let made = process(scan, raw)?;
+    scan.phase(Stage::Save, |p| p.own(|found| save::anatomical(cx.output, plan, &made, found)))
+}
+
+/// Everything between the file and the derivatives.
+///
+/// # Errors
+/// As [`anatomical`].
+pub fn process(scan: &mut Scan<'_>, raw: Volume) -> Result<Anatomical, Failed> {
+    let plan = scan.plan();
+    scan.phase(Stage::Process, |p| {
         let brain = p.step(Stage::SkullStrip, |found| skull_strip::t1w(&raw, found))?;
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::t1w(raw, &brain, found))?;
         let scaled = p.step(Stage::Intensity, |found| intensity::t1w(even, &brain, found))?;
@@ -25,7 +37,6 @@ pub fn anatomical(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
             Ok::<_, StageError>(tissues)
         })?;
         let figures = p.step(Stage::Figures, |_| figures::t1w(&scaled, &brain, tissues.as_ref()))?;
-        Ok(save::Anatomical { scaled, brain, tissues, figures })
-    })?;
-    scan.phase(Stage::Save, |p| p.own(|found| save::anatomical(cx.output, plan, &made, found)))
+        Ok(Anatomical { scaled, brain, tissues, figures })
+    })
 }

@@ -1,5 +1,7 @@
 //! The way of a bold run.
 
+use super::stages::save::Functional;
+use super::stages::validate::Series;
 use super::stages::{
     bias_correction, confounds, figures, intensity, load, motion_correct, quality, save, skull_strip, validate,
 };
@@ -17,7 +19,16 @@ pub fn functional(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
         let read = p.own(|found| load::image(plan, found))?;
         p.step(Stage::Validate, |found| validate::bold(read, plan, cx.strict, found))
     })?;
-    let made = scan.phase(Stage::Process, |p| {
+    let made = process(scan, raw)?;
+    scan.phase(Stage::Save, |p| p.own(|found| save::functional(cx.output, plan, &made, found)))
+}
+
+/// Everything between the file and the derivatives.
+///
+/// # Errors
+/// As [`functional`].
+pub fn process(scan: &mut Scan<'_>, raw: Series) -> Result<Functional, Failed> {
+    scan.phase(Stage::Process, |p| {
         let aligned = p.step(Stage::MotionCorrect, |found| motion_correct::align(raw, found))?;
         let brain = p.step(Stage::SkullStrip, |found| skull_strip::bold(&aligned, found))?;
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::bold(aligned, &brain, found))?;
@@ -28,7 +39,6 @@ pub fn functional(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
             Ok::<_, StageError>(confounds::columns(&scaled.motion, measured))
         })?;
         let figures = p.step(Stage::Figures, |_| figures::bold(&scaled, &brain))?;
-        Ok(save::Functional { scaled, brain, confounds, figures })
-    })?;
-    scan.phase(Stage::Save, |p| p.own(|found| save::functional(cx.output, plan, &made, found)))
+        Ok(Functional { scaled, brain, confounds, figures })
+    })
 }

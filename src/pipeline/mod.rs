@@ -3,11 +3,9 @@
 //!
 //! Adding a stage is a function in [`stages`], its row in the table of stages, and its call here.
 
-mod anatomical;
-mod functional;
+pub mod anatomical;
+pub mod functional;
 mod session;
-mod stages;
+pub mod stages;
 
-pub use anatomical::anatomical;
-pub use functional::functional;
 pub use session::session;

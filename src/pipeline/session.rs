@@ -1,6 +1,7 @@
 //! One participant-session: the anatomy first, then the functional runs.
 
-use super::{anatomical, functional};
+use super::anatomical::anatomical;
+use super::functional::functional;
 use crate::bids::Modality;
 use crate::derivatives::DerivativeError;
 use crate::plan::{ScanPlan, SessionPlan};

@@ -109,8 +109,10 @@ pub fn done_since(output: &Path, session: &SessionPlan, strict: bool) -> bool {
 
 /// What the summary of the last run tells about a session that was not finished.
 fn without_marker(output: &Path, session: &SessionPlan) -> Reason {
-    let Some(summary) = SessionSummary::read(output, &session.id, session.marker_session.as_deref()) else {
-        return Reason::NeverDone;
+    let label = session.marker_session.as_deref();
+    let Some(summary) = SessionSummary::read(output, &session.id, label) else {
+        let begun = Ledger::read(output, &session.id, label).is_some();
+        return if begun { Reason::Unfinished } else { Reason::NeverDone };
     };
     let mut codes: Vec<String> = summary.scans.into_iter().filter_map(|scan| Some(scan.error?.code)).collect();
     codes.sort();

@@ -272,7 +272,7 @@ mod tests {
         }
         for stage in Stage::ALL {
             let mut run = Snapshot::new(1, second(0));
-            begun(1, stage).iter().for_each(|event| run.take(event, second(1)));
+            begun(1, *stage).iter().for_each(|event| run.take(event, second(1)));
             let value = serde_json::to_value(file.document(&run, RunState::Running, second(2))).unwrap();
             assert_eq!((&value["active"][0]["stage"], validator.is_valid(&value)), (&stage.as_str().into(), true));
         }

@@ -85,6 +85,8 @@ fn enter(cx: &Context<'_>, plan: &SessionPlan, ledger: &mut Ledger, scan: &Finis
     let Some(done) = &scan.done else { return Ok(()) };
     sync_names(cx.output, scan.summary.outputs.iter().map(PathBuf::as_path))?;
     ledger.scans.push(Entry { done: done.clone(), finished: jiff::Timestamp::now(), summary: scan.summary.clone() });
+    // Whatever was done first: equal outputs have equal ledgers.
+    ledger.scans.sort_by(|a, b| a.done.path.cmp(&b.done.path));
     ledger.write(cx.output, &plan.id, plan.marker_session.as_deref())
 }
 

@@ -87,7 +87,7 @@ mod tests {
     use crate::bids::{Entities, Modality};
     use crate::error::ErrorCode;
     use crate::plan::{Need, Problem, ScanPlan, Source};
-    use crate::vocabulary::SessionId;
+    use crate::vocabulary::{Reason, SessionId, State, Wanted};
     use std::sync::Arc;
 
     /// Scans of so many MB, each of a T1w image's voxels.
@@ -103,6 +103,7 @@ mod tests {
             bytes: 0,
             memory: Need { bytes: mb * 1_000_000, per_thread: 0, voxels: 12_600_000 },
             wanted: Wanted::default(),
+            state: State::ToDo(Reason::NeverDone),
         };
         let id = SessionId { participant: "01".into(), session: None };
         SessionPlan::new(None, id, megabytes.iter().map(scan).collect())

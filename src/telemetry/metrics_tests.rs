@@ -91,7 +91,7 @@ fn unit(participant: &str) -> SessionId {
 
 fn finished(unit: &SessionId, scan_id: &str, status: Status, last_stage: Stage) -> RunEvent {
     RunEvent::ScanFinished {
-        unit: unit.clone(),
+        session: unit.clone(),
         scan_id: scan_id.to_owned(),
         modality: Modality::T1w,
         status,
@@ -125,11 +125,11 @@ fn each_scan_counts_once_where_it_ended() {
     provider.force_flush().unwrap();
     let a = unit("01");
     metrics.on_event(&RunEvent::RunStarted { run_id: "r".into(), units: 3, scans: 3, threads: 1 });
-    metrics.on_event(&RunEvent::SessionStarted { unit: a.clone(), why: State::ToDo(Reason::NeverDone) });
+    metrics.on_event(&RunEvent::SessionStarted { session: a.clone(), why: State::ToDo(Reason::NeverDone) });
     for id in ["x", "y"] {
         let (unit, scan_id) = (a.clone(), id.to_owned());
         metrics.on_event(&RunEvent::ScanStarted {
-            unit,
+            session: unit,
             scan_id,
             modality: Modality::T1w,
             format: "nifti",
@@ -150,7 +150,7 @@ fn each_scan_counts_once_where_it_ended() {
     metrics.on_event(&finished(&a, "y", Status::Success, Stage::Save));
     metrics.on_event(&finished(&a, "never-begun", Status::Skipped, Stage::Load));
     metrics.on_event(&RunEvent::SessionFinished {
-        unit: a,
+        session: a,
         status: Status::Success,
         seconds: 6.5,
         quality_score: Some(80.0),
@@ -180,7 +180,7 @@ fn ten_thousand_subjects_keep_their_own_gauges() {
     for i in 0..10_500 {
         let unit = unit(&format!("{i:05}"));
         metrics.on_event(&RunEvent::SessionFinished {
-            unit,
+            session: unit,
             status: Status::Success,
             seconds: f64::from(i),
             quality_score: None,
@@ -195,7 +195,7 @@ fn ten_thousand_subjects_keep_their_own_gauges() {
 #[test]
 fn subjects_can_be_left_out_or_hidden() {
     let ended = || RunEvent::SessionFinished {
-        unit: unit("01"),
+        session: unit("01"),
         status: Status::Success,
         seconds: 1.0,
         quality_score: Some(50.0),

@@ -4,7 +4,7 @@
 use crate::common::install::{or_skip, python, root};
 use crate::common::run_command;
 use crate::files::{Query, dashboards, documented, panels, queries, variables};
-use neuro_preprocess::telemetry::names::{ATTRIBUTES, LOG_EVENT_FIELDS, LOG_FIELDS, METRICS, RESOURCE, SPANS};
+use neuro_preprocess::telemetry::names::{LOG_EVENT_FIELDS, LOG_FIELDS, METRICS, RESOURCE, attributes, spans};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
@@ -171,12 +171,12 @@ fn queries_name_only_what_the_program_says() {
             found += 1;
         }
         for (name, _) in names(text, "span.") {
-            assert!(ATTRIBUTES.contains(&&name["span.".len()..]), "{}: no attribute {name}", query.place);
+            assert!(attributes().contains(&&name["span.".len()..]), "{}: no attribute {name}", query.place);
             found += 1;
         }
         if query.language == "tempo" {
             for name in text.split("name=\"").skip(1).filter_map(|n| n.split('"').next()) {
-                assert!(SPANS.contains(&name), "{}: no span {name}", query.place);
+                assert!(spans().contains(&name), "{}: no span {name}", query.place);
             }
         }
         if query.language == "loki" {

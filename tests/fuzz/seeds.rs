@@ -143,7 +143,7 @@ fn spools() -> Vec<Vec<u8>> {
         span(2, 1, names::PREPROCESS_SCAN, said(names::SCAN_ID, "sub-01_T1w"), 2),
         span(3, 2, "process_scan", json!([]), 2),
         span(4, 3, "skull_strip", said(names::STAGE, "skull_strip"), 2),
-        span(5, 2, "load", json!([{ "key": names::PROCESSING_QUALITY_SCORE, "value": { "doubleValue": 7.5 } }]), 0)
+        span(5, 2, "load", json!([{ "key": "processing.quality_score", "value": { "doubleValue": 7.5 } }]), 0)
     ]);
     let traces = json!({ "resourceSpans": [{ "resource": &resource, "scopeSpans": [{ "scope": { "name": "s" }, "spans": spans }] }] });
     let ended = json!({ "resourceSpans": [{ "resource": &resource, "scopeSpans": [{ "spans": [

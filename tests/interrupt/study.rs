@@ -114,7 +114,7 @@ fn is_hidden(path: &Path) -> bool {
 /// Whether a file tells how far the runs have come: another, until all is done.
 fn is_of_the_run(path: &Path) -> bool {
     let name = path.file_name().unwrap().to_str().unwrap();
-    name.ends_with("_summary.json") || name.starts_with("group_") || is_page(path)
+    name.ends_with("_summary.json") || name.ends_with("_ledger.json") || name.starts_with("group_") || is_page(path)
 }
 
 /// What is compared of every file outside `logs`.

@@ -3,7 +3,7 @@
 
 use crate::collector::{Collector, into_files, shipped};
 use crate::common::{Ran, binary, install, run_command};
-use crate::machine::hostile::{self, LINK, is_harmless};
+use crate::hostile::{self, LINK, is_harmless};
 use crate::server::{get, wait_for};
 use serde_json::Value;
 use std::ffi::OsStr;

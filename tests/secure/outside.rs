@@ -1,7 +1,7 @@
 //! Nothing is written outside the output folder, whatever inputs and links in the output say.
 
 use crate::common::{install, pipe, run, text};
-use crate::machine::hostile::{self, snapshot};
+use crate::hostile::{self, snapshot};
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::path::PathBuf;

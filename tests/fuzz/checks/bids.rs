@@ -5,8 +5,10 @@ use super::{file, parts, place};
 use neuro_preprocess::bids::{Entities, Filter, Label, Modality, ScanFile, Selection};
 use neuro_preprocess::derivatives::outputs::outputs_of;
 use neuro_preprocess::nipoppy;
-use neuro_preprocess::pipeline::stages::{Facts, STAGES, Work};
+use neuro_preprocess::pipeline::stages::{load, validate};
 use neuro_preprocess::plan::{self, PlanOptions};
+use neuro_preprocess::step::Found;
+use neuro_preprocess::vocabulary::Wanted;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -46,7 +48,7 @@ fn entities(text: &str) {
 fn outputs(modality: Modality, of: &Entities) {
     let participant = format!("sub-{}", of.get("sub").unwrap());
     let mut seen = HashSet::new();
-    for output in outputs_of(modality, of, true).expect("an indexed scan has outputs") {
+    for output in outputs_of(modality, of, Wanted { tissues: true }).expect("an indexed scan has outputs") {
         for path in output.files() {
             assert!(path.starts_with(&participant) && path.components().all(|c| matches!(c, Component::Normal(_))));
             assert!(seen.insert(path.clone()), "{} twice", path.display());
@@ -102,11 +104,10 @@ pub fn sidecar(bytes: &[u8]) {
 
 /// Takes a scan through the first two stages, loading and validation.
 fn validated(scan: &plan::ScanPlan) {
-    let output = place("out");
-    let mut work = Work::new(scan, &output);
-    let outcome = STAGES.iter().take(2).try_for_each(|stage| stage.run(&mut work, &mut Facts::default()));
-    if outcome.is_ok() {
-        let tr = work.products().unwrap().header.tr_seconds();
+    let mut found = Found::default();
+    let bold = load::image(scan, &mut found).and_then(|read| validate::bold(read, scan, false, &mut found));
+    if let Ok(series) = bold {
+        let tr = series.header.tr_seconds();
         assert!(tr.is_some_and(|tr| (0.01..=100.0).contains(&tr)), "a repetition time of {tr:?} s was accepted");
     }
 }

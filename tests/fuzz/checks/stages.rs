@@ -3,9 +3,15 @@
 use super::{place, printable};
 use ndarray::Array4;
 use neuro_preprocess::bids::{Entities, Modality};
-use neuro_preprocess::derivatives::products::Products;
-use neuro_preprocess::pipeline::stages::{Facts, STAGES, Work};
+use neuro_preprocess::derivatives::save::Saved;
+use neuro_preprocess::error::ErrorCode;
+use neuro_preprocess::pipeline::stages::load::Read;
+use neuro_preprocess::pipeline::stages::validate;
+use neuro_preprocess::pipeline::{anatomical, functional};
 use neuro_preprocess::plan::{Need, ScanPlan, Source};
+use neuro_preprocess::step::{Context, cancel::Cancel};
+use neuro_preprocess::telemetry::spans;
+use neuro_preprocess::vocabulary::{Faults, Reason, SessionId, Stage, State, Wanted};
 use nifti::{Grid, Header};
 use serde_json::{Map, json};
 use std::sync::Arc;
@@ -47,7 +53,7 @@ pub fn stages(bytes: &[u8]) {
 }
 
 fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
-    let scan = ScanPlan {
+    let plan = ScanPlan {
         id: "sub-01".to_owned(),
         modality,
         source: Source::File("scan.nii".into()),
@@ -57,35 +63,44 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
         problem: None,
         bytes: 0,
         memory: Need::default(),
-        tissues: true,
+        wanted: Wanted { tissues: true },
+        state: State::ToDo(Reason::NeverDone),
     };
-    let output = place("out");
-    let mut work = Work::new(&scan, &output);
-    work.products = Some(Products {
-        header,
-        image,
-        mean: None,
-        motion: None,
-        confounds: Vec::new(),
-        brain: None,
-        bias: None,
-        intensity: None,
-        tissues: None,
-        peaks: Vec::new(),
-        figures: None,
-        quality: None,
-    });
+    let (output, remote, cancel) = (place("out"), spans::Context::default(), Cancel::default());
+    let cx = Context {
+        run_id: "fuzz",
+        output: &output,
+        faults: Faults::default(),
+        strict: false,
+        cancel: &cancel,
+        sinks: &[],
+        run_span: None,
+        remote: &remote,
+    };
+    let session = SessionId { participant: "01".to_owned(), session: None };
+    let read = Read { header, voxels: image };
     // Without loading and saving.
-    for stage in &STAGES[1..STAGES.len() - 1] {
-        if !stage.name().applies_to(modality) {
-            continue;
+    let done = cx.scan((&session, &plan), spans::Parent::Remote(&remote), None, |scan| {
+        match modality {
+            Modality::T1w => {
+                let raw =
+                    scan.phase(Stage::Load, |p| p.step(Stage::Validate, |f| validate::t1w(read, &plan, false, f)))?;
+                let made = anatomical::process(scan, raw)?;
+                assert!(made.scaled.image.iter().all(|v| v.is_finite()), "voxels that are no numbers");
+            }
+            Modality::Bold => {
+                let raw =
+                    scan.phase(Stage::Load, |p| p.step(Stage::Validate, |f| validate::bold(read, &plan, false, f)))?;
+                let made = functional::process(scan, raw)?;
+                let mean = made.scaled.mean.iter().all(|v| v.is_finite());
+                assert!(mean && made.scaled.series.iter().all(|v| v.is_finite()), "voxels that are no numbers");
+            }
         }
-        if let Err(e) = stage.run(&mut work, &mut Facts::default()) {
-            return printable(&e.to_string());
-        }
-        let products = work.products().unwrap();
-        assert!(products.image.iter().all(|v| v.is_finite()), "{:?} made voxels that are no numbers", stage.name());
-        let measures = products.quality.iter().flat_map(|quality| &quality.measures);
-        measures.for_each(|m| assert!(m.value.is_finite(), "{} is {}", m.name, m.value));
+        Ok(Saved::default())
+    });
+    done.summary.quality.iter().for_each(|(name, value)| assert!(value.is_finite(), "{name} is {value}"));
+    if let Some(failure) = done.summary.error {
+        assert_ne!(failure.code, ErrorCode::Panicked.as_str(), "{}", failure.message);
+        printable(&failure.message);
     }
 }
