@@ -1,6 +1,6 @@
 //! The verb `explain`: what a code or an exit status means, from the tables the documents are made of.
 
-use crate::cli::comfort::Topic;
+use crate::cli::Topic;
 use crate::cli::exit::ExitStatus;
 use crate::error::ErrorCode;
 use std::fmt::Write;

@@ -16,7 +16,7 @@ mod telemetry_view;
 pub use last_words::let_readers_finish;
 
 use crate::cli::exit::ExitStatus;
-use crate::cli::{Format, Request, RunConfig, ScoreConfig, comfort, descriptor};
+use crate::cli::{Format, Request, RunConfig, ScoreConfig, descriptor, shell};
 use crate::derivatives::DerivativeError;
 use crate::error::Coded;
 use crate::printable::line;
@@ -48,7 +48,7 @@ pub fn run(request: Request) -> ExitStatus {
             ExitStatus::Success
         }
         Request::Completions(shell) => {
-            say(&comfort::completions(shell));
+            say(&shell::completions(shell));
             ExitStatus::Success
         }
         Request::Manual(dir) => manual(&dir),
@@ -93,7 +93,7 @@ fn scored(config: &ScoreConfig) -> ExitStatus {
 }
 
 fn manual(dir: &Path) -> ExitStatus {
-    match comfort::write_manual(dir) {
+    match shell::write_manual(dir) {
         Ok(pages) => {
             say(&format!("{pages} pages in {}\n", dir.display()));
             ExitStatus::Success

@@ -3,21 +3,10 @@
 use super::args::{ObserveArgs, ResourceArgs};
 use super::config_file::{self, Loaded};
 use super::error::Refusal;
-use super::resolve::Env;
-use super::settings::{self, SETTINGS, Settings};
+use super::request::Stated;
+use super::settings::{self, Env, SETTINGS, Settings};
 use crate::telemetry::config::{Verbosity, without_password};
 use std::path::Path;
-
-/// A setting and who said it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stated {
-    /// Key of the configuration file; the option is `--` and the key, but for the verbosity.
-    pub key: &'static str,
-    /// As it was written; of an option without a value `true`. `None` when the default is in force.
-    pub value: Option<String>,
-    /// `option`, `environment NAME`, `file PATH` or `default`.
-    pub source: String,
-}
 
 /// Who said what about telemetry: each setting of `[observability]` with the strongest source that names it.
 pub(super) fn stated(observe: &ObserveArgs, env: Env) -> Result<Vec<Stated>, Refusal> {

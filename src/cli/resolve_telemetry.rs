@@ -3,11 +3,11 @@
 use super::args::{ObserveArgs, ResourceArgs};
 use super::error::Refusal;
 use super::layers::{self, Layers};
-use super::resolve::Env;
-use super::settings::Settings;
+use super::paths;
+use super::request::{InForceConfig, Request, ShowConfig, TelemetryRequest};
+use super::settings::{Env, Settings};
 use super::small_file;
 use super::telemetry_args::{ConfigArgs, ReplayArgs, ShowArgs, StatusArgs, TelemetryVerb};
-use super::{InForceConfig, Request, ShowConfig, TelemetryRequest, paths};
 use crate::bids::without_sub;
 use crate::telemetry::config::{PseudonymKey, TelemetryConfig};
 

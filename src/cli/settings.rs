@@ -14,6 +14,9 @@ pub(super) const MODALITIES: [&str; 2] = [Modality::T1w.as_str(), Modality::Bold
 /// The choices of `--log-format`.
 pub(super) const LOG_FORMATS: [&str; 2] = ["text", "json"];
 
+/// Looks up one environment variable.
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// One row of the table: how a setting is called in the file and the environment.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {

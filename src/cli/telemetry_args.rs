@@ -1,10 +1,11 @@
 //! The verb `telemetry` as it is typed: what to do with the telemetry that runs left in their output folders.
 
 use super::args::ObserveArgs;
-use super::{Format, help, settings};
+use super::request::{Ended, Format};
+use super::{help, settings};
 use crate::vocabulary::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -44,15 +45,6 @@ pub(super) struct StatusArgs {
     /// Form of the answer
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: Format,
-}
-
-/// How a participant-session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Ended {
-    /// All of its scans succeeded
-    Ok,
-    /// A scan failed, or the run was killed before the end
-    Failed,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, ArrayView3, Zip};
 
-use crate::brain::{Brain, BrainError};
+use crate::brain_types::{Brain, BrainError};
 use crate::filter::{par_count, quantiles, values_in};
 use crate::morphology::{dilate, erode, fill_holes, largest_component};
 

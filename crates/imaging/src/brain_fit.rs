@@ -7,12 +7,12 @@
 
 use ndarray::Array3;
 
-use crate::brain::Contrast;
 use crate::brain_evolve::{Levels, evolve};
 use crate::brain_field::{Field, class_means};
 use crate::brain_locate::{Head, relative_noise};
 use crate::brain_refine::Edge;
 use crate::brain_surface::Mesh;
+use crate::brain_types::Contrast;
 
 /// Steps of the surface: from a small sphere to the brain with 642 vertices, then with 2562 on the even image.
 const STEPS: [usize; 2] = [400, 200];

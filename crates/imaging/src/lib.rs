@@ -17,6 +17,7 @@ mod brain_grow;
 mod brain_locate;
 mod brain_refine;
 mod brain_surface;
+mod brain_types;
 pub mod bspline;
 pub mod bspline_fit;
 mod components;

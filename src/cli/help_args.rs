@@ -1,19 +1,15 @@
-//! The verbs that help without processing anything: `list`, `explain`, `completions`, `man`.
+//! The arguments of the verbs that help without processing anything: `list`, `explain`, `completions`, `man`.
 
-use super::args::{ObserveArgs, ResourceArgs, SelectArgs};
-use super::error::Refusal;
+use super::args::SelectArgs;
 use super::exit::ExitStatus;
-use super::layers::Layers;
-use super::resolve::{Env, each_once, selection};
-use super::settings::{self, MODALITIES, Settings};
-use super::{Format, ListConfig, Request, paths};
+use super::request::{Format, Topic};
+use super::settings::{self, MODALITIES};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap_complete::Shell;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A signal that ends a process shows as this and its number.
 const SIGNALS: u8 = 128;
@@ -55,17 +51,6 @@ pub(super) struct ManArgs {
     pub dir: PathBuf,
 }
 
-/// What is to be explained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
-    /// A failure.
-    Code(ErrorCode),
-    /// The way the program ended.
-    Exit(ExitStatus),
-    /// The program was ended from outside, by the signal of this number.
-    Signal(u8),
-}
-
 /// `NP-TRUNCATED`, `truncated`, `65`, `bad-data`, `137`.
 fn topic(text: &str) -> Result<Topic, String> {
     let word = text.trim().to_ascii_lowercase().replace('_', "-");
@@ -88,50 +73,6 @@ fn topic(text: &str) -> Result<Topic, String> {
             Err(format!("there is no such code; {}neuro-preprocess explain lists all", meant.unwrap_or_default()))
         }
     }
-}
-
-/// The verb `list` as a request.
-pub(super) fn list(args: ListArgs, env: Env) -> Result<Request, Refusal> {
-    let dir = args.bids_dir;
-    paths::input_folder(&dir, "name the folder of the dataset", paths::bound_hint(&dir))?;
-    let skip = args.select.skip_bids_validation;
-    let flags = Settings {
-        modalities: (!args.modalities.is_empty()).then_some(args.modalities),
-        skip_bids_validation: skip.then_some(true),
-        ..Settings::default()
-    };
-    let layers = Layers::gather(&ResourceArgs::default(), &ObserveArgs::default(), flags, env)?;
-    let mut selection = selection(args.select)?;
-    selection.modalities = each_once(layers.settings.modalities.unwrap_or_default());
-    let skip_validation = layers.settings.skip_bids_validation.unwrap_or(false);
-    Ok(Request::List(ListConfig { dir, selection, threads: layers.threads, skip_validation, format: args.format }))
-}
-
-/// The script that completes this program's arguments in a shell.
-#[must_use]
-pub fn completions(shell: Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut super::command(), env!("CARGO_PKG_NAME"), &mut script);
-    // For bash, clap_complete 4.6 writes a name with a dash in two ways, so that nothing behind a verb is completed
-    // (clap-rs/clap#6421).
-    String::from_utf8_lossy(&script).replace("neuro__subcmd__preprocess", "neuro__preprocess")
-}
-
-/// Writes the manual, a page for the program and one for each verb, into a folder. Returns the number of pages.
-///
-/// # Errors
-/// When the folder cannot be made or a page not be written.
-pub fn write_manual(dir: &Path) -> io::Result<usize> {
-    std::fs::create_dir_all(dir)?;
-    let command = super::command().disable_help_subcommand(true);
-    let pages = pages(&command);
-    clap_mangen::generate_to(command, dir)?;
-    Ok(pages)
-}
-
-/// The pages of a command: its own, and those of the verbs below it that are shown.
-fn pages(command: &clap::Command) -> usize {
-    1 + command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(pages).sum::<usize>()
 }
 
 #[cfg(test)]
