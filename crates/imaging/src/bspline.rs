@@ -114,12 +114,12 @@ pub(super) mod tests {
     use ndarray::Array3;
 
     /// `n` samples along each axis in a lattice of so many elements.
-    pub(in crate::imaging) fn grid(n: [usize; 3], elements: usize) -> GridBasis {
+    pub(crate) fn grid(n: [usize; 3], elements: usize) -> GridBasis {
         GridBasis { axes: n.map(|n| AxisBasis::new((0..n).map(|i| i as f64 + 0.5), n as f64, elements)) }
     }
 
     /// The spline at every sample.
-    pub(in crate::imaging) fn evaluate(grid: &GridBasis, lattice: &Array3<f32>) -> Array3<f32> {
+    pub(crate) fn evaluate(grid: &GridBasis, lattice: &Array3<f32>) -> Array3<f32> {
         let mut out = Array3::zeros(grid.samples());
         for (z, mut slab) in out.axis_iter_mut(Axis(0)).enumerate() {
             grid.evaluate_slab(lattice.view(), z, slab.as_slice_mut().unwrap());
