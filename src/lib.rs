@@ -2,38 +2,40 @@
 //!
 //! ```text
 //! command line ─ cli ─┐
-//!                     ├─ plan ─ run ─ stages ─ imaging        one scan's way; arrays in, arrays out
-//! bids, nipoppy, synth┘         │       ├─ figures            arrays in, pictures out
-//!                               │       └─ derivatives        files that appear whole or not at all
-//!                               └─ RunEvent ─ telemetry, report ─ pages
+//!                     ├─ plan ─ run ─ pipeline ─ imaging      one scan's way; arrays in, arrays out
+//! bids, nipoppy, synth┘         │        ├─ figures           arrays in, pictures out
+//!                               │        └─ derivatives       files that appear whole or not at all
+//!                               └─ step ─ RunEvent ─ telemetry, progress ─ tables, pages
 //! ```
-//! [`slurm`] makes batch jobs of a plan; [`trace_view`] reads back the telemetry that runs left; [`pages`] makes HTML of it
-//! and of the derivatives; [`score`] compares what a run wrote with the truth of a synthetic dataset; [`terminal`] is the
-//! way to the screen, and [`printable`] what goes there. [`app`] wires these together and is the place to start reading; no module knows one to the right of
-//! it (`tests/architecture.rs` holds that).
+//! [`pipeline`] is the way itself, a function for each kind of scan; [`step`] opens its spans, measures, catches panics and
+//! tells of it in [`RunEvent`](vocabulary::RunEvent)s. [`vocabulary`] has the words that all share: stages, sessions, reasons,
+//! events. `slurm` makes batch jobs of a plan; [`trace_view`] reads back the telemetry that runs left; `pages` makes HTML of it
+//! and of the derivatives; `score` compares what a run wrote with the truth of a synthetic dataset. `app` wires these together
+//! and is the place to start reading. No module knows one that comes later (`tests/architecture.rs` holds that); what must
+//! know none of them is a crate of its own: `imaging` and `nifti`, in `crates/`.
 
-pub mod app;
+mod app;
 pub mod bids;
 pub mod cli;
 pub mod derivatives;
 pub mod error;
-pub mod figures;
-pub mod files;
-pub mod machine;
+mod figures;
+mod files;
+mod machine;
 pub mod nipoppy;
-pub mod pages;
+mod pages;
 pub mod pipeline;
 pub mod plan;
-pub mod printable;
-pub mod progress;
-pub mod run;
-pub mod score;
-pub mod slurm;
+mod printable;
+mod progress;
+mod run;
+mod score;
+mod slurm;
 pub mod step;
 pub mod synth;
-pub mod tables;
+mod tables;
 pub mod telemetry;
-pub mod terminal;
+mod terminal;
 pub mod trace_view;
 pub mod vocabulary;
 

@@ -12,7 +12,7 @@ mod measure;
 mod report;
 mod t1w;
 
-pub use measure::{Better, Measure};
+pub use measure::Measure;
 
 use crate::bids::{Modality, NameError};
 use crate::error::{Coded, ErrorCode};

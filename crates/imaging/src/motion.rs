@@ -222,20 +222,6 @@ pub fn resample_in_place(
     Ok(())
 }
 
-/// As [`resample_in_place`], into a new series.
-///
-/// # Errors
-/// [`MotionError::SingularGrid`] where the voxel-to-world matrix cannot be inverted.
-pub fn resample_series(
-    series: ArrayView4<f32>,
-    grid_affine: Matrix4,
-    motion: &MotionEstimate,
-) -> Result<Array4<f32>, MotionError> {
-    let mut moved = series.as_standard_layout().into_owned();
-    resample_in_place(&mut moved, grid_affine, motion)?;
-    Ok(moved)
-}
-
 /// The mean over time of a series, without the volumes in `skip`, shape (nz, ny, nx): after [`resample_in_place`] the
 /// reference image of the run. All volumes count where `skip` would leave none.
 #[must_use]
@@ -324,7 +310,8 @@ mod tests {
         let estimate = estimate_motion(series.view(), grid).unwrap();
         assert!(worst_error(&estimate, &SMALL) < 0.02, "{}", worst_error(&estimate, &SMALL));
         assert!(estimate.unaligned.is_empty() && estimate.non_steady == 0);
-        let fixed = resample_series(series.view(), grid, &estimate).unwrap();
+        let mut fixed = series.clone();
+        resample_in_place(&mut fixed, grid, &estimate).unwrap();
         let spread = |s: &Array4<f32>| {
             let inner =
                 |(k, j, i): (usize, usize, usize)| [k, j, i].iter().zip(SHAPE).all(|(&v, n)| v > 2 && v + 3 < n);
@@ -428,7 +415,8 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let estimate = estimate_motion(series.view(), affine(SHAPE, VOXEL)).unwrap();
-                let fixed = resample_series(series.view(), affine(SHAPE, VOXEL), &estimate).unwrap();
+                let mut fixed = series.clone();
+                resample_in_place(&mut fixed, affine(SHAPE, VOXEL), &estimate).unwrap();
                 (mean_volume(fixed.view(), &[0]), estimate, fixed)
             })
         };
