@@ -160,3 +160,27 @@ fn what_does_not_fit_is_refused() {
     let error = nifti::write(&mut small[..], &like, Voxels::Mask(full.view())).unwrap_err();
     assert_eq!(error.code(), ErrorCode::WriteFailed);
 }
+
+/// One voxel far above all others takes no levels from them.
+#[test]
+fn an_outlier_leaves_the_levels_of_the_rest() {
+    let grid = nifti::Grid {
+        shape: [8, 8, 8],
+        voxel_mm: [1.0; 3],
+        affine: [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]],
+    };
+    let header = Header::new(grid, 1, None);
+    let tissue = Array4::from_shape_fn((1, 8, 8, 8), |(_, k, j, i)| (k * 64 + j * 8 + i) as f32 * 1000.0 / 512.0);
+    let levels = |image: &Array4<f32>, voxels: Voxels<'_>| {
+        let back = reread(&written(&header, voxels)).data;
+        let off = tissue.iter().zip(&back).zip(image).filter(|((t, _), v)| t == v);
+        off.map(|((t, b), _)| (t - b).abs()).fold(0.0, f32::max)
+    };
+    assert_eq!(nifti::beyond(tissue.view(), 0.5), 0);
+    assert!(levels(&tissue, Voxels::Fine(tissue.view(), 0.5)) < 0.02, "stored as before");
+    for power in [2, 3, 5, 8, 12] {
+        let mut image = tissue.clone();
+        image[[0, 3, 4, 5]] *= 10f32.powi(power);
+        assert!(levels(&image, Voxels::Fine(image.view(), 0.5)) <= 0.25, "1e{power}");
+    }
+}

@@ -31,7 +31,7 @@ pub use fingerprint::{Fingerprint, modified};
 pub use header::{Grid, Header};
 pub use orientation::Form;
 pub use read::{Image, read, read_header};
-pub use write::{Voxels, write};
+pub use write::{Voxels, beyond, write};
 
 use std::fmt;
 

@@ -29,6 +29,9 @@ pub enum Voxels<'a> {
     /// `(nt, nz, ny, nx)` as int16 with `scl_slope` = largest magnitude / 32767 and `scl_inter` = 0: zero stays exactly
     /// zero, every other value is within half a slope. NaN becomes 0, infinities the largest value.
     Scaled(ArrayView4<'a, f32>),
+    /// As [`Voxels::Scaled`] where its steps are no larger than the second value, else as float32: a single voxel far above
+    /// all others must not take the levels from them.
+    Fine(ArrayView4<'a, f32>, f32),
     /// As [`Voxels::Scaled`] in 1023 steps: for smooth fields, whose finer digits say nothing and do not compress.
     Smooth(ArrayView4<'a, f32>),
     /// `(nt, nz, ny, nx)` as float32, unchanged.
@@ -52,13 +55,29 @@ pub fn write(to: impl Write + Send, like: &Header, voxels: Voxels<'_>) -> Result
     let (repeats, runs) = (Strategy::Default, Strategy::Rle);
     match voxels {
         Voxels::Float(v) => write_as(to, like, v, as_stored(Dtype::F32, repeats), f32::to_le_bytes),
-        Voxels::Scaled(v) => write_scaled(to, like, v, 32767.0, runs),
+        Voxels::Scaled(v) => write_scaled(to, like, v, STEPS, runs),
+        Voxels::Fine(v, finest) if beyond(v, finest) > 0 => {
+            write_as(to, like, v, as_stored(Dtype::F32, repeats), f32::to_le_bytes)
+        }
+        Voxels::Fine(v, _) => write_scaled(to, like, v, STEPS, runs),
         Voxels::Smooth(v) => write_scaled(to, like, v, 1023.0, repeats),
         Voxels::Mask(v) => write_as(to, like, v.insert_axis(Axis(0)), as_stored(Dtype::U8, runs), u8::to_le_bytes),
         Voxels::Labels(v) => {
             write_as(to, like, v.insert_axis(Axis(0)), as_stored(Dtype::I16, repeats), i16::to_le_bytes)
         }
     }
+}
+
+/// Steps of an int16 on either side of zero.
+const STEPS: f32 = 32767.0;
+
+/// Voxels whose magnitude an int16 reaches only with steps larger than `finest`; such an image is written as float32 by
+/// [`Voxels::Fine`].
+#[must_use]
+pub fn beyond(data: ArrayView4<'_, f32>, finest: f32) -> usize {
+    let limit = finest * STEPS;
+    let slices: Vec<_> = data.outer_iter().flat_map(|v| v.into_outer_iter()).collect();
+    slices.par_iter().map(|s| s.iter().filter(|v| v.is_finite() && v.abs() > limit).count()).sum()
 }
 
 /// How voxels are stored.

@@ -10,8 +10,9 @@ use crate::figures::Figures;
 use crate::plan::ScanPlan;
 use crate::step::Found;
 use imaging::brain::Brain;
+use imaging::intensity::Reference;
 use imaging::tissue::Tissues;
-use ndarray::{Array3, Axis};
+use ndarray::{Array3, ArrayView4, Axis};
 use nifti::{Header, Voxels};
 use serde_json::Value;
 use std::path::Path;
@@ -52,7 +53,7 @@ pub fn anatomical(
     let Anatomical { scaled, brain, tissues, figures } = made;
     let header = &scaled.header;
     let mut out = Outputs::of(plan);
-    let image = Voxels::Scaled(scaled.image.view().insert_axis(Axis(0)));
+    let image = fine(scaled.image.view().insert_axis(Axis(0)), &scaled.reference, found);
     out.add(OutputKind::Preproc, Content::Image(header, image), cx.preproc(brain, &scaled.reference, None));
     out.add_common(&cx, header, brain, &scaled.bias);
     // Without them the scan has failed where they were wanted.
@@ -82,14 +83,37 @@ pub fn functional(
     let Functional { scaled, brain, confounds, figures } = made;
     let header = &scaled.header;
     let mut out = Outputs::of(plan);
-    let series = Content::Image(header, Voxels::Scaled(scaled.series.view()));
+    let series = Content::Image(header, fine(scaled.series.view(), &scaled.reference, found));
     out.add(OutputKind::Preproc, series, cx.preproc(brain, &scaled.reference, header.tr_seconds()));
-    let mean = Content::Image(header, Voxels::Scaled(scaled.mean.view().insert_axis(Axis(0))));
+    let mean = Content::Image(header, Voxels::Fine(scaled.mean.view().insert_axis(Axis(0)), step(&scaled.reference)));
     out.add(OutputKind::BoldRef, mean, cx.boldref(&scaled.motion));
     out.add_common(&cx, header, brain, &scaled.bias);
     out.add(OutputKind::Confounds, Content::Table(confounds), columns(confounds));
     out.add_figures(figures);
     out.save(root, scaled.series.len(), found)
+}
+
+/// Levels that there are at least from zero to the reference intensity, however far the brightest voxel lies above.
+const LEVELS: f64 = 2000.0;
+
+/// The largest step in which an image with this reference may be stored.
+#[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
+fn step(reference: &Reference) -> f32 {
+    (reference.target / LEVELS) as f32
+}
+
+/// An image in steps that are fine enough for its tissue, with a note where voxels far above it cost more than an int16.
+fn fine<'a>(image: ArrayView4<'a, f32>, reference: &Reference, found: &mut Found) -> Voxels<'a> {
+    let step = step(reference);
+    let outliers = nifti::beyond(image, step);
+    if outliers > 0 {
+        let times = f64::from(step) * 32767.0 / reference.target;
+        found.note(format!(
+            "{outliers} voxels are more than {times:.0} times as bright as the reference tissue; the image is written as \
+             float32, so that they take no grey levels from the brain"
+        ));
+    }
+    Voxels::Fine(image, step)
 }
 
 fn context<'a>(plan: &'a ScanPlan, source: &'a str) -> SidecarContext<'a> {
