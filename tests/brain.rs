@@ -4,7 +4,7 @@ use imaging::brain::{BrainError, Contrast, extract_brain};
 use imaging::metrics::{dice, false_volumes_ml, hd95_mm};
 use ndarray::{Array3, ArrayView3, Axis};
 use neuro_preprocess::error::{Coded, ErrorCode};
-use neuro_preprocess::synth::{T1wSpec, t1w};
+use phantom::{T1wSpec, t1w};
 
 const VOXEL: [f64; 3] = [3.0; 3];
 const SHAPE: (usize, usize, usize) = (80, 76, 64);

@@ -366,7 +366,7 @@ fn synth_and_demo() {
         panic!("no synth request");
     };
     assert_eq!((synth.participants, synth.sessions, synth.seed, synth.voxel_mm), (3, 2, 9, 2.0));
-    assert_eq!((synth.modalities, synth.dir), (vec![Modality::T1w], place.path("new")));
+    assert_eq!((synth.modalities, synth.dir), (vec![phantom::Kind::T1w], place.path("new")));
     place.refuses("synth @/bids", 73, "not empty");
     place.refuses("synth @/new --participants 0", 64, "--participants");
     place.refuses("synth @/new --voxel-size 0.1", 64, "from 0.7 to 6");

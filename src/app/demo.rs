@@ -4,9 +4,9 @@ use super::{preprocess, say, synth};
 use crate::bids::{Modality, Selection};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{DemoConfig, Format, Input, Level, RunConfig, Scenario};
-use crate::synth::SynthConfig;
 use crate::vocabulary::Faults;
 use crate::vocabulary::Stage;
+use phantom::{Kind, SynthConfig};
 use std::path::PathBuf;
 
 /// Voxel size of the demo's T1w images: coarse enough for a laptop, fine enough for every method.
@@ -70,7 +70,7 @@ fn dataset(config: &DemoConfig, dir: PathBuf) -> SynthConfig {
         dir,
         participants,
         sessions: 1,
-        modalities: Modality::ALL.to_vec(),
+        modalities: Kind::ALL.to_vec(),
         voxel_mm: VOXEL_MM,
         volumes: VOLUMES,
         seed: SEED,

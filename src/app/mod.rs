@@ -21,8 +21,8 @@ use crate::derivatives::DerivativeError;
 use crate::error::Coded;
 use crate::printable::line;
 use crate::score::score;
-use crate::synth::{SynthConfig, write_dataset};
 use crate::terminal::{self, say};
+use phantom::{SynthConfig, write_dataset};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 

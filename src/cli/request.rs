@@ -3,10 +3,10 @@
 use super::exit::ExitStatus;
 use crate::bids::Selection;
 use crate::error::ErrorCode;
-use crate::synth::SynthConfig;
 use crate::telemetry::config::TelemetryConfig;
 use crate::vocabulary::{Faults, Stage};
 use clap::ValueEnum;
+use phantom::SynthConfig;
 use std::path::PathBuf;
 
 /// What the program is asked to do.

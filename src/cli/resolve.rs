@@ -11,7 +11,7 @@ use super::resolve_run::{each_once, run_file, run_folder, selection, without_ver
 use super::resolve_telemetry::telemetry;
 use super::settings::{Env, Settings};
 use super::{paths, resolve_slurm, resolve_telemetry};
-use crate::synth::SynthConfig;
+use phantom::SynthConfig;
 use std::path::PathBuf;
 
 /// Turns what was typed into a request.
@@ -48,7 +48,7 @@ fn synth(args: SynthArgs) -> Result<Request, Refusal> {
         dir: args.dir,
         participants: whole(args.participants),
         sessions: whole(args.sessions),
-        modalities: each_once(args.modalities),
+        modalities: each_once(args.modalities).into_iter().map(Into::into).collect(),
         voxel_mm: args.voxel_size,
         volumes: whole(args.volumes),
         seed: args.seed,

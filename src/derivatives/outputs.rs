@@ -1,8 +1,8 @@
 //! The table of outputs: what is written for a scan and what each file is called. Adding an output is adding a row.
 
 use crate::bids::{Datatype, Entities, Modality, NameError, derivative_name, participant_dir};
-use crate::figures::PictureKind;
 use crate::vocabulary::Wanted;
+use figures::PictureKind;
 use std::path::{Path, PathBuf};
 
 /// The files a scan leaves.

@@ -1,12 +1,14 @@
 //! The codes of failures in the crates below, which have typed errors and know nothing of codes.
 
 use super::{Coded, ErrorCode};
+use figures::FigureError;
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
 use imaging::tissue::TissueError;
 use nifti::{HeaderFault, NiftiError};
+use phantom::SynthError;
 
 /// Errors that all have one code.
 macro_rules! coded {
@@ -22,6 +24,7 @@ macro_rules! coded {
 coded! {
     BiasError => BiasFailed;
     BrainError => NoBrain;
+    FigureError => Panicked;
     MotionError => MotionFailed;
     IntensityError => NormalizationFailed;
     TissueError => TissuesFailed;
@@ -47,6 +50,16 @@ impl Coded for NiftiError {
             Self::Memory { .. } => ErrorCode::OutOfMemory,
             Self::Shape { .. } => ErrorCode::Panicked,
             Self::Write(_) => ErrorCode::WriteFailed,
+        }
+    }
+}
+
+impl Coded for SynthError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Request { .. } => ErrorCode::Usage,
+            Self::NotEmpty { .. } | Self::Folder { .. } => ErrorCode::OutputUnusable,
+            Self::Write { source, .. } => source.code(),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::derivatives::DerivativeError;
 use crate::error::{Coded, ErrorCode};
-use crate::figures::FigureError;
 use crate::vocabulary::Stage;
+use figures::FigureError;
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::intensity::IntensityError;

@@ -3,6 +3,7 @@
 
 mod event;
 mod faults;
+mod phantom;
 mod reason;
 mod session;
 mod stage;

@@ -1,6 +1,6 @@
 //! Charts as the numbers of an SVG of 1000 units across: paths, ticks and marks; the template draws them.
 
-use crate::figures::Histogram;
+use figures::Histogram;
 use serde::Serialize;
 
 /// The plot's left and right end, and the space above and below it.
@@ -164,7 +164,7 @@ fn ticks(low: f64, high: f64, count: usize, place: impl Fn(f64) -> f64) -> Vec<T
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::TissuePeak;
+    use figures::TissuePeak;
 
     #[test]
     fn ticks_are_round() {

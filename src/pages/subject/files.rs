@@ -2,11 +2,11 @@
 
 use crate::derivatives::outputs::{OutputKind, sidecar_of};
 use crate::derivatives::summary::ScanSummary;
-use crate::figures::{FigureData, PictureKind};
 use crate::files::{self, NotRead};
 use crate::pages::PageError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use figures::{FigureData, PictureKind};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

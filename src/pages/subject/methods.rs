@@ -1,6 +1,6 @@
 //! The text of methods for a paper, of what truly ran: from the sidecars and figures of the scans, not from defaults.
 
-use crate::figures::FigureData;
+use figures::FigureData;
 use serde_json::{Map, Value};
 
 /// Key in the text, and the reference in full.
@@ -176,8 +176,7 @@ mod tests {
 
     #[test]
     fn every_source_that_a_text_can_name_is_in_the_list() {
-        let series =
-            crate::figures::Series { volumes: 9, repetition_time: Some(2.0), non_steady: 2, ..Default::default() };
+        let series = figures::Series { volumes: 9, repetition_time: Some(2.0), non_steady: 2, ..Default::default() };
         let figures = FigureData { series: Some(series), ..FigureData::default() };
         let (empty, mask) = (Map::new(), object(json!({ "Method": "surface and tissue" })));
         let ran = |modality| Ran { modality, preproc: &empty, mask: &mask, bias: &empty, figures: &figures };

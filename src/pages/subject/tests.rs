@@ -23,9 +23,13 @@ fn failed() -> Value {
 fn good() -> Value {
     json!({
         "scan_id": "sub-01_T1w", "modality": "T1w", "status": "success", "seconds": 1.0, "stages": { "load": 0.5 },
+        "trace_id": "abc", "span_id": "1",
         "quality": { "cjv": 0.4, "snr_wm": 12.0 }, "quality_score": 80.0, "notes": [],
         "outputs": ["sub-01/anat/sub-01_desc-preproc_T1w.json", "sub-01/figures/sub-01_desc-figures_T1w.json",
-                    "sub-01/figures/sub-01_desc-mosaic_T1w.jpg"]
+                    "sub-01/figures/sub-01_desc-mosaic_T1w.jpg"],
+        "files": [{ "kind": "preproc", "path": "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz" },
+                  { "kind": "figure_data", "path": "sub-01/figures/sub-01_desc-figures_T1w.json" },
+                  { "kind": "picture_corrected", "path": "sub-01/figures/sub-01_desc-mosaic_T1w.jpg" }]
     })
 }
 
@@ -64,7 +68,7 @@ fn whatever_is_known_is_on_the_page_and_nothing_is_markup() {
         failed: false,
         children: vec![],
     };
-    let scan = Scan { spans: vec![span], end_ns: 10, ..Scan::default() };
+    let scan = Scan { span_id: Some("1".into()), spans: vec![span], end_ns: 10, ..Scan::default() };
     let trace = Subject { trace_id: "abc".into(), scans: vec![scan], ..Subject::default() };
     let html = page(dir.path(), &units, &[&trace]);
     for part in [
@@ -117,7 +121,7 @@ fn outlying_volumes_are_counted_and_marked() {
     let dir = tempfile::tempdir().unwrap();
     let scan: ScanSummary = serde_json::from_value(json!({
         "scan_id": "b", "modality": "bold", "status": "success", "seconds": 1.0, "stages": {}, "quality": {}, "notes": [],
-        "outputs": ["b_desc-confounds_timeseries.tsv"]
+        "outputs": [], "files": [{ "kind": "confounds", "path": "b_desc-confounds_timeseries.tsv" }]
     }))
     .unwrap();
     std::fs::write(dir.path().join("b_desc-confounds_timeseries.tsv"), table).unwrap();

@@ -2,7 +2,7 @@
 
 use super::intensity::{ScaledSeries, ScaledVolume};
 use super::tissues::peaks;
-use crate::figures::{FigureError, Figures, Run, Series, Volume, draw_bold, draw_t1w};
+use figures::{FigureError, Figures, Run, Series, Volume, draw_bold, draw_t1w};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;

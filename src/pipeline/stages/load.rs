@@ -3,7 +3,6 @@
 use crate::derivatives::ledger::Input;
 use crate::plan::{ScanPlan, Source};
 use crate::step::{Found, StageError};
-use crate::synth;
 use crate::telemetry::names;
 use ndarray::Array4;
 use nifti::Header;
@@ -37,7 +36,7 @@ pub fn image(plan: &ScanPlan, found: &mut Found) -> Result<Read, StageError> {
         }
         Source::Synthetic { participant, session, seed } => {
             found.known.input = Some(Input::Synthetic(*seed));
-            synth::scan_for(participant, session.as_deref(), plan.modality, *seed)
+            phantom::scan_for(participant, session.as_deref(), plan.modality.into(), *seed)
         }
     };
     describe(&header, found);

@@ -2,9 +2,9 @@
 
 use super::intensity::ScaledVolume;
 use crate::derivatives::outputs::Tissue;
-use crate::figures::TissuePeak;
 use crate::step::{Found, StageError};
 use crate::vocabulary::Wanted;
+use figures::TissuePeak;
 use imaging::brain::Brain;
 use imaging::tissue::{Tissues, check_voxel_size, classify_tissues};
 

@@ -1,6 +1,5 @@
 //! Why a synthetic dataset could not be written.
 
-use crate::error::{Coded, ErrorCode};
 use nifti::NiftiError;
 use std::io;
 use std::path::PathBuf;
@@ -37,14 +36,4 @@ pub enum SynthError {
         /// What went wrong.
         source: NiftiError,
     },
-}
-
-impl Coded for SynthError {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Request { .. } => ErrorCode::Usage,
-            Self::NotEmpty { .. } | Self::Folder { .. } => ErrorCode::OutputUnusable,
-            Self::Write { source, .. } => source.code(),
-        }
-    }
 }

@@ -4,7 +4,7 @@ use super::files::{self, save_image, save_json, save_text};
 use super::random::seed_of;
 use super::traits::{TASK, TR_SECONDS, Traits, label};
 use super::{BoldSpec, SynthConfig, SynthError, T1wSpec, bold, t1w};
-use crate::bids::Modality;
+use crate::Kind;
 use ndarray::{Array4, Axis};
 use nifti::{Header, Voxels};
 use rayon::prelude::*;
@@ -33,7 +33,7 @@ pub struct DatasetSummary {
 struct Unit {
     participant: usize,
     session: Option<usize>,
-    modality: Modality,
+    modality: Kind,
 }
 
 /// Writes a BIDS dataset of synthetic heads to `config.dir`, and under `derivatives/ground-truth` the truth: brain masks,
@@ -75,7 +75,7 @@ fn check(config: &SynthConfig) -> Result<(), SynthError> {
     if !(0.5..=8.0).contains(&config.voxel_mm) {
         return refuse(format!("a voxel size of {} mm is outside 0.5 to 8 mm", config.voxel_mm));
     }
-    if config.modalities.contains(&Modality::Bold) && !(2..=5000).contains(&config.volumes) {
+    if config.modalities.contains(&Kind::Bold) && !(2..=5000).contains(&config.volumes) {
         return refuse(format!("{} volumes is outside 2 to 5000", config.volumes));
     }
     Ok(())
@@ -86,7 +86,7 @@ fn units(config: &SynthConfig) -> Vec<Unit> {
     for participant in 1..=config.participants {
         for session in 1..=config.sessions {
             let session = (config.sessions > 1).then_some(session);
-            for modality in Modality::ALL.into_iter().filter(|m| config.modalities.contains(m)) {
+            for modality in Kind::ALL.into_iter().filter(|m| config.modalities.contains(m)) {
                 units.push(Unit { participant, session, modality });
             }
         }
@@ -106,8 +106,8 @@ fn write_unit(config: &SynthConfig, unit: &Unit) -> Result<u64, SynthError> {
     let traits = Traits::of(config.seed, &participant);
     let scan = seed_of(config.seed, &[&participant, session.as_deref().unwrap_or(""), unit.modality.as_str()]);
     let datatype = match unit.modality {
-        Modality::T1w => "anat",
-        Modality::Bold => "func",
+        Kind::T1w => "anat",
+        Kind::Bold => "func",
     };
     let (mut folder, mut stem) = (PathBuf::from(format!("sub-{participant}")), format!("sub-{participant}"));
     if let Some(session) = session {
@@ -120,11 +120,11 @@ fn write_unit(config: &SynthConfig, unit: &Unit) -> Result<u64, SynthError> {
         fs::create_dir_all(dir).map_err(|source| SynthError::Folder { path: dir.clone(), source })?;
     }
     match unit.modality {
-        Modality::T1w => {
+        Kind::T1w => {
             let spec = T1wSpec { bias: traits.bias, ..T1wSpec::new(traits.head, scan, config.voxel_mm) };
             write_t1w(&raw, &truth, &stem, &spec)
         }
-        Modality::Bold => {
+        Kind::Bold => {
             let spec = BoldSpec {
                 head: traits.head,
                 scan,
@@ -174,15 +174,15 @@ fn write_bold(raw: &Path, truth: &Path, stem: &str, spec: &BoldSpec) -> Result<u
 /// the array `(nt, nz, ny, nx)`. T1w at 3 mm, bold at 4 mm with 16 volumes. The same labels and seed give the same scan,
 /// and the same participant has the same head in every session.
 #[must_use]
-pub fn scan_for(participant: &str, session: Option<&str>, modality: Modality, seed: u64) -> (Header, Array4<f32>) {
+pub fn scan_for(participant: &str, session: Option<&str>, modality: Kind, seed: u64) -> (Header, Array4<f32>) {
     let traits = Traits::of(seed, participant);
     let scan = seed_of(seed, &[participant, session.unwrap_or(""), modality.as_str()]);
     match modality {
-        Modality::T1w => {
+        Kind::T1w => {
             let made = t1w(&T1wSpec { bias: traits.bias, ..T1wSpec::new(traits.head, scan, 3.0) });
             (Header::new(made.grid, 1, None), made.image.insert_axis(Axis(0)))
         }
-        Modality::Bold => {
+        Kind::Bold => {
             let made = bold(&BoldSpec {
                 head: traits.head,
                 scan,
@@ -200,7 +200,6 @@ pub fn scan_for(participant: &str, session: Option<&str>, modality: Modality, se
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Coded, ErrorCode};
     use nifti;
     use std::collections::BTreeMap;
 
@@ -209,7 +208,7 @@ mod tests {
             dir: dir.to_owned(),
             participants: 2,
             sessions: 1,
-            modalities: Modality::ALL.to_vec(),
+            modalities: Kind::ALL.to_vec(),
             voxel_mm: 8.0,
             volumes: 3,
             seed: 5,
@@ -267,7 +266,7 @@ mod tests {
 
     #[test]
     fn scans_follow_from_their_labels() {
-        let scan = |session| scan_for("01", session, Modality::Bold, 0).1;
+        let scan = |session| scan_for("01", session, Kind::Bold, 0).1;
         let first = scan(None);
         assert_eq!(first, scan(None));
         assert_ne!(first, scan(Some("1")));

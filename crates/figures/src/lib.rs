@@ -13,7 +13,6 @@ mod paint;
 pub use data::{Bias, FigureData, Histogram, Label, Mosaic, Series, TissuePeak};
 pub use paint::SCALE;
 
-use crate::error::{Coded, ErrorCode};
 use frame::{Frame, Plane};
 use ndarray::{Array2, ArrayView3, ArrayView4};
 use thiserror::Error;
@@ -47,12 +46,6 @@ pub enum FigureError {
     /// The encoder refused.
     #[error("a picture could not be encoded: {0}; this is a defect, please report it")]
     Encode(String),
-}
-
-impl Coded for FigureError {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::Panicked
-    }
 }
 
 /// The pictures a scan can have.

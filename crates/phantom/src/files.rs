@@ -2,7 +2,7 @@
 
 use super::traits::{TASK, TR_SECONDS, Traits, label};
 use super::{BoldSpec, SynthBold, SynthConfig, SynthError, Tissue};
-use crate::bids::Modality;
+use crate::Kind;
 use nifti::{Header, NiftiError, Voxels};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -39,13 +39,13 @@ pub(super) fn save_descriptions(config: &SynthConfig, raw: &Path, truth: &Path) 
     save_json(&truth.join("desc-brain_mask.json"), &json!({ "Type": "Brain" }))?;
     save_text(&raw.join("participants.tsv"), &participants(config))?;
     save_json(&raw.join("participants.json"), &participants_sidecar())?;
-    if config.modalities.contains(&Modality::Bold) {
+    if config.modalities.contains(&Kind::Bold) {
         // One sidecar at the top that every run inherits.
         let task =
             json!({ "TaskName": TASK, "RepetitionTime": TR_SECONDS, "EchoTime": 0.03, "PhaseEncodingDirection": "j" });
         save_json(&raw.join(format!("task-{TASK}_bold.json")), &task)?;
     }
-    if config.modalities.contains(&Modality::T1w) {
+    if config.modalities.contains(&Kind::T1w) {
         save_text(&truth.join("dseg.tsv"), &label_table())?;
     }
     Ok(())

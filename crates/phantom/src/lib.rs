@@ -27,8 +27,30 @@ pub use motion::MotionLevel;
 pub use t1w::{SynthT1w, T1wSpec, t1w};
 pub use tissue::{Tissue, TissueRow};
 
-use crate::bids::Modality;
 use std::path::PathBuf;
+
+/// The kinds of scan that can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A T1w image.
+    T1w,
+    /// A bold run.
+    Bold,
+}
+
+impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::T1w, Self::Bold];
+
+    /// BIDS' suffix.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::T1w => "T1w",
+            Self::Bold => "bold",
+        }
+    }
+}
 
 /// A synthetic BIDS dataset to write.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +62,7 @@ pub struct SynthConfig {
     /// Sessions per participant, labelled `01`, …; 1 writes no session level.
     pub sessions: usize,
     /// Modalities to write.
-    pub modalities: Vec<Modality>,
+    pub modalities: Vec<Kind>,
     /// Isotropic voxel size of the T1w images in mm; the bold series has coarser voxels.
     pub voxel_mm: f64,
     /// Volumes per bold series.
