@@ -251,7 +251,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("mine.txt"), "keep").unwrap();
         let refused = write_dataset(&config(dir.path()), &|_, _| {}).unwrap_err();
-        assert_eq!(refused.code(), ErrorCode::OutputUnusable);
+        assert!(matches!(refused, SynthError::NotEmpty { .. } | SynthError::Folder { .. }), "{refused}");
         assert_eq!(contents(dir.path()).len(), 1);
         let empty = dir.path().join("new");
         for wrong in [
@@ -259,7 +259,8 @@ mod tests {
             SynthConfig { voxel_mm: f64::NAN, ..config(&empty) },
             SynthConfig { volumes: 1, ..config(&empty) },
         ] {
-            assert_eq!(write_dataset(&wrong, &|_, _| {}).unwrap_err().code(), ErrorCode::Usage);
+            let refused = write_dataset(&wrong, &|_, _| {}).unwrap_err();
+            assert!(matches!(refused, SynthError::Request { .. }), "{refused}");
         }
         assert!(!empty.exists());
     }
