@@ -11,6 +11,7 @@ use imaging::motion::{estimate_motion, resample_in_place};
 use imaging::quality_t1w::t1w_quality;
 use imaging::tissue::classify_tissues;
 use ndarray::{Array3, Array4, ArrayView3, Axis};
+use neuro_preprocess::templates;
 use nifti::{Header, Voxels};
 use phantom::{BoldSpec, MotionLevel, SynthT1w, T1wSpec, bold, t1w};
 use std::error::Error;
@@ -46,8 +47,9 @@ fn files(criterion: &mut Criterion, head: &SynthT1w) -> Outcome {
 /// The stages of a T1w scan, each on what the one before it made.
 fn anatomical(criterion: &mut Criterion, head: &SynthT1w) -> Outcome {
     let (raw, voxel_mm) = (head.image.view(), head.grid.voxel_mm);
-    criterion.bench_function("t1w/brain", |b| b.iter(|| extract_brain(black_box(raw), voxel_mm, Contrast::T1w)));
-    let brain = extract_brain(raw, voxel_mm, Contrast::T1w)?.mask;
+    let strip = |image| extract_brain(image, &head.grid.affine, Contrast::T1w, templates::head());
+    criterion.bench_function("t1w/brain", |b| b.iter(|| strip(black_box(raw))));
+    let brain = strip(raw)?.mask;
     let field = |image: ArrayView3<f32>| estimate_bias(image, brain.view(), voxel_mm);
     criterion.bench_function("t1w/bias", |b| b.iter(|| field(black_box(raw))));
     let mut even: Array3<f32> = head.image.clone();

@@ -14,6 +14,7 @@ use imaging::bias::estimate_bias;
 use imaging::brain::{Contrast, extract_brain};
 use imaging::intensity::white_matter_reference;
 use imaging::motion::{estimate_motion, resample_in_place};
+use neuro_preprocess::templates;
 use nifti::{Header, Image, Voxels};
 use std::error::Error;
 use std::fmt::Write as _;
@@ -51,8 +52,8 @@ fn main() -> Result<()> {
 
 fn brain(image: &str, out: &str) -> Result<()> {
     let Image { header, data, .. } = nifti::read(Path::new(image))?;
-    let (image, voxel_mm) = (data.index_axis(Axis(0), 0), header.grid().voxel_mm);
-    let found = timed(|| extract_brain(image, voxel_mm, Contrast::T1w))?;
+    let (image, template) = (data.index_axis(Axis(0), 0), templates::head());
+    let found = timed(|| extract_brain(image, &header.grid().affine, Contrast::T1w, template))?;
     save(out, &header, Voxels::Mask(found.mask.view()))
 }
 

@@ -33,6 +33,7 @@ mod slurm;
 pub mod step;
 mod tables;
 pub mod telemetry;
+pub mod templates;
 mod terminal;
 pub mod trace_view;
 pub mod vocabulary;

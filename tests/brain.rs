@@ -1,16 +1,38 @@
-//! Brain extraction as a whole, on heads made here, and on what is no head.
+//! Brain extraction as a whole: on real heads, whole and changed, on what is no T1w head, and on EPI.
 
-use imaging::brain::{BrainError, Contrast, extract_brain};
-use imaging::metrics::{dice, false_volumes_ml, hd95_mm};
-use ndarray::{Array3, ArrayView3, Axis};
+use imaging::brain::{Brain, BrainError, Contrast, Looks, extract_brain};
+use imaging::metrics::{dice, false_volumes_ml};
+use ndarray::{Array3, ArrayView3, Axis, Slice, s};
 use neuro_preprocess::error::{Coded, ErrorCode};
+use neuro_preprocess::templates;
 use phantom::{T1wSpec, t1w};
+use std::path::Path;
 
-const VOXEL: [f64; 3] = [3.0; 3];
-const SHAPE: (usize, usize, usize) = (80, 76, 64);
+type Affine = [[f64; 4]; 4];
 
-/// The middle of the head in mm from the volume's corner.
-const MIDDLE: [f64; 3] = [150.0, 114.0, 96.0];
+/// A real head of `tests/data/heads`: image, mask, and where its voxels lie.
+struct Head {
+    image: Array3<f32>,
+    reference: Array3<u8>,
+    affine: Affine,
+}
+
+const HEADS: [&str; 3] = ["lh01", "lh06", "pumi"];
+
+fn head(name: &str) -> Head {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/heads");
+    let read = |kind: &str| nifti::read(&folder.join(format!("sub-{name}_{kind}.nii.gz"))).unwrap();
+    let (image, mask) = (read("T1w"), read("desc-reference_mask"));
+    let affine = image.header.grid().affine;
+    let volume = |data: ndarray::Array4<f32>| data.index_axis_move(Axis(0), 0);
+    Head { image: volume(image.data), reference: volume(mask.data).mapv(|v| u8::from(v > 0.0)), affine }
+}
+
+fn find(image: ArrayView3<f32>, affine: &Affine) -> Result<Brain, BrainError> {
+    extract_brain(image, affine, Contrast::T1w, templates::head())
+}
+
+const VOXEL: [f64; 3] = [2.0; 3];
 
 /// Pseudo-random in 0..1 from a voxel's index.
 fn hash(at: (usize, usize, usize)) -> f32 {
@@ -19,159 +41,179 @@ fn hash(at: (usize, usize, usize)) -> f32 {
     (h >> 40) as f32 / (1u64 << 24) as f32
 }
 
-/// Distance in mm outside (inside: negative) an ellipsoid about the middle of the head.
-fn outside(mm: [f64; 3], radii: [f64; 3]) -> f64 {
-    let norm = |power: i32| {
-        let share = |a: usize| (mm[a] - MIDDLE[a]) / radii[a].powi(power);
-        [0, 1, 2].map(|a| share(a).powi(2)).iter().sum::<f64>().sqrt()
+#[test]
+fn real_heads_give_their_brain_without_a_doubt() {
+    for name in HEADS {
+        let head = head(name);
+        let found = find(head.image.view(), &head.affine).unwrap();
+        // The references put the edge up to 2 mm further out.
+        let overlap = dice(found.mask.view(), head.reference.view()).unwrap();
+        let (extra, missing) = false_volumes_ml(found.mask.view(), head.reference.view(), VOXEL).unwrap();
+        assert!(overlap > 0.95 && extra < 40.0 && missing < 140.0, "{name}: {overlap}, {extra} ml, {missing} ml");
+        assert!(found.belief.unwrap().local > 0.6 && found.doubts.is_empty(), "{name}: {:?}", found.doubts);
+    }
+}
+
+/// What does not change a brain hardly changes its volume.
+#[test]
+fn the_volume_stays_when_little_changes() {
+    let head = head("lh06");
+    let volume = |image: ArrayView3<f32>, affine: &Affine| find(image, affine).unwrap().volume_ml;
+    let whole = volume(head.image.view(), &head.affine);
+    let near = |what: &str, found: f64, percent: f64| {
+        assert!((found / whole - 1.0).abs() < percent / 100.0, "{what}: {found} ml, not {whole}");
     };
-    norm(1) * (norm(1) - 1.0) / norm(2).max(1e-9)
-}
-
-fn beyond(at: (usize, usize, usize), radii: [f64; 3]) -> f64 {
-    outside([at.0 as f64 * VOXEL[0], at.1 as f64 * VOXEL[1], at.2 as f64 * VOXEL[2]], radii)
-}
-
-/// A head in voxels of that size: white and grey matter, ventricle, CSF, bone, scalp, and a neck with a cord; and its brain.
-fn head(levels: [f32; 6], neck: bool, voxel: [f64; 3]) -> (Array3<f32>, Array3<u8>) {
-    let [white, grey, csf, bone, scalp, noise] = levels;
-    let radii = [60.0, 80.0, 64.0];
-    let shape = [240.0 / voxel[0], 228.0 / voxel[1], 192.0 / voxel[2]].map(|n| n as usize);
-    let place = |at: (usize, usize, usize)| [at.0 as f64 * voxel[0], at.1 as f64 * voxel[1], at.2 as f64 * voxel[2]];
-    let image = Array3::from_shape_fn(shape, |at| {
-        let mm = place(at);
-        let d = outside(mm, radii);
-        let axis = (mm[1] - 96.0).hypot(mm[2] - 96.0);
-        let below = neck && mm[0] < 126.0;
-        let value = match d {
-            _ if outside(mm, [8.0, 25.0, 14.0]) < 0.0 => csf,
-            d if d < -9.0 => white,
-            d if d < 0.0 => grey,
-            _ if below && axis < 9.0 => white,
-            d if d < 4.0 => csf,
-            d if d < 10.0 => bone,
-            d if d < 19.0 => scalp,
-            _ if below && axis < 55.0 => scalp,
-            _ => 0.0,
-        };
-        let field = 1.0 + 0.2 * (mm[1] as f32 / 228.0 - 0.5) + 0.3 * (mm[2] as f32 / 192.0 - 0.5);
-        (value * field + noise * (hash(at) - 0.5)).abs() + 1.0
-    });
-    (image, Array3::from_shape_fn(shape, |at| u8::from(outside(place(at), radii) <= 0.0)))
-}
-
-const T1W: [f32; 6] = [1000.0, 660.0, 230.0, 60.0, 600.0, 100.0];
-const EPI: [f32; 6] = [800.0, 1000.0, 1200.0, 40.0, 150.0, 60.0];
-
-#[test]
-fn t1w_heads_with_and_without_a_neck_give_their_brain() {
-    for neck in [true, false] {
-        let (image, truth) = head(T1W, neck, VOXEL);
-        let found = extract_brain(image.view(), VOXEL, Contrast::T1w).unwrap();
-        let overlap = dice(found.mask.view(), truth.view()).unwrap();
-        assert!(overlap > 0.99, "neck {neck}: Dice {overlap}");
-        assert!(hd95_mm(found.mask.view(), truth.view(), VOXEL).unwrap() < 3.5, "neck {neck}");
-        assert!(!found.already_stripped && found.centre_mm.is_some());
+    for scale in [1.0 + 5e-6, 1.0 - 5e-6] {
+        let affine = head.affine.map(|row| [row[0] * scale, row[1] * scale, row[2] * scale, row[3]]);
+        near("voxel size", volume(head.image.view(), &affine), 1.0);
     }
-}
-
-/// White matter, grey matter, CSF, bone, scalp, and the width of uniform noise, √12 times its σ.
-const NOISY: [f32; 6] = [1000.0, 660.0, 230.0, 60.0, 600.0, 312.0];
-
-#[test]
-fn noise_of_9_percent_and_slabs_of_voxels_give_the_brain_too() {
-    let cases = [
-        ("noise", NOISY, [2.0; 3], (0.975, 8.0)),
-        ("thick slices", T1W, [3.0, 1.2, 1.2], (0.98, 4.0)),
-        ("thick sagittal slices", T1W, [1.2, 1.2, 3.0], (0.98, 4.0)),
-    ];
-    for (name, levels, voxel, (least, farthest)) in cases {
-        let (image, truth) = head(levels, true, voxel);
-        let found = extract_brain(image.view(), voxel, Contrast::T1w).unwrap();
-        let overlap = dice(found.mask.view(), truth.view()).unwrap();
-        let distance = hd95_mm(found.mask.view(), truth.view(), voxel).unwrap();
-        assert!(overlap > least && distance < farthest, "{name}: Dice {overlap}, {distance} mm");
+    let mut moved = head.affine;
+    (0..3).for_each(|r| moved[r][3] += head.affine[r][0]);
+    near("a column less", volume(head.image.slice(s![.., .., 1..]), &moved), 1.0);
+    let noisy = Array3::from_shape_fn(head.image.dim(), |at| head.image[at] + 0.8 * (hash(at) - 0.5));
+    near("noise", volume(noisy.view(), &head.affine), 1.0);
+    for gamma in [0.7, 1.5] {
+        let image = head.image.mapv(|v| 255.0 * (v / 255.0).powf(gamma));
+        near("gamma", volume(image.view(), &head.affine), 3.0);
     }
 }
 
 #[test]
-fn an_epi_gives_the_brain_and_at_most_its_bright_csf() {
-    let (image, truth) = head(EPI, true, VOXEL);
-    let found = extract_brain(image.view(), VOXEL, Contrast::Bold).unwrap();
-    let (extra, missing) = false_volumes_ml(found.mask.view(), truth.view(), VOXEL).unwrap();
-    assert!(missing < 20.0, "{missing} ml missing");
-    assert!(extra < 260.0, "{extra} ml beyond the CSF");
+fn values_may_come_as_they_are() {
+    let head = head("pumi");
+    let plain = find(head.image.view(), &head.affine).unwrap();
+    let same = |what: &str, image: Array3<f32>| {
+        let found = find(image.view(), &head.affine).unwrap();
+        let overlap = dice(found.mask.view(), plain.mask.view()).unwrap();
+        assert!(overlap > 0.98, "{what}: {overlap}");
+    };
+    same("an offset", head.image.mapv(|v| v + 1000.0));
+    same("z scores", head.image.mapv(|v| (v - 60.0) / 45.0));
+    same("background that is no number", head.image.mapv(|v| if v < 8.0 { f32::NAN } else { v }));
+    let mut outlier = head.image.clone();
+    outlier[[40, 30, 30]] = 1e9;
+    same("one bright voxel", outlier);
 }
 
 #[test]
 fn a_stripped_image_keeps_its_outline() {
-    let (image, truth) = head(T1W, false, VOXEL);
-    let stripped = &image * &truth.mapv(f32::from);
-    let found = extract_brain(stripped.view(), VOXEL, Contrast::T1w).unwrap();
-    assert!(found.already_stripped);
-    assert_eq!(found.mask, truth);
+    let head = head("lh06");
+    let stripped = &head.image * &head.reference.mapv(f32::from);
+    let found = find(stripped.view(), &head.affine).unwrap();
+    assert!(found.already_stripped.is_some());
+    assert!(dice(found.mask.view(), head.reference.view()).unwrap() > 0.995);
+    assert!(found.doubts.is_empty(), "{:?}", found.doubts);
+}
+
+#[test]
+fn a_header_that_is_upside_down_is_seen_and_said() {
+    let head = head("lh06");
+    let turned = head.image.slice(s![..;-1, ..;-1, ..]);
+    let found = find(turned, &head.affine).unwrap();
+    assert!(found.doubts.iter().any(|doubt| doubt.kind() == "orientation"), "{:?}", found.doubts);
+    let back = found.mask.slice(s![..;-1, ..;-1, ..]);
+    assert!(dice(back, head.reference.view()).unwrap() > 0.95);
+}
+
+#[test]
+fn a_field_of_view_that_cuts_the_brain_is_said() {
+    let head = head("pumi");
+    let top = head.reference.axis_iter(Axis(0)).rposition(|slice| slice.iter().any(|v| *v != 0)).unwrap();
+    let cut = head.image.slice_axis(Axis(0), Slice::from(..top - 8));
+    let found = find(cut, &head.affine).unwrap();
+    assert!(found.doubts.iter().any(|doubt| doubt.kind() == "cut_off"), "{:?}", found.doubts);
+    assert!(dice(found.mask.view(), head.reference.slice_axis(Axis(0), Slice::from(..top - 8))).unwrap() > 0.93);
+}
+
+#[test]
+fn another_contrast_is_refused_with_what_it_looks_like() {
+    let head = head("lh06");
+    // Where a T1w image is bright a T2w one is dark, and the reverse.
+    let mask = head.reference.mapv(f32::from);
+    let inverted = Array3::from_shape_fn(head.image.dim(), |at| {
+        if mask[at] > 0.0 { 260.0 - head.image[at] } else { 0.5 * head.image[at] }
+    });
+    match find(inverted.view(), &head.affine) {
+        Err(BrainError::NotT1w { looks, .. }) => assert_eq!(looks, Looks::T2w),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
 fn the_mask_is_the_same_at_any_number_of_threads_and_despite_a_few_nans() {
-    let (mut image, _) = head(T1W, true, VOXEL);
-    image[[2, 2, 2]] = f32::NAN;
-    image[[79, 75, 63]] = f32::INFINITY;
+    let mut head = head("pumi");
+    head.image[[2, 2, 2]] = f32::NAN;
+    head.image[[60, 75, 63]] = f32::INFINITY;
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| extract_brain(image.view(), VOXEL, Contrast::T1w).unwrap().mask)
+        pool.install(|| find(head.image.view(), &head.affine).unwrap().mask)
     };
     assert_eq!(with(1), with(3));
 }
 
+/// A grid of 3 mm around the middle of the room.
+const SHAPE: (usize, usize, usize) = (80, 76, 64);
+const GRID: Affine = [[3.0, 0.0, 0.0, -96.0], [0.0, 3.0, 0.0, -114.0], [0.0, 0.0, 3.0, -120.0], [0.0, 0.0, 0.0, 1.0]];
+
+/// The radius at which a voxel lies when an ellipsoid of these radii in mm has the radius 1.
+fn radius(at: (usize, usize, usize), [z, y, x]: [f64; 3]) -> f64 {
+    let d = |v: usize, middle: f64, r: f64| (3.0 * v as f64 - middle) / r;
+    (d(at.0, 120.0, z).powi(2) + d(at.1, 114.0, y).powi(2) + d(at.2, 96.0, x).powi(2)).sqrt()
+}
+
 #[test]
 fn what_is_no_head_is_refused() {
-    let ball = Array3::from_shape_fn(SHAPE, |at| {
-        let inside = beyond(at, [70.0; 3]) < 0.0;
-        (if inside { 500.0 } else { 0.0 }) + 20.0 * hash(at)
+    let water = Array3::from_shape_fn(SHAPE, |at| match radius(at, [66.0, 84.0, 70.0]) {
+        r if r < 0.9 => 500.0 + 20.0 * hash(at),
+        r if r < 1.0 => 800.0,
+        _ => 5.0 * hash(at),
     });
+    let ball =
+        Array3::from_shape_fn(SHAPE, |at| (if radius(at, [70.0; 3]) < 1.0 { 500.0 } else { 0.0 }) + 20.0 * hash(at));
+    let small = Array3::from_shape_fn(SHAPE, |at| if radius(at, [25.0; 3]) < 1.0 { 500.0 } else { 5.0 * hash(at) });
     let cases = [
         ("constant", Array3::from_elem(SHAPE, 7.0)),
         ("zero", Array3::zeros(SHAPE)),
         ("nan", Array3::from_elem(SHAPE, f32::NAN)),
         ("noise", Array3::from_shape_fn(SHAPE, |at| 100.0 * hash(at))),
+        ("water", water),
         ("even ball", ball),
-        ("small", Array3::from_shape_fn(SHAPE, |at| if beyond(at, [25.0; 3]) < 0.0 { 500.0 } else { 5.0 * hash(at) })),
+        ("small", small),
     ];
     for (name, image) in cases {
-        for contrast in [Contrast::T1w, Contrast::Bold] {
-            let error = extract_brain(image.view(), VOXEL, contrast).err();
-            assert_eq!(error.map(|e| e.code()), Some(ErrorCode::NoBrain), "{name}");
-        }
+        let error = find(image.view(), &GRID).err();
+        assert_eq!(error.map(|e| e.code()), Some(ErrorCode::NoBrain), "{name}");
     }
-    let tiny = extract_brain(Array3::zeros((3, 40, 40)).view(), VOXEL, Contrast::T1w);
+    let tiny = find(Array3::zeros((3, 40, 40)).view(), &GRID);
     assert!(matches!(tiny, Err(BrainError::Unusable { .. })));
 }
 
-/// Every third slice along an axis, as an acquisition of 3 mm sees slices of 1 mm: weighted by a triangle of 3 mm.
-fn thick(image: ArrayView3<f32>, axis: usize) -> Array3<f32> {
-    let axis = Axis(axis);
-    let mut shape = image.raw_dim();
-    shape[axis.index()] = (image.len_of(axis) - 2) / 3;
-    let mut out = Array3::zeros(shape);
-    for (n, mut seen) in out.axis_iter_mut(axis).enumerate() {
-        for (slice, weight) in (3 * n..).zip([1.0, 2.0, 3.0, 2.0, 1.0]) {
-            seen.scaled_add(weight / 9.0, &image.index_axis(axis, slice));
-        }
-    }
-    out
+/// White matter, grey matter, CSF, bone, scalp of an EPI.
+#[test]
+fn an_epi_gives_the_brain_and_at_most_its_bright_csf() {
+    let radii = [60.0, 80.0, 64.0];
+    let image = Array3::from_shape_fn(SHAPE, |at| {
+        let r = radius(at, radii);
+        let value = match r {
+            r if r < 0.85 => 800.0,
+            r if r < 1.0 => 1000.0,
+            r if r < 1.06 => 1200.0,
+            r if r < 1.15 => 40.0,
+            r if r < 1.28 => 150.0,
+            _ => 0.0,
+        };
+        (value + 60.0 * (hash(at) - 0.5)).abs() + 1.0
+    });
+    let truth = Array3::from_shape_fn(SHAPE, |at| u8::from(radius(at, radii) <= 1.0));
+    let found = extract_brain(image.view(), &GRID, Contrast::Bold, templates::head()).unwrap();
+    let (extra, missing) = false_volumes_ml(found.mask.view(), truth.view(), [3.0; 3]).unwrap();
+    assert!(missing < 20.0 && extra < 260.0, "{missing} ml missing, {extra} ml beyond the CSF");
 }
 
 #[test]
-fn a_thin_skull_that_thick_slices_blur_keeps_the_surface_inside() {
-    for (head, axis) in [(4, 0), (6, 0), (10, 2)] {
-        let made = t1w(&T1wSpec::new(head, 1, 1.0));
-        let mut voxel = made.grid.voxel_mm;
-        voxel[axis] *= 3.0;
-        let truth = thick(made.brain.mapv(f32::from).view(), axis).mapv(|part| u8::from(part > 0.5));
-        let found = extract_brain(thick(made.image.view(), axis).view(), voxel, Contrast::T1w).unwrap();
-        let overlap = dice(found.mask.view(), truth.view()).unwrap();
-        let (extra, _) = false_volumes_ml(found.mask.view(), truth.view(), voxel).unwrap();
-        assert!(overlap > 0.95 && extra < 40.0, "head {head}, axis {axis}: Dice {overlap}, {extra} ml too much");
-    }
+fn a_synthetic_head_gives_its_brain() {
+    let made = t1w(&T1wSpec::new(4, 1, 2.0));
+    let found = find(made.image.view(), &made.grid.affine).unwrap();
+    let overlap = dice(found.mask.view(), made.brain.view()).unwrap();
+    assert!(overlap > 0.95, "Dice {overlap}, {:?}", found.doubts);
 }

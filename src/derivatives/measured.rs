@@ -1,4 +1,55 @@
-//! What was measured of a scan and is written down: quality, and the columns of the confounds table.
+//! What was measured of a scan and is written down: the brain, quality, and the columns of the confounds table.
+
+use imaging::brain::Brain;
+use serde::{Deserialize, Serialize};
+
+/// How the brain was found, and how far the mask is to be believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Located {
+    /// How the mask was made.
+    pub method: String,
+    /// How much scan and template look alike inside the brain, −1 to 1; T1w heads have .65 to .97.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub likeness: Option<f64>,
+    /// Correlation of the affine fit of the template's head.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fit: Option<f64>,
+    /// What the header's right, front and top are in the head.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub orientation: Option<String>,
+    /// The distance in mm from the template's surface at which the mask was cut.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub threshold_mm: Option<f64>,
+    /// Level just outside the template's brain in percent of that just inside.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub edge_percent: Option<f64>,
+    /// Where between background and the bright level beneath it a surface took the brain's edge to be, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub edge_fraction: Option<f64>,
+    /// The intensity that parts tissue from what is around it, as a share of the local tissue level.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tissue_threshold: Option<f64>,
+    /// What makes the mask implausible, as short names; empty for a plain success.
+    pub doubts: Vec<String>,
+}
+
+impl Located {
+    /// What is to be told of a brain.
+    #[must_use]
+    pub fn of(brain: &Brain) -> Self {
+        Self {
+            method: brain.method.as_str().into(),
+            likeness: brain.belief.map(|belief| belief.local),
+            fit: brain.head.map(|head| head.score),
+            orientation: brain.head.map(|head| head.orientation.to_string()),
+            threshold_mm: brain.threshold_mm,
+            edge_percent: brain.edge_percent,
+            edge_fraction: brain.edge_fraction,
+            tissue_threshold: brain.tissue_threshold,
+            doubts: brain.doubts.iter().map(|doubt| doubt.kind().to_owned()).collect(),
+        }
+    }
+}
 
 /// One column of the confounds table: a name and a value per volume, `None` where it is not defined.
 #[derive(Clone, Debug, PartialEq)]

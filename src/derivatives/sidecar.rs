@@ -1,6 +1,6 @@
 //! The JSON beside each output: what it is, what it was made from, and the values a reader needs to use it.
 
-use super::measured::Confound;
+use super::measured::{Confound, Located};
 use super::outputs::Tissue;
 use crate::bids::{Entities, Modality};
 use imaging::bias::BiasField;
@@ -63,7 +63,7 @@ impl SidecarContext<'_> {
             Modality::Bold => "Motion-corrected, bias-corrected and intensity-normalised BOLD series",
         };
         fields.insert("Description".into(), json!(description));
-        fields.insert("SkullStripped".into(), json!(brain.already_stripped));
+        fields.insert("SkullStripped".into(), json!(brain.already_stripped.is_some()));
         fields.insert("IntensityReference".into(), json!(intensity.value));
         fields.insert("IntensityTarget".into(), json!(intensity.target));
         fields.insert("IntensityMethod".into(), json!(intensity.method));
@@ -79,12 +79,28 @@ impl SidecarContext<'_> {
     /// Of the brain mask.
     #[must_use]
     pub fn mask(&self, brain: &Brain) -> Value {
-        self.with_sources(object(json!({
-            "Description": "Brain: parenchyma, ventricles and sulcal CSF, without skull, eyes and neck",
+        let located = Located::of(brain);
+        let mut fields = object(json!({
+            "Description": "Brain: parenchyma, ventricles, sulcal and outer CSF, without skull, eyes and neck",
             "Type": "Brain",
-            "Method": brain.method,
+            "Method": located.method,
             "VolumeMillilitres": brain.volume_ml,
-        })))
+        }));
+        let numbers = [
+            ("TemplateLikeness", located.likeness),
+            ("TemplateFit", located.fit),
+            ("ThresholdMillimetres", located.threshold_mm),
+            ("EdgeFraction", located.edge_fraction),
+            ("TissueThreshold", located.tissue_threshold),
+        ];
+        fields.extend(numbers.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value?)))));
+        if let Some(orientation) = located.orientation {
+            fields.insert("HeadOrientation".into(), json!(orientation));
+        }
+        if !located.doubts.is_empty() {
+            fields.insert("Doubts".into(), json!(located.doubts));
+        }
+        self.with_sources(fields)
     }
 
     /// Of the bias field.

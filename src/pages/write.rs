@@ -98,9 +98,12 @@ fn write_subjects(gathered: &Gathered, ids: Option<&BTreeSet<String>>, threads: 
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|e| PageError::Threads(e.to_string()))?;
     let write = |units: &&[SessionSummary]| -> Result<(), PageError> {
-        let of = |unit: &SessionSummary| traces.get(unit.trace_id.as_deref()?).copied();
+        // Scans that were kept are in the traces of earlier runs.
+        let ids: BTreeSet<&str> =
+            units.iter().flat_map(|unit| &unit.scans).filter_map(|scan| scan.trace_id.as_deref()).collect();
+        let traces: Vec<_> = ids.iter().filter_map(|id| traces.get(id).copied()).collect();
         let files = SubjectFiles { output: &gathered.output, description: &gathered.description, units };
-        let page = subject_page(&files, &gathered.places, &units.iter().filter_map(of).collect::<Vec<_>>())?;
+        let page = subject_page(&files, &gathered.places, &traces)?;
         write_text(path(&units[0].participant_id), &page)?;
         Ok(())
     };

@@ -26,9 +26,9 @@ pub fn anatomical(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
 /// # Errors
 /// As [`anatomical`].
 pub fn process(scan: &mut Scan<'_>, raw: Volume) -> Result<Anatomical, Failed> {
-    let plan = scan.plan();
+    let (plan, strict) = (scan.plan(), scan.cx().strict);
     scan.phase(Stage::Process, |p| {
-        let brain = p.step(Stage::SkullStrip, |found| skull_strip::t1w(&raw, found))?;
+        let brain = p.step(Stage::SkullStrip, |found| skull_strip::t1w(&raw, plan, strict, found))?;
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::t1w(raw, &brain, found))?;
         let scaled = p.step(Stage::Intensity, |found| intensity::t1w(even, &brain, found))?;
         let tissues = p.step(Stage::Quality, |found| {

@@ -28,9 +28,10 @@ pub fn functional(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
 /// # Errors
 /// As [`functional`].
 pub fn process(scan: &mut Scan<'_>, raw: Series) -> Result<Functional, Failed> {
+    let (plan, strict) = (scan.plan(), scan.cx().strict);
     scan.phase(Stage::Process, |p| {
         let aligned = p.step(Stage::MotionCorrect, |found| motion_correct::align(raw, found))?;
-        let brain = p.step(Stage::SkullStrip, |found| skull_strip::bold(&aligned, found))?;
+        let brain = p.step(Stage::SkullStrip, |found| skull_strip::bold(&aligned, plan, strict, found))?;
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::bold(aligned, &brain, found))?;
         let scaled = p.step(Stage::Intensity, |found| intensity::bold(even, &brain, found))?;
         let confounds = p.step(Stage::Quality, |found| {

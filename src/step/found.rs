@@ -1,7 +1,7 @@
 //! What a stage found, as plain data: attributes of its span and of its phase's, events, notes, the summary's part.
 
 use crate::derivatives::ledger::Input;
-use crate::derivatives::measured::Quality;
+use crate::derivatives::measured::{Located, Quality};
 use std::fmt;
 
 /// The value of a fact.
@@ -68,6 +68,8 @@ pub struct Known {
     pub input: Option<Input>,
     /// Volume of the brain mask in ml.
     pub brain_volume_ml: Option<f64>,
+    /// How the brain was found.
+    pub brain: Option<Located>,
     /// How good the scan is.
     pub quality: Option<Quality>,
 }

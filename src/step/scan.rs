@@ -155,6 +155,7 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         quality_score: quality.and_then(|q| q.score),
         motion_detected: quality.map(|q| q.motion_detected),
         brain_volume_ml: known.brain_volume_ml,
+        brain: known.brain,
         quality: quality.map(|q| q.measures.iter().map(|m| (m.name.to_owned(), m.value)).collect()).unwrap_or_default(),
         outputs: saved.files.iter().map(|f| f.path.clone()).collect(),
         files: saved.kinds.iter().map(|(kind, path)| SummaryFile::of(*kind, path)).collect(),

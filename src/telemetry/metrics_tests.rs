@@ -112,7 +112,10 @@ fn counters_start_at_zero_and_names_are_those_of_the_table() {
     assert_eq!(points["neuro.scans.processed{modality=T1w,stage=save,status=success}"], 0.0);
     assert_eq!(points["neuro.errors{error_type=io,stage=save}"], 0.0);
     assert_eq!(points["neuro.telemetry.dropped{signal=traces}"], 0.0);
-    assert_eq!(points.keys().filter(|k| k.starts_with("neuro.errors")).count(), Stage::ALL.len() * ErrorClass::ALL.len());
+    assert_eq!(
+        points.keys().filter(|k| k.starts_with("neuro.errors")).count(),
+        Stage::ALL.len() * ErrorClass::ALL.len()
+    );
     assert!(points["neuro.process.memory{}"] > 0.0);
     for key in points.keys() {
         assert!(names::METRICS.iter().any(|m| key.starts_with(m.instrument)), "{key}");

@@ -71,6 +71,7 @@ stages! {
     }
     SkullStrip "skull_strip" "skull_strip" Process [T1w, Bold] "finding the brain" {
         "brain.volume_ml": "volume of the mask, ml",
+        "brain.likeness": "how much scan and template look alike inside the brain, -1 to 1",
         "method": "the method, where there is a choice"
     }
     BiasCorrection "bias_correction" "bias_correction" Process [T1w, Bold] "estimating the slow intensity field" {

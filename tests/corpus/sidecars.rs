@@ -131,7 +131,9 @@ fn timing() -> Vec<Case> {
         }),
         bold(
             "sidecar with a time as text",
-            noted(&["RepetitionTime is \"2.0\" in the sidecar, which is no time in seconds; the header's 2 s is used"]),
+            noted(&[
+                "RepetitionTime is \"2.0\" in the sidecar, which is not a number of seconds; the header's 2 s is used",
+            ]),
             tr(2.0, 8, r#"{"RepetitionTime": "2.0"}"#),
         ),
         bold("sidecar with a negative time", noted(&["RepetitionTime is -2.0 in the sidecar"]), {

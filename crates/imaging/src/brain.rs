@@ -1,65 +1,202 @@
-//! Brain extraction: the mask of brain tissue, ventricles and sulci of a T1w volume or a reference EPI volume.
+//! Brain extraction: the mask of brain tissue, ventricles, sulci and the fluid around them.
 //!
-//! No template, no weights: a deformable surface finds the brain on a 2 mm copy (`brain_evolve`: BET,
-//! Smith 2002), a quadratic field makes tissue even, the surface settles again on the even image, and the mask takes its
-//! edge from the tissue near it at full resolution. What cannot be a brain is refused rather than masked.
+//! A T1w head takes the mask of a template's brain, carried over by an affine map and a coarse warp (`brain_prior`): it ends
+//! where brains end, also where the image shows no edge. How much scan and template look alike inside says whether to believe
+//! it (`brain_belief`): what is no T1w head is refused, what is doubtful is said (`brain_doubt`). The edge follows the
+//! template's references, which include the outer CSF. An EPI is masked by a surface (`brain_by_surface`).
 
-use ndarray::{Array3, ArrayView3, CowArray, Ix3};
+use ndarray::{Array3, ArrayView3, CowArray, Ix3, Zip};
 
-use crate::brain_check::{already_stripped, check_brain};
-use crate::brain_fit::{Fitted, fit};
-use crate::brain_locate::{Head, locate, relative_noise};
-use crate::brain_refine::refine;
-use crate::filter::{par_count, shrink};
+pub use crate::brain_belief::{Belief, Looks};
+pub use crate::brain_doubt::{Doubt, Side};
+pub use crate::brain_input::Background;
+pub use crate::brain_types::{Brain, BrainError, Contrast, Method};
 
-/// Edge in mm of the voxels the surface moves in.
-const WORKING_MM: f64 = 2.0;
+use crate::brain_belief::{DOUBTFUL, TRUSTED, belief};
+use crate::brain_by_surface::by_surface;
+use crate::brain_doubt::{Findings, doubts, edge_percent, outside_ml, sides_touched};
+use crate::brain_input::{copy, range, stripped};
+use crate::brain_prior::{Prior, carry_over, distance_below};
+use crate::filter::par_count;
+use crate::head_template::HeadTemplate;
+use crate::registration::head::{HeadFit, find_head};
+use crate::registration::placed::voxel_size;
+use crate::rigid::Matrix4;
 
-pub use crate::brain_types::{Brain, BrainError, Contrast};
+/// Smallest and largest brain in ml.
+const VOLUME_ML: [f64; 2] = [300.0, 2500.0];
+/// The mask ends at this distance in mm from the template's surface.
+const THRESHOLD_MM: f32 = -0.5;
+/// Where likeness is doubtful, a surface's mask is taken within these distances of the template's surface.
+const BAND_MM: [f32; 2] = [-5.0, 3.0];
 
-/// Finds the brain in a RAS+ volume (nz, ny, nx) of raw intensities with voxels of `[dz, dy, dx]` mm.
+/// Finds the brain in a volume `[[k, j, i]]` of raw intensities, in RAS+ order; `to_world` maps voxels (i, j, k, 1) to RAS+
+/// mm, and may be oblique or wrong by right angles.
 ///
-/// An image whose background is exactly zero and whose rest has the size of a brain is taken as stripped already. Values
-/// that are not finite count as 0. The result is the same at any number of threads.
+/// Values may have any offset and scale, also negative; what is not finite counts as background. An image whose background
+/// is one value (or none), and whose rest has the size of a brain, is taken as stripped already. The result is the same at
+/// any number of threads.
 ///
 /// # Errors
-/// [`BrainError`] when there is no head, or what was found is not of the size, unevenness and outline of a brain.
-pub fn extract_brain(image: ArrayView3<f32>, voxel_mm: [f64; 3], contrast: Contrast) -> Result<Brain, BrainError> {
+/// [`BrainError`] when the volume cannot hold a brain, there is no head, or it is none of the asked contrast.
+pub fn extract_brain(
+    image: ArrayView3<f32>,
+    to_world: &Matrix4,
+    contrast: Contrast,
+    template: &HeadTemplate,
+) -> Result<Brain, BrainError> {
     let shape = [image.dim().0, image.dim().1, image.dim().2];
+    let [dx, dy, dz] = voxel_size(to_world);
+    let voxel_mm = [dz, dy, dx];
     let usable = |(&n, &d): (&usize, &f64)| n >= 4 && d.is_finite() && d > 0.05 && n as f64 * d > 40.0;
     if !shape.iter().zip(&voxel_mm).all(usable) {
         return Err(BrainError::Unusable { shape, voxel_mm });
     }
-    let image: CowArray<f32, Ix3> = if par_count(image, |v| !v.is_finite()) == 0 {
-        image.into()
-    } else {
-        image.mapv(|v| if v.is_finite() { v } else { 0.0 }).into()
-    };
-    if let Some(mask) = already_stripped(image.view(), voxel_mm) {
-        return Ok(brain(mask, voxel_mm, None));
+    let range = range(image).ok_or(BrainError::Constant)?;
+    let scan = Scan { image, to_world, voxel_mm, shape, range };
+    if let Some((mask, background)) = stripped(image, to_world) {
+        return of_stripped(&scan, mask, background, template);
     }
-    let factor = voxel_mm.map(|d| ((WORKING_MM / d + 0.05) as usize).max(1));
-    let small = shrink(image.view(), factor);
-    let size = [0, 1, 2].map(|a| voxel_mm[a] * factor[a] as f64);
-    let head = locate(small.view(), size).ok_or(BrainError::NoHead)?;
-    let noise = relative_noise(image.view(), voxel_mm, &head);
-    let fitted = fit(&small, size, head, contrast, noise).ok_or(BrainError::NoTissue)?;
-    let mask = refine(image.view(), voxel_mm, &fitted.mesh, &fitted.field, fitted.edge);
-    let found = brain(mask, voxel_mm, Some((head, &fitted)));
-    check_brain(fitted.even.view(), size, factor, &found)?;
-    Ok(found)
+    match contrast {
+        Contrast::T1w => of_head(&scan, template),
+        Contrast::Bold => of_epi(&scan),
+    }
 }
 
-fn brain(mask: Array3<u8>, voxel_mm: [f64; 3], surface: Option<(Head, &Fitted)>) -> Brain {
-    let voxels = par_count(mask.view(), |&v| v != 0);
-    let volume_ml = voxels as f64 * voxel_mm.iter().product::<f64>() / 1000.0;
-    Brain {
-        mask,
-        volume_ml,
-        method: if surface.is_some() { "surface and tissue" } else { "non-zero voxels" },
-        already_stripped: surface.is_none(),
-        centre_mm: surface.map(|(head, _)| head.centre),
-        edge_fraction: surface.map(|(_, fitted)| fitted.fraction),
-        tissue_threshold: surface.map(|(_, fitted)| f64::from(fitted.edge.tissue[0])),
+/// A scan and what was found of it at first sight.
+struct Scan<'a> {
+    image: ArrayView3<'a, f32>,
+    to_world: &'a Matrix4,
+    voxel_mm: [f64; 3],
+    shape: [usize; 3],
+    range: [f32; 2],
+}
+
+impl Scan<'_> {
+    fn ml(&self, mask: &Array3<u8>) -> f64 {
+        par_count(mask.view(), |&v| v != 0) as f64 * self.voxel_mm.iter().product::<f64>() / 1000.0
     }
+
+    /// The image with what is not finite at the lower end of the range.
+    fn finite(&self) -> CowArray<'_, f32, Ix3> {
+        if par_count(self.image, |v| !v.is_finite()) == 0 {
+            return self.image.into();
+        }
+        let [low, _] = self.range;
+        self.image.mapv(|v| if v.is_finite() { v } else { low }).into()
+    }
+
+    fn checked(&self, mask: Array3<u8>, method: Method) -> Result<Brain, BrainError> {
+        let volume_ml = self.ml(&mask);
+        if !(VOLUME_ML[0]..=VOLUME_ML[1]).contains(&volume_ml) {
+            return Err(BrainError::Volume { volume_ml });
+        }
+        Ok(Brain {
+            mask,
+            volume_ml,
+            method,
+            already_stripped: None,
+            head: None,
+            belief: None,
+            threshold_mm: None,
+            edge_percent: None,
+            edge_fraction: None,
+            tissue_threshold: None,
+            doubts: Vec::new(),
+        })
+    }
+}
+
+/// The template carried over to a scan, and how much the two look alike.
+fn compare(scan: &Scan, template: &HeadTemplate, black: Option<&Array3<u8>>) -> Option<(HeadFit, Prior, Belief)> {
+    let copy = match black {
+        None => copy(scan.image, scan.to_world, scan.range),
+        Some(mask) => {
+            let [low, _] = scan.range;
+            let cut = Zip::from(scan.image).and(mask).map_collect(|&v, &m| if m != 0 { v } else { low });
+            copy(cut.view(), scan.to_world, scan.range)
+        }
+    };
+    let head = find_head(template, &copy)?;
+    let prior = carry_over(template, &copy, &head)?;
+    let belief = belief(&prior)?;
+    Some((head, prior, belief))
+}
+
+fn of_head(scan: &Scan, template: &HeadTemplate) -> Result<Brain, BrainError> {
+    let (head, prior, belief) = compare(scan, template, None).ok_or(BrainError::NoHead)?;
+    if belief.local < DOUBTFUL {
+        return Err(BrainError::NotT1w { local: belief.local, looks: belief.looks() });
+    }
+    let carried = |mm: f32| distance_below(&prior, scan.shape, scan.to_world, mm).ok_or(BrainError::NoHead);
+    let mask = carried(THRESHOLD_MM)?;
+    let surface = if belief.local < TRUSTED {
+        let found = by_surface(scan.finite().view(), scan.voxel_mm, Contrast::T1w).ok();
+        let [inner, outer] = [carried(THRESHOLD_MM + BAND_MM[0])?, carried(THRESHOLD_MM + BAND_MM[1])?];
+        found.map(|mut found| {
+            Zip::from(&mut found.mask).and(&inner).and(&outer).for_each(|m, &i, &o| *m = (*m & o) | i);
+            found
+        })
+    } else {
+        None
+    };
+    let disagreement = surface.as_ref().map(|found| disagreement(scan, &found.mask, &mask));
+    let (mask, method) = match &surface {
+        Some(found) => (found.mask.clone(), Method::SurfaceNearTemplate),
+        None => (mask, Method::Template),
+    };
+    let mut brain = scan.checked(mask, method)?;
+    let outside_ml = outside_ml(&prior, crate::registration::determinant(&head.matrix));
+    let (volume_ml, edge_percent) = (brain.volume_ml, edge_percent(&prior));
+    let sides = sides_touched(&brain.mask, scan.voxel_mm);
+    let findings = Findings { prior: &prior, head: &head, belief: &belief, volume_ml, outside_ml, sides, edge_percent };
+    brain.doubts = doubts(findings);
+    brain.doubts.extend(disagreement.flatten());
+    brain.threshold_mm = Some(f64::from(THRESHOLD_MM));
+    brain.edge_percent = edge_percent;
+    brain.edge_fraction = surface.as_ref().map(|s| s.edge_fraction);
+    brain.tissue_threshold = surface.as_ref().map(|s| s.tissue_threshold);
+    (brain.head, brain.belief) = (Some(head), Some(belief));
+    Ok(brain)
+}
+
+/// A doubt where a surface's mask differs from the carried one by more than a tenth.
+fn disagreement(scan: &Scan, surface: &Array3<u8>, carried: &Array3<u8>) -> Option<Doubt> {
+    let ml = scan.voxel_mm.iter().product::<f64>() / 1000.0;
+    let (mut extra, mut missing) = (0usize, 0usize);
+    Zip::from(surface).and(carried).for_each(|&s, &c| {
+        extra += usize::from(s & (1 - c));
+        missing += usize::from(c & (1 - s));
+    });
+    let (extra_ml, missing_ml) = (extra as f64 * ml, missing as f64 * ml);
+    (extra_ml + missing_ml > 0.1 * scan.ml(carried)).then_some(Doubt::Disagreement { extra_ml, missing_ml })
+}
+
+fn of_stripped(
+    scan: &Scan,
+    mask: Array3<u8>,
+    background: Background,
+    template: &HeadTemplate,
+) -> Result<Brain, BrainError> {
+    let brain_only = template.stripped().ok();
+    let found = brain_only.and_then(|t| compare(scan, &t, Some(&mask)));
+    let mut brain = scan.checked(mask, Method::Background)?;
+    brain.already_stripped = Some(background);
+    let Some((head, _, belief)) = found else {
+        brain.doubts.push(Doubt::NotCompared);
+        return Ok(brain);
+    };
+    if belief.local < TRUSTED {
+        brain.doubts.push(Doubt::Likeness { local: belief.local, looks: belief.looks() });
+    }
+    (brain.head, brain.belief) = (Some(head), Some(belief));
+    Ok(brain)
+}
+
+fn of_epi(scan: &Scan) -> Result<Brain, BrainError> {
+    let found = by_surface(scan.finite().view(), scan.voxel_mm, Contrast::Bold)?;
+    let mut brain = scan.checked(found.mask, Method::Surface)?;
+    brain.edge_fraction = Some(found.edge_fraction);
+    brain.tissue_threshold = Some(found.tissue_threshold);
+    Ok(brain)
 }

@@ -1,6 +1,11 @@
-//! What a brain is found in, what is found, and why none was.
+//! What brain extraction returns: the mask and what explains it, or why there is none.
 
 use ndarray::Array3;
+
+use crate::brain_belief::{Belief, Looks};
+use crate::brain_doubt::Doubt;
+use crate::brain_input::Background;
+use crate::registration::head::HeadFit;
 
 /// What kind of image the brain is looked for in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +16,32 @@ pub enum Contrast {
     Bold,
 }
 
+/// How a mask was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The template's mask, carried over by an affine map and a warp.
+    Template,
+    /// A surface and the tissue under it, kept near the template's mask.
+    SurfaceNearTemplate,
+    /// A surface and the tissue under it.
+    Surface,
+    /// The image had no head around its brain: what is not background is the mask.
+    Background,
+}
+
+impl Method {
+    /// In a word or two.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Template => "template",
+            Self::SurfaceNearTemplate => "surface near template",
+            Self::Surface => "surface and tissue",
+            Self::Background => "background",
+        }
+    }
+}
+
 /// A brain mask and what explains it.
 #[derive(Clone, Debug)]
 pub struct Brain {
@@ -18,18 +49,24 @@ pub struct Brain {
     pub mask: Array3<u8>,
     /// Volume of the mask in ml.
     pub volume_ml: f64,
-    /// How the mask was found, in a word or two.
-    pub method: &'static str,
-    /// The image had no head around the brain: its non-zero voxels are the mask.
-    pub already_stripped: bool,
-    /// Where the surface started, `[x, y, z]` in mm from the outer corner of the first voxel; none for a stripped image.
-    pub centre_mm: Option<[f64; 3]>,
-    /// Where between background and the bright level beneath it the surface took the brain's edge to be, 0 to 1; none for a
-    /// stripped image.
+    /// How the mask was made.
+    pub method: Method,
+    /// The background of an image that was stripped before; none where there is a head.
+    pub already_stripped: Option<Background>,
+    /// Where the template's head lies in the scan, and how well it fits.
+    pub head: Option<HeadFit>,
+    /// How much scan and template look alike inside the brain.
+    pub belief: Option<Belief>,
+    /// The distance in mm from the template's surface at which the mask was cut.
+    pub threshold_mm: Option<f64>,
+    /// Level just outside the template's brain in percent of that just inside.
+    pub edge_percent: Option<f64>,
+    /// Where between background and the bright level beneath it a surface took the brain's edge to be, 0 to 1.
     pub edge_fraction: Option<f64>,
-    /// The intensity that parts tissue from CSF (T1w) or from surroundings (Bold), as a share of the local tissue level;
-    /// none for a stripped image.
+    /// The intensity that parts tissue from CSF (T1w) or from surroundings (Bold), as a share of the local tissue level.
     pub tissue_threshold: Option<f64>,
+    /// What makes the mask implausible; empty for a plain success.
+    pub doubts: Vec<Doubt>,
 }
 
 /// Why no brain was found.
@@ -43,9 +80,24 @@ pub enum BrainError {
         /// Voxel sizes `[dz, dy, dx]`.
         voxel_mm: [f64; 3],
     },
+    /// All voxels have the same value, or none is a number.
+    #[error("all voxels have one value or none; there is nothing to see, check how the image was made")]
+    Constant,
     /// No body of a head's size stands out of the background.
     #[error("nothing of the size of a head stands out of the background; look at the field of view and the contrast")]
     NoHead,
+    /// The image does not look like the head of the asked contrast.
+    #[error(
+        "this is no head with T1 contrast: inside the brain it resembles the template by {local:.2} (T1w heads .65 to .97), \
+         and the image {}; check its suffix",
+        looks.sentence()
+    )]
+    NotT1w {
+        /// Mean local correlation.
+        local: f64,
+        /// What it looks like.
+        looks: Looks,
+    },
     /// The tissue inside the surface could not be described.
     #[error("the surface closed on too little tissue to describe it; look at the field of view and the contrast")]
     NoTissue,
@@ -61,12 +113,6 @@ pub enum BrainError {
     #[error("the inside of the mask varies by only {percent:.1} %, which no brain does; it may be a test object")]
     Uniform {
         /// Relative spread of intensity in percent.
-        percent: f64,
-    },
-    /// The mask does not end where the image changes.
-    #[error("the image just outside the mask is at {percent:.0} % of its inside; there is no edge of a brain")]
-    NoEdge {
-        /// Level outside as a percentage of the level inside.
         percent: f64,
     },
 }

@@ -162,6 +162,11 @@ fn smooth_lines(slice: &mut ArrayViewMut2<f32>, kernel: &[f32], norm: &[f32], ol
 /// The shape is `ceil(n / factor)`; a block cut by the far edge is the mean of what it has. The inverse is [`expand`].
 #[must_use]
 pub fn shrink(image: ArrayView3<f32>, factor: [usize; 3]) -> Array3<f32> {
+    shrink_of(image, factor, |v| v)
+}
+
+/// [`shrink`] of an image whose voxels are changed by `each` as they are read.
+pub(crate) fn shrink_of(image: ArrayView3<f32>, factor: [usize; 3], each: impl Fn(f32) -> f32 + Sync) -> Array3<f32> {
     let [fz, fy, fx] = factor.map(|f| f.max(1));
     let image = image.as_standard_layout();
     let (nz, ny, nx) = image.dim();
@@ -175,7 +180,7 @@ pub fn shrink(image: ArrayView3<f32>, factor: [usize; 3]) -> Array3<f32> {
             sums.fill(0.0);
             for (z, y) in depth.clone().flat_map(|z| height.clone().map(move |y| (z, y))) {
                 let line = image.slice(s![z, y, ..]);
-                sums.iter_mut().zip(line.as_slice().unwrap_or_default()).for_each(|(sum, v)| *sum += v);
+                sums.iter_mut().zip(line.as_slice().unwrap_or_default()).for_each(|(sum, v)| *sum += each(*v));
             }
             let lines = depth.len() * height.len();
             for (v, block) in row.iter_mut().zip(sums.chunks(fx)) {

@@ -63,9 +63,14 @@ fn volume<'a>(header: &Header, image: ArrayView3<'a, f32>, brain: &'a Brain, bia
 /// A decision in the words of the report: what it is about, what was decided.
 type Decision = (String, String);
 
-fn of_brain(brain: &Brain) -> [Decision; 1] {
-    let stripped = if brain.already_stripped { "; the image came without a skull" } else { "" };
-    [("Brain mask".into(), format!("{}{stripped}", brain.method))]
+fn of_brain(brain: &Brain) -> Vec<Decision> {
+    let stripped = if brain.already_stripped.is_some() { "; the image came without a skull" } else { "" };
+    let mut told = vec![("Brain mask".into(), format!("{}{stripped}", brain.method.as_str()))];
+    if let Some(belief) = brain.belief {
+        told.push(("Likeness with the template".into(), format!("{:.2} (T1w heads have .65 to .97)", belief.local)));
+    }
+    told.extend(brain.doubts.iter().map(|doubt| ("Doubt".to_owned(), doubt.to_string())));
+    told
 }
 
 fn of_correction(bias: &BiasField, reference: &Reference) -> [Decision; 2] {

@@ -1,26 +1,49 @@
-//! Skull stripping: finds the brain in the image, or in the mean volume of a series.
+//! Skull stripping: finds the brain in the image, or in the mean volume of a series, and says how far it is to be believed.
 
 use super::motion_correct::Aligned;
 use super::validate::Volume;
+use crate::derivatives::measured::Located;
+use crate::plan::ScanPlan;
 use crate::step::{Found, StageError};
+use crate::templates;
 use imaging::brain::{Brain, Contrast, extract_brain};
+use ndarray::ArrayView3;
+use nifti::Header;
 
 /// Finds the brain in a T1w image.
-pub fn t1w(raw: &Volume, found: &mut Found) -> Result<Brain, StageError> {
-    told(extract_brain(raw.voxels.view(), raw.header.grid().voxel_mm, Contrast::T1w)?, found)
+pub fn t1w(raw: &Volume, plan: &ScanPlan, strict: bool, found: &mut Found) -> Result<Brain, StageError> {
+    find(raw.voxels.view(), &raw.header, Contrast::T1w, (plan, strict), found)
 }
 
 /// Finds the brain in the mean volume of a run.
-pub fn bold(aligned: &Aligned, found: &mut Found) -> Result<Brain, StageError> {
-    told(extract_brain(aligned.mean.view(), aligned.header.grid().voxel_mm, Contrast::Bold)?, found)
+pub fn bold(aligned: &Aligned, plan: &ScanPlan, strict: bool, found: &mut Found) -> Result<Brain, StageError> {
+    find(aligned.mean.view(), &aligned.header, Contrast::Bold, (plan, strict), found)
 }
 
-fn told(brain: Brain, found: &mut Found) -> Result<Brain, StageError> {
+/// What makes the mask implausible is noted, and refused where that was asked for.
+fn find(
+    image: ArrayView3<'_, f32>,
+    header: &Header,
+    contrast: Contrast,
+    (plan, strict): (&ScanPlan, bool),
+    found: &mut Found,
+) -> Result<Brain, StageError> {
+    let brain = extract_brain(image, &header.grid().affine, contrast, templates::head())?;
+    let located = Located::of(&brain);
     found.set("brain.volume_ml", brain.volume_ml);
-    found.set("method", brain.method);
-    found.known.brain_volume_ml = Some(brain.volume_ml);
-    if brain.already_stripped {
+    found.set("method", brain.method.as_str());
+    if let Some(likeness) = located.likeness {
+        found.set("brain.likeness", likeness);
+    }
+    if brain.already_stripped.is_some() {
         found.note("the image has no skull any more; its own background is used as the mask");
+    }
+    brain.doubts.iter().for_each(|doubt| found.note(doubt.to_string()));
+    found.known.brain_volume_ml = Some(brain.volume_ml);
+    found.known.brain = Some(located);
+    if strict && !brain.doubts.is_empty() {
+        let doubts: Vec<String> = brain.doubts.iter().map(ToString::to_string).collect();
+        return Err(StageError::Strict { scan: plan.id.clone(), notes: doubts.join("; ") });
     }
     Ok(brain)
 }
