@@ -6,6 +6,10 @@ use serde_json::{Map, Value};
 /// Key in the text, and the reference in full.
 const REFERENCES: &[(&str, &str)] = &[
     (
+        "Avants et al. 2008",
+        "Avants BB, Epstein CL, Grossman M, Gee JC (2008). Symmetric diffeomorphic image registration with cross-correlation. Med Image Anal 12, 26–41. doi:10.1016/j.media.2007.06.004",
+    ),
+    (
         "Baker and Matthews 2004",
         "Baker S, Matthews I (2004). Lucas-Kanade 20 years on: a unifying framework. Int J Comput Vis 56, 221–255. doi:10.1023/B:VISI.0000011205.11775.fd",
     ),
@@ -20,6 +24,10 @@ const REFERENCES: &[(&str, &str)] = &[
     (
         "Friston et al. 1996",
         "Friston KJ, Williams S, Howard R, Frackowiak RSJ, Turner R (1996). Movement-related effects in fMRI time-series. Magn Reson Med 35, 346–355. doi:10.1002/mrm.1910350312",
+    ),
+    (
+        "Holmes et al. 1998",
+        "Holmes CJ, Hoge R, Collins L, Woods R, Toga AW, Evans AC (1998). Enhancement of MR images using registration for signal averaging. J Comput Assist Tomogr 22, 324–333. doi:10.1097/00004728-199803000-00032",
     ),
     ("Nichols 2013", "Nichols TE (2013). Notes on creating a standardized version of DVARS. arXiv:1704.01469"),
     (
@@ -72,16 +80,29 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
     };
     let of = if ran.modality == "bold" { "mean volume" } else { "image" };
     text.push_str(&match ran.mask.get("Method").and_then(Value::as_str) {
+        Some(method @ ("template" | "surface near template")) => {
+            let likeness = ran.mask.get("TemplateLikeness").and_then(Value::as_f64);
+            let alike = likeness.map(|r| format!(" (mean local correlation in the brain {r:.2})")).unwrap_or_default();
+            let surface = if method == "template" {
+                ""
+            } else {
+                ", near which a deformable surface (Smith 2002) and the tissue under it took the edge (after Shattuck et al. 2001)"
+            };
+            format!(
+                "A brain mask was carried over from a template head, made of Colin27 (Holmes et al. 1998) and six public heads, by \
+                 an affine map and a smooth warp that maximises local correlation (Avants et al. 2008){alike}{surface}. "
+            )
+        }
         Some("surface and tissue") => format!(
             "A brain mask was found on the {of} by a deformable surface (Smith 2002) whose edge was then moved to that of \
              the tissue at full resolution (after Shattuck et al. 2001). "
         ),
-        Some(method) => format!("The {of} had been stripped of its skull; the brain mask is that of its {method}. "),
+        Some(_) => format!("The {of} had been stripped of its skull; what is not background is the brain mask. "),
         None => String::new(),
     });
     text.push_str(&bias(ran));
     text.push_str(&intensity(ran));
-    text.push_str("Nothing was registered to a template");
+    text.push_str("Nothing was resampled to a template");
     text.push_str(if ran.modality == "bold" {
         "; slice timing and susceptibility distortion were not corrected. Framewise displacement and DVARS follow Power et al. \
          2012, standardised DVARS Nichols 2013, other quality measures MRIQC (Esteban et al. 2017)."
