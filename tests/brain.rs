@@ -134,7 +134,7 @@ fn another_contrast_is_refused_with_what_it_looks_like() {
         if mask[at] > 0.0 { 260.0 - head.image[at] } else { 0.5 * head.image[at] }
     });
     match find(inverted.view(), &head.affine) {
-        Err(BrainError::NotT1w { looks, .. }) => println!("inverted: {looks:?}"),
+        Err(BrainError::NotT1w { looks, .. }) => assert_eq!(looks, Looks::T2w),
         other => panic!("{other:?}"),
     }
 }

@@ -158,14 +158,14 @@ fn section(text: &mut String, title: &str, command: &mut clap::Command) {
 fn every_crate_has_its_reason() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut crates: BTreeSet<String> = BTreeSet::new();
-    for manifest in ["", "crates/figures", "crates/imaging", "crates/nifti", "crates/phantom"] {
+    for manifest in ["", "crates/figures", "crates/imaging", "crates/itk", "crates/nifti", "crates/phantom"] {
         let manifest: toml::Table =
             std::fs::read_to_string(root.join(manifest).join("Cargo.toml")).unwrap().parse().unwrap();
         let tables = ["dependencies", "dev-dependencies"].into_iter().filter_map(|t| manifest.get(t)?.as_table());
         crates.extend(tables.flat_map(|t| t.keys().cloned()));
     }
     // Our own.
-    crates.retain(|name| !["figures", "imaging", "nifti", "phantom"].contains(&name.as_str()));
+    crates.retain(|name| !["figures", "imaging", "itk", "nifti", "phantom"].contains(&name.as_str()));
     let decisions = std::fs::read_to_string(root.join("docs/decisions.md")).unwrap();
     let rows = decisions.split("## Crates").nth(1).unwrap().lines().filter(|line| line.starts_with("| `"));
     let cells = rows.filter_map(|row| row.split(" | ").next());

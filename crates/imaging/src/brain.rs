@@ -27,6 +27,8 @@ use crate::rigid::Matrix4;
 const VOLUME_ML: [f64; 2] = [300.0, 2500.0];
 /// The mask ends at this distance in mm from the template's surface.
 const THRESHOLD_MM: f32 = -0.5;
+/// What is darker than this share of the range is air.
+const AIR: f32 = 0.12;
 /// Where likeness is doubtful, a surface's mask is taken within these distances of the template's surface.
 const BAND_MM: [f32; 2] = [-5.0, 3.0];
 
@@ -123,10 +125,21 @@ fn compare(scan: &Scan, template: &HeadTemplate, black: Option<&Array3<u8>>) -> 
     Some((head, prior, belief))
 }
 
+/// Whether the scan would be a T1w head if bright were dark, as in a T2w image: asked only of what is refused.
+fn fits_inverted(scan: &Scan, template: &HeadTemplate) -> bool {
+    let [low, high] = scan.range;
+    // The air stays dark.
+    let air = low + AIR * (high - low);
+    let turned = scan.image.mapv(|v| if v > air { (high + air - v).max(low) } else { low });
+    let turned = Scan { image: turned.view(), ..*scan };
+    compare(&turned, template, None).is_some_and(|(.., belief)| belief.local >= DOUBTFUL)
+}
+
 fn of_head(scan: &Scan, template: &HeadTemplate) -> Result<Brain, BrainError> {
     let (head, prior, belief) = compare(scan, template, None).ok_or(BrainError::NoHead)?;
     if belief.local < DOUBTFUL {
-        return Err(BrainError::NotT1w { local: belief.local, looks: belief.looks() });
+        let looks = if fits_inverted(scan, template) { Looks::T2w } else { belief.looks() };
+        return Err(BrainError::NotT1w { local: belief.local, looks });
     }
     let carried = |mm: f32| distance_below(&prior, scan.shape, scan.to_world, mm).ok_or(BrainError::NoHead);
     let mask = carried(THRESHOLD_MM)?;
