@@ -30,7 +30,7 @@ port_names() {
     case $1 in
         prometheus) echo PROMETHEUS_PORT ;;
         loki) echo LOKI_PORT LOKI_GRPC_PORT ;;
-        tempo) echo TEMPO_PORT TEMPO_GRPC_PORT TEMPO_OTLP_GRPC_PORT ;;
+        tempo) echo TEMPO_PORT TEMPO_GRPC_PORT TEMPO_OTLP_HTTP_PORT ;;
         otel-collector)
             echo OTLP_GRPC_PORT OTLP_HTTP_PORT COLLECTOR_HEALTH_PORT COLLECTOR_METRICS_PORT COLLECTOR_PROMETHEUS_PORT
             ;;
@@ -68,7 +68,7 @@ url_of() {
             # It listens where --listen said; all addresses include this one.
             [[ ! -r $data/options ]] || read -r address _ <"$data/options"
             if [[ $address =~ ^(0\.0\.0\.0|\[::\])$ ]]; then address=127.0.0.1; fi
-            echo "http://$address:$OTLP_GRPC_PORT"
+            echo "http://$address:$OTLP_HTTP_PORT"
             ;;
         grafana) echo "http://127.0.0.1:$GRAFANA_PORT" ;;
     esac

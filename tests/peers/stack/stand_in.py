@@ -22,7 +22,7 @@ import urllib.error
 import urllib.request
 
 COLLECTOR = """
-receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:$TEMPO_OTLP_GRPC_PORT"}}}}
+receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:$TEMPO_OTLP_HTTP_PORT"}}}}
 exporters: {file: {path: "$TEMPO_DATA/traces.jsonl", rotation: {max_megabytes: 1000}}}
 service:
   telemetry: {metrics: {level: none}}
@@ -50,7 +50,7 @@ class Tempo(Answers):
     def answer(self):
         if self.path == "/ready":
             with socket.socket() as probe:
-                up = probe.connect_ex(("127.0.0.1", int(os.environ["TEMPO_OTLP_GRPC_PORT"]))) == 0
+                up = probe.connect_ex(("127.0.0.1", int(os.environ["TEMPO_OTLP_HTTP_PORT"]))) == 0
             return (200, b"ready") if up else (503, b"not yet")
         found = re.fullmatch("/api/v2/traces/([0-9a-f]{32})", self.path)
         spans = self.spans(found[1]) if found else []
