@@ -94,9 +94,9 @@ plain = re.sub(r'`[^`]*`|"[^"]*"', '""', alloy)
 for pair in ("{}", "[]", "()"):
     expect(plain.count(pair[0]) == plain.count(pair[1]), f"config.alloy: unequal {pair}")
 declared = {f"{kind}.{label}" for kind, label in re.findall(r'^([a-z_.]+) "(\w+)" \{', alloy, flags=re.M)}
-used = set(re.findall(r"\b((?:otelcol|prometheus)(?:\.\w+)+)\.(?:input|receiver|handler)\b", plain))
+used = set(re.findall(r"\b((?:otelcol|prometheus)(?:\.\w+)+)\.(?:input|receiver|handler|targets)\b", plain))
 expect(declared >= used, f"config.alloy: not declared: {sorted(used - declared)}")
-expect({d for d in declared if not d.startswith("otelcol.receiver")} <= used, f"config.alloy: unused: {sorted(declared - used)}")
+expect({d for d in declared if not d.startswith(("otelcol.receiver", "prometheus.scrape"))} <= used, f"config.alloy: unused: {sorted(declared - used)}")
 collector = [s for name in ("transform/join_processes", "transform/arrival")
              for block in documents["otel-collector-config.yaml"]["processors"][name]["metric_statements"]
              for s in block["statements"]]

@@ -67,8 +67,8 @@ impl Site {
     pub fn ports(&self) -> PathBuf {
         let names = fs::read_to_string(root("configs/ports.env")).unwrap();
         let names = names.lines().filter_map(|l| l.split_once('=')).map(|(name, _)| name.to_owned());
-        let lines: Vec<String> = names.zip(free_ports::<12>()).map(|(name, port)| format!("{name}={port}\n")).collect();
-        assert_eq!(lines.len(), 12);
+        let lines: Vec<String> = names.zip(free_ports::<13>()).map(|(name, port)| format!("{name}={port}\n")).collect();
+        assert_eq!(lines.len(), 13);
         let file = self.path("ports.env");
         fs::write(&file, lines.concat()).unwrap();
         file
