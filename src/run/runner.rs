@@ -55,7 +55,7 @@ pub struct StagesRun {
 /// let logs = tempfile::tempdir()?;
 /// let config = TelemetryConfig { enabled: true, ..TelemetryConfig::default() };
 /// let (telemetry, dispatch) =
-///     telemetry::build(&config, &Environment::default(), Some(logs.path()), "run-1", |_| false);
+///     telemetry::build(&config, &Environment::default(), Some(logs.path()), "run-1");
 /// # let source = Source::Synthetic { participant: "01".into(), session: None, seed: 1 };
 /// # let plan = ScanPlan { id: "sub-01_T1w".into(), modality: Modality::T1w, source, relative: "sub-01_T1w.nii".into(),
 /// #     entities: Entities::default(), metadata: std::sync::Arc::default(), problem: None, bytes: 0, memory: Default::default(),
