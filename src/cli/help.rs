@@ -177,7 +177,7 @@ pub(super) const COMPARE: &str = "\
 Examples:
   neuro-preprocess telemetry compare out-before out-after
   One folder holds several runs; the beginning of an id, as telemetry show prints it, is enough:
-    neuro-preprocess telemetry compare out@20260301 out@20260302 --threshold 5
+    neuro-preprocess telemetry compare out@01a22a69 out@01a22b70 --threshold 5
 
 Only scans that succeeded are compared, and those that both runs did one by one.";
 
