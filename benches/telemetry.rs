@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let config = TelemetryConfig { enabled, ..TelemetryConfig::default() };
         let env = Environment::default();
-        let (telemetry, dispatch) = telemetry::build(&config, &env, Some(folder.path()), "bench", |_| false);
+        let (telemetry, dispatch) = telemetry::build(&config, &env, Some(folder.path()), "bench");
         tracing::dispatcher::with_default(&dispatch, || one_scan(&mut criterion, name));
         let _ = telemetry.finish();
     }

@@ -2,15 +2,16 @@
 # source it. Each service is described in one place, its NAME.def: the same %startscript runs in the image and, with
 # --runtime binary, on this machine.
 #
-# A stack lives in one folder: configs/ (as the services were given them), ports.env, options (until it is stopped), run/SERVICE (what was started: runtime,
-# host, process, its start time, instance), and a folder of data for each service.
+# A stack lives in one folder: configs/ (as the services were given them), ports.env, options and endpoint (until it is
+# stopped), run/SERVICE (what was started: runtime, host, process, its start time, instance), and a folder of data for each
+# service.
 # shellcheck shell=bash
 # shellcheck disable=SC2034  # what is set here is used by the scripts that source it
 containers=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$containers")
 
 # In the order they are started: stores first, then who writes into them, then who reads.
-services=(prometheus loki tempo otel-collector grafana)
+services=(alertmanager prometheus loki tempo otel-collector grafana)
 data=${NEURO_PREPROCESS_STACK:-${XDG_STATE_HOME:-$HOME/.local/state}/neuro-preprocess-stack}
 
 fail() {
@@ -28,9 +29,10 @@ value_of() {
 
 port_names() {
     case $1 in
+        alertmanager) echo ALERTMANAGER_PORT ;;
         prometheus) echo PROMETHEUS_PORT ;;
         loki) echo LOKI_PORT LOKI_GRPC_PORT ;;
-        tempo) echo TEMPO_PORT TEMPO_GRPC_PORT TEMPO_OTLP_GRPC_PORT ;;
+        tempo) echo TEMPO_PORT TEMPO_GRPC_PORT TEMPO_OTLP_HTTP_PORT ;;
         otel-collector)
             echo OTLP_GRPC_PORT OTLP_HTTP_PORT COLLECTOR_HEALTH_PORT COLLECTOR_METRICS_PORT COLLECTOR_PROMETHEUS_PORT
             ;;
@@ -58,25 +60,28 @@ ports_in_force() {
     [[ ! -e $data/ports.env ]] || read_ports "$data/ports.env"
 }
 
-url_of() {
+# Where the Collector listens for runs, seen from here: all addresses include this one.
+collector_address() {
     local address=127.0.0.1
+    [[ ! -r $data/options ]] || read -r address _ <"$data/options"
+    if [[ $address =~ ^(0\.0\.0\.0|\[::\])$ ]]; then address=127.0.0.1; fi
+    echo "$address"
+}
+
+url_of() {
     case $1 in
+        alertmanager) echo "http://127.0.0.1:$ALERTMANAGER_PORT" ;;
         prometheus) echo "http://127.0.0.1:$PROMETHEUS_PORT" ;;
         loki) echo "http://127.0.0.1:$LOKI_PORT" ;;
         tempo) echo "http://127.0.0.1:$TEMPO_PORT" ;;
-        otel-collector)
-            # It listens where --listen said; all addresses include this one.
-            [[ ! -r $data/options ]] || read -r address _ <"$data/options"
-            if [[ $address =~ ^(0\.0\.0\.0|\[::\])$ ]]; then address=127.0.0.1; fi
-            echo "http://$address:$OTLP_GRPC_PORT"
-            ;;
+        otel-collector) echo "http://$(collector_address):$OTLP_HTTP_PORT" ;;
         grafana) echo "http://127.0.0.1:$GRAFANA_PORT" ;;
     esac
 }
 
 health_of() {
     case $1 in
-        prometheus) echo "$(url_of prometheus)/-/ready" ;;
+        alertmanager | prometheus) echo "$(url_of "$1")/-/ready" ;;
         loki | tempo) echo "$(url_of "$1")/ready" ;;
         otel-collector) echo "http://127.0.0.1:$COLLECTOR_HEALTH_PORT/" ;;
         grafana) echo "$(url_of grafana)/api/health" ;;
@@ -105,9 +110,9 @@ log_of() { echo "$data/run/$1.log"; }
 
 apptainer_program() { command -v "${APPTAINER:-apptainer}"; }
 
-# Ends a service that was started: SIGTERM, and SIGKILL after the given seconds.
+# Ends a service that was started: SIGTERM, and SIGKILL after the given seconds; says so, unless that is usual.
 end_service() {
-    local service=$1 patience=$2
+    local service=$1 patience=$2 usual=${3:-}
     recorded "$service" || return 0
     if alive "$service"; then
         kill -TERM "$pid" 2>/dev/null
@@ -116,7 +121,7 @@ end_service() {
             sleep 0.2
         done
         if alive "$service"; then
-            echo "warning: $service did not end within $patience s after SIGTERM; killed" >&2
+            [[ -n $usual ]] || echo "warning: $service did not end within $patience s after SIGTERM; killed" >&2
             kill -KILL "$pid"
         fi
     fi
@@ -124,6 +129,7 @@ end_service() {
         "$program" instance stop "$instance" >/dev/null 2>&1
     fi
     rm -f "$data/run/$service"
+    [[ $service != otel-collector ]] || rm -f "$data/endpoint"
 }
 
 # Sets preprocess to the command that runs the program: on PATH, built here, or in an image, which is given the folder $1.

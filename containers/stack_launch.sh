@@ -44,7 +44,8 @@ holder_of() {
 }
 
 # Copies the configurations into the stack's folder. Prometheus reads nothing from the environment, so that its copy gets
-# the ports written in: first names for all that differ, then their numbers, because one's may be another's default.
+# the ports written in: first names for all that differ, then their numbers, because one's may be another's default. The rules
+# get the address of the runbooks: this checkout's, or that of a copy on the web.
 write_configs() {
     local name default names=() numbers=()
     mkdir -p "$data/configs" && cp -RLf "$configs_shipped/." "$data/configs" || return
@@ -54,6 +55,25 @@ write_configs() {
         numbers+=(-e "s/@$name@/${!name}/g")
     done <"$configs_shipped/ports.env"
     sed -i "${names[@]}" "${numbers[@]}" "$data/configs/prometheus.yml"
+    sed -i "s|runbook_url: docs/runbooks.md|runbook_url: ${NEURO_PREPROCESS_RUNBOOKS:-file://$checkout/docs/runbooks.md}|" \
+        "$data"/configs/prometheus/rules/*.yml
+}
+
+# Tells Prometheus of the Alertmanager, which it would call in vain where none is.
+name_alertmanager() {
+    mkdir -p "$data/configs/prometheus/alertmanagers" &&
+        echo "[{targets: ['127.0.0.1:$ALERTMANAGER_PORT']}]" >"$data/configs/prometheus/alertmanagers/stack.yml"
+}
+
+# Leaves word for runs of this user on this machine, which send to no other stack unasked (src/telemetry/stack.rs): where the
+# Collector listens, and which process it is, told from all others by boot, PID namespace, number and start.
+announce() {
+    local place
+    recorded otel-collector
+    place=$(cat /proc/sys/kernel/random/boot_id)/$(readlink /proc/self/ns/pid)
+    rm -f "$data/endpoint"
+    printf '%s\n' "http=$(url_of otel-collector)" "grpc=http://$(collector_address):$OTLP_GRPC_PORT" \
+        "process=$place $pid $started" >"$data/endpoint"
 }
 
 # NAME=VALUE for a service: the ports, and what start_stack.sh was asked for.

@@ -3,7 +3,7 @@
 # says where they are. What runs already stays as it is. Needs neither root nor Docker.
 #
 # Usage: containers/start_stack.sh [OPTIONS]
-#   --only NAMES         of prometheus,loki,tempo,otel-collector,grafana; without it, all that are installed
+#   --only NAMES         of alertmanager,prometheus,loki,tempo,otel-collector,grafana; without it, all that are installed
 #   --runtime RUNTIME    apptainer: images built by build_all.sh; binary: programs on PATH [default: apptainer where it is
 #                        installed, else binary]
 #   --images FOLDER      where the images are [default: target/containers]
@@ -14,7 +14,7 @@
 #                        who they are [default: 127.0.0.1]
 #   --tail-sampling      keep all traces with errors, and 10 % of the others
 #
-# The last two count until stop_stack.sh: a start after a crash need not say them again.
+# The last two count until stop_stack.sh: a start after a crash need not say them again, and none can say others.
 #
 # Exit status: 0 all ready; 1 something did not start or is not ready (what runs stays); 64 usage; 66 no such file.
 set -uo pipefail
@@ -54,6 +54,9 @@ data=$(cd "$data" && pwd)
 [[ ! -r $data/options ]] || { read -r kept_listen kept_sampling <"$data/options"; }
 listen=${listen:-${kept_listen:-127.0.0.1}} sampling=${sampling:-${kept_sampling:-}}
 ports_in_force
+if alive otel-collector && [[ "$listen $sampling" != "${kept_listen:-127.0.0.1} ${kept_sampling:-}" ]]; then
+    fail "otel-collector runs already, with${kept_sampling:+ --tail-sampling and} --listen ${kept_listen:-127.0.0.1}; stop_stack.sh first"
+fi
 if [[ -n $ports_from ]]; then
     before=$(all_ports)
     read_ports "$configs_shipped/ports.env" && read_ports "$ports_from"
@@ -97,6 +100,7 @@ if ((${#to_start[@]})); then
 fi
 # Also where nothing is to be started: Grafana reads changed dashboards at once.
 write_configs || fail "cannot write $data/configs"
+if alive alertmanager || [[ " ${to_start[*]} " == *" alertmanager "* ]]; then name_alertmanager; fi
 for service in "${to_start[@]}"; do
     end_service "$service" 0 # what a crash left of it
     mkdir -p "$data/$service"
@@ -119,8 +123,9 @@ echo
 "$containers/status_stack.sh" --data "$data"
 code=$?
 if alive otel-collector; then
+    announce || fail "cannot write $data/endpoint"
     echo
-    echo "runs send here:  export OTEL_EXPORTER_OTLP_ENDPOINT=$(url_of otel-collector)"
+    echo "your runs here find it by themselves; others:  export OTEL_EXPORTER_OTLP_ENDPOINT=$(url_of otel-collector)"
 fi
 if alive grafana; then
     echo "look here:       $(url_of grafana)  user admin, password in $data/grafana/admin-password"

@@ -11,8 +11,10 @@ set -uo pipefail
 # shellcheck source=containers/stack.sh
 source "$(dirname "$0")/stack.sh"
 
-# Seconds between SIGTERM and SIGKILL: a store writes what it has in memory.
+# Seconds between SIGTERM and SIGKILL: a store writes what it has in memory. Tempo would hand over to others of a cluster and
+# wait for them; its spans are on disk by then.
 patience=60
+patience_tempo=10
 purge='' yes=''
 while (($#)); do
     case $1 in
@@ -29,13 +31,17 @@ if [[ ! -d $data/run ]]; then
 fi
 data=$(cd "$data" && pwd)
 
-for service in grafana otel-collector tempo loki prometheus; do
+for service in grafana otel-collector tempo loki prometheus alertmanager; do
     recorded "$service" || continue
     [[ $host == "$(hostname)" ]] || fail "$service was started on $host; run this there"
     if alive "$service"; then echo "stopping $service"; else echo "$service had ended by itself"; fi
-    end_service "$service" "$patience"
+    if [[ $service == tempo ]]; then
+        end_service tempo "$patience_tempo" usual
+    else
+        end_service "$service" "$patience"
+    fi
 done
-rm -f "$data/options"
+rm -f "$data/options" "$data/endpoint"
 
 [[ -n $purge ]] || exit 0
 if [[ -z $yes ]]; then

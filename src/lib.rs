@@ -20,7 +20,7 @@ pub mod cli;
 pub mod derivatives;
 pub mod error;
 mod files;
-mod machine;
+pub mod machine;
 pub mod nipoppy;
 mod pages;
 pub mod pipeline;

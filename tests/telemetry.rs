@@ -30,7 +30,7 @@ fn observed(
     dir: Option<&Path>,
     work: impl FnOnce(&telemetry::Telemetry),
 ) -> Delivery {
-    let (telemetry, dispatch) = telemetry::build(config, env, dir, "run-1", |_| false);
+    let (telemetry, dispatch) = telemetry::build(config, env, dir, "run-1");
     tracing::dispatcher::with_default(&dispatch, || work(&telemetry));
     telemetry.finish()
 }
@@ -266,7 +266,7 @@ fn an_absent_or_hanging_collector_does_not_hold_up_the_end() {
         let flush_timeout = (port == absent).then_some(Duration::from_secs(3600));
         let endpoint = Some(format!("http://127.0.0.1:{port}"));
         let config = TelemetryConfig { endpoint, flush_timeout, ..enabled() };
-        let (telemetry, dispatch) = telemetry::build(&config, &env, Some(dir.path()), "run-1", |_| false);
+        let (telemetry, dispatch) = telemetry::build(&config, &env, Some(dir.path()), "run-1");
         tracing::dispatcher::with_default(&dispatch, || one_subject(&telemetry));
         let begun = Instant::now();
         let delivery = telemetry.finish();

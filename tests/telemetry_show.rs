@@ -133,6 +133,31 @@ fn what_a_killed_run_had_done_is_there_with_its_names() {
     assert!(said.contains("sub-01  unfinished") && said.contains("1 unfinished") && said.contains("killed"), "{said}");
 }
 
+#[test]
+fn two_runs_are_compared_scan_by_scan() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bids, first, second) = (dir.path().join("bids"), dir.path().join("first"), dir.path().join("second"));
+    run(["synth", text(&bids), "--participants", "3", "--modalities", "T1w", "--voxel-size", "6"]).exits(0);
+    run([text(&bids), text(&first), "participant", "--no-report"]).exits(0);
+    run([text(&bids), text(&second), "participant", "--no-report", "--slow-stage", "save:3"]).exits(0);
+    let said = run(["telemetry", "compare", text(&first), text(&second)]).exits(0).stdout;
+    let save = said.lines().find(|l| l.starts_with("save ") && l.contains(" s  ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(save.contains("slower, 3 pairs"), "{said}");
+    for measure in ["CPU s", "peak MB", "read MB", "written MB", "output MB"] {
+        assert!(said.contains(measure), "{measure} is not compared:\n{said}");
+    }
+    let json = run(["telemetry", "compare", text(&first), text(&second), "--format", "json"]).exits(0).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let output = |row: &&Value| row["stage"] == "save" && row["measure"] == "output_mb";
+    let output = json["rows"].as_array().unwrap().iter().find(output).unwrap();
+    assert_eq!((&output["verdict"], &output["ratio"]), (&"same".into(), &1.0.into()), "the outputs are the same");
+    let id = json["sides"][0]["runs"][0].as_str().unwrap();
+    let same = format!("{}@{id}", text(&first));
+    run(["telemetry", "compare", &same, text(&second)]).exits(0);
+    let wrong = run(["telemetry", "compare", &format!("{}@none", text(&first)), text(&second)]).exits(66).stderr;
+    assert!(wrong.contains(&format!("there are: {id}")), "{wrong}");
+}
+
 /// One line as a run writes it.
 fn span(
     trace: usize,

@@ -19,10 +19,12 @@ import errors  # noqa: E402
 import health  # noqa: E402
 import overview  # noqa: E402
 import performance  # noqa: E402
+import run  # noqa: E402
 import subject  # noqa: E402
 
 DASHBOARDS = {
     "overview": overview.dashboard,
+    "run": run.dashboard,
     "performance": performance.dashboard,
     "errors": errors.dashboard,
     "subject": subject.dashboard,

@@ -136,6 +136,7 @@ Examples:
   neuro-preprocess telemetry status out
   neuro-preprocess telemetry replay out --endpoint http://localhost:4317
   neuro-preprocess telemetry show out
+  neuro-preprocess telemetry compare out-before out-after
   neuro-preprocess telemetry config";
 
 /// Ends `telemetry replay --help`.
@@ -145,8 +146,8 @@ Examples:
   neuro-preprocess telemetry replay /data/study/derivatives
 
 Without --endpoint the collector is found as for a run: NEURO_PREPROCESS_OTEL_ENDPOINT, the OTEL_*
-variables, the configuration file, one that listens on this machine. Stopped in the middle, the
-same command goes on. Files of a run that is still going on are left to that run.
+variables, the configuration file, the stack that you started on this machine. Stopped in the
+middle, the same command goes on. Files of a run that is still going on are left to that run.
 
 Exit status: 0 all is delivered, 66 no telemetry is there, 75 some remains.";
 
@@ -155,8 +156,11 @@ pub(super) const STATUS: &str = "\
 Examples:
   neuro-preprocess telemetry status out
   neuro-preprocess telemetry status /data/study/derivatives --format json
+  neuro-preprocess telemetry status out --check http://127.0.0.1:3200
 
-Exit status: 0, or 66 when no telemetry is there.";
+With --check every trace is looked up by its id; what tail sampling left out is named, too.
+
+Exit status: 0, 66 when no telemetry is there, 75 when the store lacks something.";
 
 /// Ends `telemetry show --help`.
 pub(super) const TELEMETRY_SHOW: &str = "\
@@ -167,6 +171,15 @@ Examples:
     neuro-preprocess telemetry show out --status failed --limit 100000 --format json
   Where the time of one participant went:
     neuro-preprocess telemetry show out --participant 01";
+
+/// Ends `telemetry compare --help`.
+pub(super) const COMPARE: &str = "\
+Examples:
+  neuro-preprocess telemetry compare out-before out-after
+  One folder holds several runs; the beginning of an id, as telemetry show prints it, is enough:
+    neuro-preprocess telemetry compare out@01a22a69 out@01a22b70 --threshold 5
+
+Only scans that succeeded are compared, and those that both runs did one by one.";
 
 /// Ends `telemetry config --help`.
 pub(super) const TELEMETRY_CONFIG: &str = "\

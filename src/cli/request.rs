@@ -226,18 +226,41 @@ pub enum TelemetryRequest {
         dir: PathBuf,
         /// Where to send it.
         config: TelemetryConfig,
+        /// Also spans and log lines that were acknowledged.
+        again: bool,
     },
     /// Say what has been delivered and what is waiting.
-    Status {
-        /// As for `Replay`.
-        dir: PathBuf,
-        /// Form of the answer.
-        format: Format,
-    },
+    Status(StatusRequest),
     /// Show runs.
     Show(ShowConfig),
+    /// Compare two runs.
+    Compare(CompareConfig),
     /// Say which settings are in force.
     Config(InForceConfig),
+}
+
+/// What to say about deliveries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusRequest {
+    /// An output folder, its logs folder, or a folder of outputs; exists.
+    pub dir: PathBuf,
+    /// Form of the answer.
+    pub format: Format,
+    /// Where runs send to.
+    pub config: TelemetryConfig,
+    /// A Tempo to ask whether it has what was acknowledged.
+    pub check: Option<String>,
+}
+
+/// Two runs to be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompareConfig {
+    /// Each one's folder, which exists, and the beginning of its id where the folder holds several.
+    pub runs: [(PathBuf, Option<String>); 2],
+    /// Smallest change in per cent that counts.
+    pub threshold: u16,
+    /// Form of what is printed.
+    pub format: Format,
 }
 
 /// Runs to be shown.

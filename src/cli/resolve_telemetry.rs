@@ -4,12 +4,13 @@ use super::args::{ObserveArgs, ResourceArgs};
 use super::error::Refusal;
 use super::layers::{self, Layers};
 use super::paths;
-use super::request::{InForceConfig, Request, ShowConfig, TelemetryRequest};
+use super::request::{CompareConfig, InForceConfig, Request, ShowConfig, StatusRequest, TelemetryRequest};
 use super::settings::{Env, Settings};
 use super::small_file;
-use super::telemetry_args::{ConfigArgs, ReplayArgs, ShowArgs, StatusArgs, TelemetryVerb};
+use super::telemetry_args::{CompareArgs, ConfigArgs, ReplayArgs, ShowArgs, StatusArgs, TelemetryVerb};
 use crate::bids::without_sub;
 use crate::telemetry::config::{PseudonymKey, TelemetryConfig};
+use std::path::PathBuf;
 
 /// Holds the key of the pseudonyms, where no file does.
 const PSEUDONYM_KEY: &str = "NEURO_PREPROCESS_PSEUDONYM_KEY";
@@ -18,29 +19,36 @@ const PSEUDONYM_KEY: &str = "NEURO_PREPROCESS_PSEUDONYM_KEY";
 pub(super) fn resolve(verb: TelemetryVerb, env: Env) -> Result<Request, Refusal> {
     match verb {
         TelemetryVerb::Replay(args) => replay(args, env),
-        TelemetryVerb::Status(args) => status(args),
+        TelemetryVerb::Status(args) => status(args, env),
         TelemetryVerb::Show(args) => show(args),
+        TelemetryVerb::Compare(args) => compare(args),
         TelemetryVerb::Config(args) => config(&args, env),
     }
 }
 
 fn replay(args: ReplayArgs, env: Env) -> Result<Request, Refusal> {
     paths::input_folder(&args.dir, "name the folder of the run", paths::bound_hint(&args.dir))?;
-    let observe = ObserveArgs { otel_endpoint: args.endpoint, config: args.config, ..ObserveArgs::default() };
-    let layers = Layers::gather(&ResourceArgs::default(), &observe, Settings::default(), env)?;
-    // What is in the files is sent as it is: pseudonyms were made when it was written, and need no key now.
-    let settings = Settings { pseudonymize: None, ..layers.settings };
-    let config = telemetry(&settings, &observe, env, &mut Vec::new())?;
+    let config = as_of_a_run(args.endpoint, args.config, env)?;
     // Whoever asks for a delivery wants one, also where runs are to send nothing.
     Ok(Request::Telemetry(TelemetryRequest::Replay {
         dir: args.dir,
         config: TelemetryConfig { enabled: true, ..config },
+        again: args.again,
     }))
 }
 
-fn status(args: StatusArgs) -> Result<Request, Refusal> {
+/// Where a run would send to. What is in the files is as it was written: pseudonyms need no key now.
+fn as_of_a_run(endpoint: Option<String>, file: Option<PathBuf>, env: Env) -> Result<TelemetryConfig, Refusal> {
+    let observe = ObserveArgs { otel_endpoint: endpoint, config: file, ..ObserveArgs::default() };
+    let layers = Layers::gather(&ResourceArgs::default(), &observe, Settings::default(), env)?;
+    telemetry(&Settings { pseudonymize: None, ..layers.settings }, &observe, env, &mut Vec::new())
+}
+
+fn status(args: StatusArgs, env: Env) -> Result<Request, Refusal> {
     paths::input_folder(&args.dir, "name the folder of the run", paths::bound_hint(&args.dir))?;
-    Ok(Request::Telemetry(TelemetryRequest::Status { dir: args.dir, format: args.format }))
+    let config = as_of_a_run(None, args.config, env)?;
+    let (dir, format, check) = (args.dir, args.format, args.check);
+    Ok(Request::Telemetry(TelemetryRequest::Status(StatusRequest { dir, format, config, check })))
 }
 
 fn show(args: ShowArgs) -> Result<Request, Refusal> {
@@ -53,6 +61,27 @@ fn show(args: ShowArgs) -> Result<Request, Refusal> {
         limit: args.limit,
         format: args.format,
     })))
+}
+
+fn compare(args: CompareArgs) -> Result<Request, Refusal> {
+    let side = |path: PathBuf| {
+        let (folder, run) = folder_and_run(path);
+        paths::input_folder(&folder, "name the output folder of a run", paths::bound_hint(&folder))?;
+        Ok((folder, run))
+    };
+    let (runs, threshold, format) = ([side(args.first)?, side(args.second)?], args.threshold, args.format);
+    Ok(Request::Telemetry(TelemetryRequest::Compare(CompareConfig { runs, threshold, format })))
+}
+
+/// `FOLDER@RUN`, unless there is a folder of that name.
+fn folder_and_run(path: PathBuf) -> (PathBuf, Option<String>) {
+    if path.exists() {
+        return (path, None);
+    }
+    match path.to_str().and_then(|text| text.rsplit_once('@')) {
+        Some((folder, run)) if !folder.is_empty() && !run.is_empty() => (folder.into(), Some(run.to_owned())),
+        _ => (path, None),
+    }
 }
 
 fn config(args: &ConfigArgs, env: Env) -> Result<Request, Refusal> {

@@ -19,6 +19,9 @@ pub(super) enum TelemetryVerb {
     /// Show what runs did, from the files they left: waterfalls, stages, failures
     #[command(after_long_help = help::TELEMETRY_SHOW)]
     Show(ShowArgs),
+    /// Compare two runs stage by stage, from the files they left: what got slower or larger
+    #[command(after_long_help = help::COMPARE)]
+    Compare(CompareArgs),
     /// Say which settings of telemetry are in force, and where each comes from
     #[command(after_long_help = help::TELEMETRY_CONFIG)]
     Config(ConfigArgs),
@@ -32,6 +35,9 @@ pub(super) struct ReplayArgs {
     /// Collector to send to, such as http://localhost:4317 [default: as for a run]
     #[arg(long, visible_alias = "otel-endpoint", value_name = "URL", value_parser = settings::endpoint)]
     pub endpoint: Option<String>,
+    /// Also spans and log lines that were taken before, for a store that lost them; metrics never
+    #[arg(long)]
+    pub again: bool,
     /// Configuration file [default: neuro-preprocess/config.toml in XDG_CONFIG_HOME or ~/.config]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -42,6 +48,12 @@ pub(super) struct StatusArgs {
     /// An output folder, its logs folder, or a folder of many outputs
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
+    /// Ask this Tempo, such as http://127.0.0.1:3200, whether it has all that was taken
+    #[arg(long, value_name = "URL", value_parser = settings::endpoint)]
+    pub check: Option<String>,
+    /// Configuration file [default: neuro-preprocess/config.toml in XDG_CONFIG_HOME or ~/.config]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Form of the answer
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: Format,
@@ -65,6 +77,22 @@ pub(super) struct ShowArgs {
     /// Participant-sessions to show of each run: those that failed first, then the slowest
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub limit: usize,
+    /// Form of what is printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// An output folder, its logs folder, or a folder of many outputs; FOLDER@RUN for one run of several in it
+    #[arg(value_name = "RUN1")]
+    pub first: PathBuf,
+    /// The same for what it is compared with
+    #[arg(value_name = "RUN2")]
+    pub second: PathBuf,
+    /// Smallest change in per cent that counts as one
+    #[arg(long, value_name = "PERCENT", default_value_t = 10)]
+    pub threshold: u16,
     /// Form of what is printed
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: Format,

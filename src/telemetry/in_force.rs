@@ -3,6 +3,7 @@
 use super::config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig, without_password};
 use super::env::Environment;
 use super::routes::{Routes, Target};
+use super::stack::Found;
 use super::stats::Signal;
 use super::variables::{self, VARIABLES, Variable};
 use serde::Serialize;
@@ -14,7 +15,7 @@ pub struct InForce {
     pub name: String,
     /// As it may be shown; empty for nothing.
     pub value: String,
-    /// `option`, `environment NAME`, `file PATH`, `default`, or `found` for a collector on this machine.
+    /// `option`, `environment NAME`, `file PATH`, `default`, or the stack of this user; for a signal that goes nowhere, why.
     pub source: String,
 }
 
@@ -27,17 +28,16 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
-/// Gathers them. `stated` are the settings of `[observability]`: key, value where one was given, source; `listens` looks
-/// for a collector, see [`Routes::decide`].
+/// Gathers them. `stated` are the settings of `[observability]`: key, value where one was given, source.
+#[must_use]
 pub fn gather(
     config: &TelemetryConfig,
     stated: impl IntoIterator<Item = (&'static str, Option<String>, String)>,
     env: &Environment,
-    listens: impl Fn(&str) -> bool,
 ) -> Settings {
     let (env, mut warnings) = variables::checked(env);
     let mut settings: Vec<InForce> = stated.into_iter().map(own).collect();
-    let routes = Routes::decide(config, &env, listens);
+    let routes = Routes::decide(config, &env);
     for signal in Signal::ALL {
         settings.push(way(signal, config, &routes, &env));
     }
@@ -51,6 +51,16 @@ pub fn gather(
             settings.push(of_variable(variable, Signal::Traces, variable.name.to_owned(), &env));
         }
     }
+    warnings.extend(routes.warnings);
+    Settings { settings, warnings }
+}
+
+/// Where the signals of a run that began now would go, and why.
+#[must_use]
+pub fn ways(config: &TelemetryConfig, env: &Environment) -> Settings {
+    let (env, mut warnings) = variables::checked(env);
+    let routes = Routes::decide(config, &env);
+    let settings = Signal::ALL.into_iter().map(|signal| way(signal, config, &routes, &env)).collect();
     warnings.extend(routes.warnings);
     Settings { settings, warnings }
 }
@@ -81,7 +91,10 @@ fn way(signal: Signal, config: &TelemetryConfig, routes: &Routes, env: &Environm
         return InForce { name, value: "off".to_owned(), source };
     }
     let mut value = "files".to_owned();
-    let mut source = "default".to_owned();
+    let mut source = match &routes.stack {
+        Some(Found::Nothing(why)) => format!("no endpoint is named, and {why}"),
+        _ => "default".to_owned(),
+    };
     if let Some(Target { url, protocol }) = &route.target {
         value = format!("files, OTLP {} to {}", protocol.as_str(), without_password(url));
         let names =
@@ -89,7 +102,10 @@ fn way(signal: Signal, config: &TelemetryConfig, routes: &Routes, env: &Environm
         source = match (&config.endpoint, names.iter().find(|name| env.get(name).is_some())) {
             (Some(_), _) => "otel-endpoint".to_owned(),
             (None, Some(name)) => format!("environment {name}"),
-            (None, None) => "found".to_owned(),
+            (None, None) => match &routes.stack {
+                Some(Found::Stack(stack)) => format!("your stack, {}", stack.file.display()),
+                _ => format!("environment OTEL_{}_EXPORTER", signal.variable()),
+            },
         };
     }
     if route.console {

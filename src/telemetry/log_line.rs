@@ -23,6 +23,8 @@ pub struct Scope {
     pub session_id: Option<String>,
     /// Stage.
     pub stage: Option<String>,
+    /// `T1w` or `bold`.
+    pub modality: Option<String>,
 }
 
 impl Visit for Scope {
@@ -32,6 +34,7 @@ impl Visit for Scope {
             names::PARTICIPANT_ID => &mut self.participant_id,
             names::SESSION_ID => &mut self.session_id,
             names::STAGE => &mut self.stage,
+            names::MODALITY => &mut self.modality,
             _ => return,
         };
         *place = Some(value.to_owned());
@@ -47,6 +50,7 @@ impl Scope {
             (names::LOG_PARTICIPANT_ID, &self.participant_id),
             (names::LOG_SESSION_ID, &self.session_id),
             (names::LOG_STAGE, &self.stage),
+            (names::LOG_MODALITY, &self.modality),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.as_deref()?)))

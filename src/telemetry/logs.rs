@@ -20,7 +20,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use tracing::dispatcher::WeakDispatch;
 use tracing::span::{Attributes, Id};
-use tracing::{Dispatch, Event, Level, Subscriber};
+use tracing::{Dispatch, Event, Level, Span, Subscriber};
+use tracing_subscriber::Registry;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -51,6 +52,15 @@ impl LineFile {
 struct Place {
     scope: Scope,
     file: Option<Arc<LineFile>>,
+}
+
+/// What is known of where a span is; nothing where nobody listens.
+pub fn scope_of(span: &Span) -> Scope {
+    let found = span.with_subscriber(|(id, dispatch)| {
+        let place = dispatch.downcast_ref::<Registry>()?.span(id)?.extensions().get::<Place>().cloned();
+        Some(place?.scope)
+    });
+    found.flatten().unwrap_or_default()
 }
 
 /// The layer.

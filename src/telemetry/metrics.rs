@@ -3,6 +3,7 @@
 //! Delta temporality by default: a job array is many short processes, and their counts add up exactly only as deltas
 //! (cumulative series of dead processes would have to be summed over a per-process label).
 
+use super::cost::Cost;
 use super::env::Environment;
 use super::names::{self, Kind, Metric};
 use super::pseudonym::{Personal, Pseudonyms};
@@ -91,6 +92,7 @@ pub struct Metrics {
     quality: Histogram<f64>,
     active: UpDownCounter<i64>,
     queue: UpDownCounter<i64>,
+    threads: Gauge<f64>,
     /// Gauges of each participant-session, unless they were not wanted.
     subjects: Option<Subjects>,
     /// Scans begun and not ended, so that a scan skipped before it began does not count down.
@@ -125,6 +127,7 @@ impl Metrics {
             quality: histogram(&names::QUALITY_SCORE),
             active: level(&names::ACTIVE_PIPELINES),
             queue: level(&names::QUEUE_DEPTH),
+            threads: gauge(&names::RUN_THREADS),
             subjects: (!per_subject.off).then(|| Subjects {
                 duration: gauge(&names::SUBJECT_DURATION),
                 quality: gauge(&names::SUBJECT_QUALITY_SCORE),
@@ -173,10 +176,69 @@ impl Metrics {
     }
 }
 
+/// What stages cost, as metrics. A layer of the subscriber, so that a span finds it; without a meter it says only that costs
+/// are to be measured.
+pub struct Costs(Option<CostInstruments>);
+
+struct CostInstruments {
+    cpu: Counter<f64>,
+    io: Counter<u64>,
+    peak: Histogram<f64>,
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Costs {}
+
+impl Costs {
+    /// Makes the instruments, and starts the counters at 0 for every stage.
+    #[must_use]
+    pub fn new(meter: Option<&Meter>) -> Self {
+        let instruments = meter.map(|meter| {
+            let (cpu, io, peak) = (names::STAGE_CPU, names::STAGE_IO, names::STAGE_PEAK_MEMORY);
+            CostInstruments {
+                cpu: meter.f64_counter(cpu.instrument).with_unit(cpu.unit).with_description(cpu.description).build(),
+                io: meter.u64_counter(io.instrument).with_unit(io.unit).with_description(io.description).build(),
+                peak: meter
+                    .f64_histogram(peak.instrument)
+                    .with_unit(peak.unit)
+                    .with_description(peak.description)
+                    .build(),
+            }
+        });
+        let costs = Self(instruments);
+        for stage in Stage::ALL {
+            for modality in Modality::ALL.into_iter().filter(|m| stage.applies_to(*m)) {
+                costs.count(*stage, modality, 0.0, [0, 0]);
+            }
+        }
+        costs
+    }
+
+    /// Adds what one stage of one scan cost.
+    pub fn add(&self, stage: Stage, modality: Modality, cost: &Cost) {
+        self.count(stage, modality, cost.cpu_seconds, [cost.read, cost.written]);
+        if let Some(instruments) = &self.0 {
+            #[expect(clippy::cast_precision_loss, reason = "memory is far below 2^52 bytes")]
+            instruments.peak.record(cost.peak_memory as f64, &stage_labels(stage, modality));
+        }
+    }
+
+    fn count(&self, stage: Stage, modality: Modality, cpu_seconds: f64, bytes: [u64; 2]) {
+        let Some(instruments) = &self.0 else { return };
+        let labels = stage_labels(stage, modality);
+        instruments.cpu.add(cpu_seconds, &labels);
+        for (direction, bytes) in ["read", "write"].into_iter().zip(bytes) {
+            let [stage, modality] = labels.clone();
+            instruments.io.add(bytes, &[stage, modality, label(names::LABEL_DIRECTION, direction)]);
+        }
+    }
+}
+
 impl EventSink for Metrics {
     fn on_event(&self, event: &RunEvent) {
         match event {
-            RunEvent::RunStarted { units, .. } => {
+            RunEvent::RunStarted { units, run_id, threads, .. } => {
+                #[expect(clippy::cast_precision_loss, reason = "a number of threads")]
+                self.threads.record(*threads as f64, &[KeyValue::new(names::LABEL_RUN_ID, run_id.clone())]);
                 let units = i64::try_from(*units).unwrap_or(i64::MAX);
                 self.waiting.fetch_add(units, Relaxed);
                 self.queue.add(units, &[]);
@@ -192,10 +254,9 @@ impl EventSink for Metrics {
                 }
             }
             RunEvent::StageStarted { .. } => {}
-            RunEvent::StageFinished { modality, stage, seconds, .. } => self.stage_duration.record(
-                *seconds,
-                &[label(names::LABEL_STAGE, stage.as_str()), label(names::LABEL_MODALITY, modality.as_str())],
-            ),
+            RunEvent::StageFinished { modality, stage, seconds, .. } => {
+                self.stage_duration.record(*seconds, &stage_labels(*stage, *modality));
+            }
             RunEvent::ScanFinished {
                 scan_id, modality, status, last_stage, seconds, output_mb, quality_score, ..
             } => {
@@ -223,6 +284,10 @@ impl EventSink for Metrics {
 
 fn label(key: &'static str, value: &'static str) -> KeyValue {
     KeyValue::new(key, value)
+}
+
+fn stage_labels(stage: Stage, modality: Modality) -> [KeyValue; 2] {
+    [label(names::LABEL_STAGE, stage.as_str()), label(names::LABEL_MODALITY, modality.as_str())]
 }
 
 fn scan_labels(status: &'static str, phase: Stage, modality: Modality) -> [KeyValue; 3] {

@@ -12,6 +12,7 @@
 
 pub mod config;
 pub mod context;
+pub mod cost;
 pub mod delivery;
 pub mod env;
 pub mod in_force;
@@ -27,6 +28,7 @@ mod resource;
 pub mod routes;
 pub mod spans;
 pub(crate) mod spool;
+pub mod stack;
 mod stats;
 mod text;
 mod tree;
@@ -37,7 +39,7 @@ use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig, without_password};
 use delivery::courier::Courier;
 use delivery::sender::Sender;
 use env::Environment;
-use metrics::{Metrics, PerSubject};
+use metrics::{Costs, Metrics, PerSubject};
 use opentelemetry::Context;
 use opentelemetry::metrics::MeterProvider;
 use outgoing::Outgoing;
@@ -76,7 +78,7 @@ pub struct Telemetry {
 #[must_use]
 pub fn init(config: &TelemetryConfig, logs_dir: Option<&Path>, run_id: &str) -> Telemetry {
     let env = Environment::of_process();
-    let (mut telemetry, dispatch) = build(config, &env, logs_dir, run_id, routes::listens);
+    let (mut telemetry, dispatch) = build(config, &env, logs_dir, run_id);
     if tracing::dispatcher::set_global_default(dispatch).is_err() {
         text::warn("logging was set up before; log files and traces of this run stay empty");
     }
@@ -86,18 +88,17 @@ pub fn init(config: &TelemetryConfig, logs_dir: Option<&Path>, run_id: &str) -> 
     telemetry
 }
 
-/// [`init`] without the global part: the caller installs the `Dispatch`. `listens` looks for a collector, see
-/// [`Routes::decide`].
+/// [`init`] without the global part: the caller installs the `Dispatch`.
+#[must_use]
 pub fn build(
     config: &TelemetryConfig,
     env: &Environment,
     logs_dir: Option<&Path>,
     run_id: &str,
-    listens: impl Fn(&str) -> bool,
 ) -> (Telemetry, Dispatch) {
     let (env, mut warnings) = variables::checked(env);
     let env = &env;
-    let mut routes = Routes::decide(config, env, listens);
+    let mut routes = Routes::decide(config, env);
     let stats = Arc::new(Stats::default());
     warnings.append(&mut routes.warnings);
     let pseudonyms = config.pseudonyms.as_ref().map(|key| Arc::new(Pseudonyms::new(key)));
@@ -109,11 +110,12 @@ pub fn build(
     warnings.extend(warning);
     let per_subject = PerSubject { off: config.no_subject_metrics, pseudonyms: pseudonyms.clone() };
     let meter = providers.meter.as_ref().map(|provider| provider.meter(names::SERVICE));
+    let costs = Signal::ALL.iter().any(|s| routes.of(*s).on).then(|| Costs::new(meter.as_ref()));
     let metrics = meter.map(|meter| Metrics::new(&meter, &stats, per_subject));
     providers.flush_first_metrics();
     let logger = (providers.logger(), outgoing);
     let logs = logs::LogLayer::new(config, logs_dir, run_id, logger, &stats);
-    let dispatch = providers.dispatch(logs);
+    let dispatch = providers.dispatch(logs, costs);
     let process = spools.as_ref().and_then(|s| s.files.first()).map(|file| file.stem.clone());
     let files = logs_dir.filter(|_| spools.is_some()).map(Path::to_path_buf);
     let sender = spools.zip(files.clone()).map(|(s, dir)| Sender::start(courier, dir, s.files, s.claim, &stats));

@@ -72,6 +72,11 @@ table! {
     PIPELINE_STATUS = "pipeline.status";
     PIPELINE_DURATION = "pipeline.duration";
     PROCESSING_STEPS = "processing.steps";
+    COST_CPU_SECONDS = "cost.cpu_seconds";
+    COST_PEAK_MEMORY = "cost.peak_memory_bytes";
+    COST_READ = "cost.read_bytes";
+    COST_WRITTEN = "cost.written_bytes";
+    COST_THREADS = "cost.threads";
     ERROR_TYPE = "error.type";
     ERROR_CODE = "error.code";
     EXCEPTION_TYPE = "exception.type";
@@ -99,6 +104,7 @@ table! {
     LOG_PARTICIPANT_ID = "participant_id";
     LOG_SESSION_ID = "session_id";
     LOG_STAGE = "stage";
+    LOG_MODALITY = "modality";
 }
 
 table! {
@@ -203,6 +209,10 @@ pub const LABEL_MODALITY: &str = "modality";
 pub const LABEL_ERROR_TYPE: &str = "error_type";
 /// The `format` label.
 pub const LABEL_FORMAT: &str = "format";
+/// The `run_id` label.
+pub const LABEL_RUN_ID: &str = "run_id";
+/// The `direction` label: `read` or `write`.
+pub const LABEL_DIRECTION: &str = "direction";
 /// The `signal` label.
 pub const LABEL_SIGNAL: &str = "signal";
 
@@ -222,6 +232,12 @@ metrics! {
         [LABEL_STAGE, LABEL_ERROR_TYPE] [] "Failed scans by the stage that failed and the class of the error.";
     STAGE_DURATION: "neuro.stage.duration" "s" "neuro_stage_duration_seconds" Histogram
         [LABEL_STAGE, LABEL_MODALITY] [0.01 0.05 0.1 0.25 0.5 1.0 2.0 5.0 10.0 20.0 30.0 60.0 120.0 300.0 600.0] "Wall time of one stage of one scan.";
+    STAGE_CPU: "neuro.stage.cpu" "s" "neuro_stage_cpu_seconds_total" Counter
+        [LABEL_STAGE, LABEL_MODALITY] [] "Time of processors that stages took, all threads.";
+    STAGE_IO: "neuro.stage.io" "By" "neuro_stage_io_bytes_total" Counter
+        [LABEL_STAGE, LABEL_MODALITY, LABEL_DIRECTION] [] "Bytes that stages have read and written.";
+    STAGE_PEAK_MEMORY: "neuro.stage.peak_memory" "By" "neuro_stage_peak_memory_bytes" Histogram
+        [LABEL_STAGE, LABEL_MODALITY] [100e6 200e6 500e6 1e9 2e9 4e9 8e9 16e9 32e9] "Resident memory of the process while a stage ran, at most.";
     PROCESSING_DURATION: "neuro.processing.duration" "s" "neuro_processing_duration_seconds" Histogram
         [LABEL_MODALITY, LABEL_STATUS] [0.5 1.0 2.0 5.0 10.0 20.0 30.0 60.0 120.0 300.0 600.0 1800.0 3600.0] "Wall time of one scan from load to save.";
     SCAN_SIZE: "neuro.scan.size_mb" "{MB}" "neuro_scan_size_mb" Histogram
@@ -238,6 +254,8 @@ metrics! {
         [PARTICIPANT_ID, SESSION_ID, LABEL_STATUS] [] "Wall time of one participant-session.";
     SUBJECT_QUALITY_SCORE: "neuro.subject.quality_score" "{score}" "neuro_subject_quality_score" Gauge
         [PARTICIPANT_ID, SESSION_ID, LABEL_STATUS] [] "Mean quality score of the scans of one participant-session.";
+    RUN_THREADS: "neuro.run.threads" "{thread}" "neuro_run_threads" Gauge
+        [LABEL_RUN_ID] [] "Threads that a run may use; leads from a process to its run.";
     PROCESS_MEMORY: "neuro.process.memory" "By" "neuro_process_memory_bytes" Gauge
         [] [] "Resident memory of this process.";
     PROCESS_CPU: "neuro.process.cpu" "s" "neuro_process_cpu_seconds_total" Counter

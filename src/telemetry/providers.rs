@@ -118,8 +118,9 @@ impl Providers {
         self.logger.as_ref().map(|provider| provider.logger_with_scope(scope()))
     }
 
-    /// The subscriber: only what this program says, down to DEBUG; spans to OpenTelemetry, events to `logs`.
-    pub fn dispatch(&self, logs: LogLayer) -> Dispatch {
+    /// The subscriber: only what this program says, down to DEBUG; spans to OpenTelemetry, events to `logs`. With `costs` the
+    /// spans of stages measure what they cost.
+    pub fn dispatch(&self, logs: LogLayer, costs: Option<metrics::Costs>) -> Dispatch {
         let otel = self.tracer.as_ref().map(|provider| {
             tracing_opentelemetry::layer()
                 .with_tracer(provider.tracer_with_scope(scope()))
@@ -131,7 +132,7 @@ impl Providers {
                 .with_filter(filter_fn(|metadata| metadata.is_span()))
         });
         let own = Targets::new().with_target(spans::TARGET, LevelFilter::DEBUG);
-        Dispatch::new(tracing_subscriber::registry().with(own).with(otel).with(logs))
+        Dispatch::new(tracing_subscriber::registry().with(own).with(otel).with(logs).with(costs))
     }
 
     /// Writes the last metrics and syncs the files.

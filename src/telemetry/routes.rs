@@ -2,13 +2,14 @@
 
 use super::config::{TelemetryConfig, without_password};
 use super::env::Environment;
+use super::stack::{self, Found};
 use super::stats::Signal;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long the look for a collector on this machine may take, in all.
-const PROBE: Duration = Duration::from_millis(100);
+/// Longest look whether somebody listens at an address.
+const PROBE: Duration = Duration::from_millis(50);
 
 /// The wire protocols of OTLP that are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Routes {
     pub logs: Route,
     /// Warnings.
     pub warnings: Vec<String>,
+    /// What the look for this user's own stack came to; `None` when an endpoint was named for all that is sent.
+    pub stack: Option<Found>,
 }
 
 impl Routes {
@@ -74,25 +77,29 @@ impl Routes {
         }
     }
 
-    /// Decides. `listens` says whether something accepts connections at `host:port`; it is asked only when no endpoint is
-    /// configured.
+    /// Decides. The user's own stack is looked for only when no endpoint is named.
     ///
     /// Precedence: `--no-telemetry` and `OTEL_SDK_DISABLED`; `OTEL_{SIGNAL}_EXPORTER`; `--otel-endpoint`;
-    /// `OTEL_EXPORTER_OTLP_{SIGNAL}_ENDPOINT`; `OTEL_EXPORTER_OTLP_ENDPOINT`; a collector found on this machine.
-    pub fn decide(config: &TelemetryConfig, env: &Environment, listens: impl Fn(&str) -> bool) -> Self {
+    /// `OTEL_EXPORTER_OTLP_{SIGNAL}_ENDPOINT`; `OTEL_EXPORTER_OTLP_ENDPOINT`; the stack, see [`stack`].
+    #[must_use]
+    pub fn decide(config: &TelemetryConfig, env: &Environment) -> Self {
+        Self::decide_with(config, env, || stack::find(env))
+    }
+
+    fn decide_with(config: &TelemetryConfig, env: &Environment, find: impl Fn() -> Found) -> Self {
         let mut routes = Self::default();
         if !config.enabled || env.is_true("OTEL_SDK_DISABLED") {
             return routes;
         }
-        let mut warnings = Vec::new();
-        let mut local: Option<Option<&'static str>> = None;
-        let mut look = || *local.get_or_insert_with(|| find_local(&listens));
+        let (mut warnings, mut stack) = (Vec::new(), None);
         let mut route = |signal: Signal| {
             let wanted = Wanted::read(signal, env);
             let target = wanted.otlp.unwrap_or(!wanted.listed).then(|| {
                 let named = configured(signal, config, env, &mut warnings);
-                named
-                    .unwrap_or_else(|| default_target(signal, env, wanted.otlp == Some(true), &mut look, &mut warnings))
+                named.unwrap_or_else(|| {
+                    let found = stack.get_or_insert_with(&find);
+                    default_target(signal, env, wanted.otlp == Some(true), found, &mut warnings)
+                })
             });
             let console = signal == Signal::Traces && (config.print_tree || wanted.console);
             Route { on: !wanted.none, target: target.flatten().filter(|_| !wanted.none), console }
@@ -100,7 +107,7 @@ impl Routes {
         (routes.traces, routes.metrics, routes.logs) =
             (route(Signal::Traces), route(Signal::Metrics), route(Signal::Logs));
         warnings.dedup();
-        routes.warnings = warnings;
+        (routes.warnings, routes.stack) = (warnings, stack);
         routes
     }
 }
@@ -189,38 +196,31 @@ fn protocol(signal: Signal, env: &Environment, warnings: &mut Vec<String>) -> Op
     }
 }
 
-/// Without an endpoint: the standard one when OTLP was asked for by name, else whatever is found on this machine.
+/// Without an endpoint: the user's own stack; else, only when OTLP was asked for by name, the standard endpoint.
 fn default_target(
     signal: Signal,
     env: &Environment,
     asked: bool,
-    look: &mut impl FnMut() -> Option<&'static str>,
+    stack: &Found,
     warnings: &mut Vec<String>,
 ) -> Option<Target> {
     let wanted = protocol(signal, env, warnings);
-    let protocol = if asked {
-        wanted.unwrap_or(Protocol::Grpc)
-    } else {
-        let found = if look()? == GRPC { Protocol::Grpc } else { Protocol::Http };
-        if wanted.is_some_and(|w| w != found) {
-            return None;
-        }
-        found
+    let (http, grpc, usual) = match stack {
+        Found::Stack(endpoints) => (endpoints.http.as_str(), endpoints.grpc.as_str(), Protocol::Http),
+        Found::Nothing(_) if asked => (HTTP, GRPC, Protocol::Grpc),
+        Found::Nothing(_) => return None,
     };
-    Some(match protocol {
-        Protocol::Grpc => Target { url: format!("http://{GRPC}"), protocol },
-        Protocol::Http => Target { url: http_url(&format!("http://{HTTP}"), signal), protocol },
+    Some(match wanted.unwrap_or(usual) {
+        protocol @ Protocol::Grpc => Target { url: grpc.to_owned(), protocol },
+        protocol @ Protocol::Http => Target { url: http_url(http, signal), protocol },
     })
 }
 
-const GRPC: &str = "localhost:4317";
-const HTTP: &str = "localhost:4318";
+/// The endpoints of the specification.
+const GRPC: &str = "http://localhost:4317";
+const HTTP: &str = "http://localhost:4318";
 
-fn find_local(listens: &impl Fn(&str) -> bool) -> Option<&'static str> {
-    [GRPC, HTTP].into_iter().find(|address| listens(address))
-}
-
-/// Whether something accepts a connection at `host:port`. Takes at most half of 100 ms, name look-up included.
+/// Whether something accepts a connection at `host:port`. Takes at most 50 ms, name look-up included.
 #[must_use]
 pub fn listens(address: &str) -> bool {
     let (tx, rx) = mpsc::channel();
@@ -228,9 +228,9 @@ pub fn listens(address: &str) -> bool {
     // A thread of its own, because looking up a name cannot be given a time limit.
     let probe = std::thread::Builder::new().name("otlp-probe".into()).spawn(move || {
         let mut addresses = address.to_socket_addrs().into_iter().flatten();
-        let _ = tx.send(addresses.any(|a| TcpStream::connect_timeout(&a, PROBE / 2).is_ok()));
+        let _ = tx.send(addresses.any(|a| TcpStream::connect_timeout(&a, PROBE).is_ok()));
     });
-    probe.is_ok() && rx.recv_timeout(PROBE / 2).unwrap_or(false)
+    probe.is_ok() && rx.recv_timeout(PROBE).unwrap_or(false)
 }
 
 /// `host:port` of a URL.

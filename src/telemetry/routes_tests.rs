@@ -6,7 +6,7 @@ fn config(endpoint: Option<&str>) -> TelemetryConfig {
 }
 
 fn decide<const N: usize>(endpoint: Option<&str>, env: [(&str, &str); N]) -> Routes {
-    Routes::decide(&config(endpoint), &Environment::from(env), |_| false)
+    Routes::decide(&config(endpoint), &Environment::from(env))
 }
 
 fn http(url: &str) -> Option<Target> {
@@ -17,28 +17,25 @@ fn grpc(url: &str) -> Option<Target> {
     Some(Target { url: url.to_owned(), protocol: Protocol::Grpc })
 }
 
-#[test]
-fn without_an_endpoint_only_what_listens_here_is_used() {
-    assert_eq!(decide(None, []).traces.target, None);
-    assert!(decide(None, []).traces.on);
-    let env = Environment::default();
-    let both = Routes::decide(&config(None), &env, |_| true);
-    assert_eq!(both.logs.target, grpc("http://localhost:4317"));
-    let second = Routes::decide(&config(None), &env, |a| a.ends_with("4318"));
-    assert_eq!(second.metrics.target, http("http://localhost:4318/v1/metrics"));
+fn stack() -> Found {
+    let (http, grpc) = ("http://127.0.0.1:14".to_owned(), "http://127.0.0.1:13".to_owned());
+    Found::Stack(stack::Endpoints { http, grpc, file: "/s/endpoint".into() })
 }
 
 #[test]
-fn the_probe_is_asked_once_and_only_when_needed() {
-    let asked = std::cell::Cell::new(0);
-    let count = |_: &str| {
-        asked.set(asked.get() + 1);
-        false
+fn without_an_endpoint_only_the_own_stack_is_used() {
+    let alone = decide(None, []);
+    assert_eq!((&alone.traces.target, alone.traces.on), (&None, true));
+    assert!(matches!(alone.stack, Some(Found::Nothing(_))), "what was looked for is told: {:?}", alone.stack);
+    let with = |env: &[(&str, &str)], flag| {
+        let env = env.iter().fold(Environment::default(), |env, (k, v)| env.with(k, Some((*v).to_owned())));
+        Routes::decide_with(&config(flag), &env, stack)
     };
-    Routes::decide(&config(None), &Environment::default(), count);
-    assert_eq!(asked.get(), 2, "one look at each port for all three signals");
-    Routes::decide(&config(Some("http://c:4317")), &Environment::default(), count);
-    assert_eq!(asked.get(), 2);
+    assert_eq!(with(&[], None).metrics.target, http("http://127.0.0.1:14/v1/metrics"), "HTTP comes back sooner");
+    assert_eq!(with(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], None).logs.target, grpc("http://127.0.0.1:13"));
+    let named = with(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:9/x")], None);
+    assert_eq!((named.traces.target, named.logs.target), (http("http://t:9/x"), http("http://127.0.0.1:14/v1/logs")));
+    assert_eq!(with(&[], Some("http://c:4317")).stack, None, "not looked for when all is named");
 }
 
 #[test]
@@ -76,12 +73,12 @@ fn off_is_off() {
     assert_eq!(decide(Some("http://c:4317"), [("OTEL_SDK_DISABLED", "TRUE")]), Routes::default());
     assert!(decide(None, [("OTEL_SDK_DISABLED", "1")]).traces.on, "only the word true disables");
     let disabled = TelemetryConfig { enabled: false, ..config(Some("http://c:4317")) };
-    assert_eq!(Routes::decide(&disabled, &Environment::default(), |_| true), Routes::default());
+    assert_eq!(Routes::decide_with(&disabled, &Environment::default(), stack), Routes::default());
 }
 
 #[test]
 fn a_broken_endpoint_is_reported_and_nothing_is_guessed() {
-    let r = Routes::decide(&config(Some("http://me:secret@[bad")), &Environment::default(), |_| true);
+    let r = Routes::decide_with(&config(Some("http://me:secret@[bad")), &Environment::default(), stack);
     assert_eq!((r.traces.target, r.warnings.len()), (None, 1));
     assert!(!r.warnings[0].contains("secret"), "{:?}", r.warnings);
 }

@@ -3,7 +3,8 @@
 //! Spans are `tracing` spans (so that log lines know where they happen), turned into OpenTelemetry spans by the layer
 //! that [`super::build`] installs. Without that layer all of this still works, for the log files, and exports nothing.
 
-use super::{context, names, text};
+use super::metrics::Costs;
+use super::{context, cost, logs, names, text};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
 use crate::vocabulary::{SessionId, Stage};
@@ -100,13 +101,53 @@ pub fn scan_span(scan: &Scan<'_>, parent: Parent<'_>) -> Span {
     span
 }
 
-/// The span of a stage below its scan's or its phase's span.
+/// The span of a stage below its scan's or its phase's span, of whose participant, session and modality it is. What the stage
+/// cost is on it when it ends.
 #[must_use]
-pub fn stage_span(stage: Stage, parent: &Span) -> Span {
+pub fn stage_span(stage: Stage, parent: &Span) -> StageSpan {
+    let of = logs::scope_of(parent);
     let span = tracing::info_span!(target: TARGET, parent: parent.id(), "stage",
-        otel.name = stage.span(), stage = stage.as_str());
+        otel.name = stage.span(), stage = stage.as_str(),
+        participant_id = of.participant_id.as_deref(), session_id = of.session_id.as_deref(),
+        modality = of.modality.as_deref());
     start(&span);
-    span
+    let wanted = span.with_subscriber(|(_, dispatch)| dispatch.is::<Costs>()).unwrap_or(false);
+    StageSpan { scope: wanted.then(cost::Scope::begin).flatten(), span, stage, modality: of.modality }
+}
+
+/// The span of a stage; it ends when this is dropped.
+#[derive(Debug)]
+pub struct StageSpan {
+    span: Span,
+    stage: Stage,
+    modality: Option<String>,
+    scope: Option<cost::Scope>,
+}
+
+impl std::ops::Deref for StageSpan {
+    type Target = Span;
+
+    fn deref(&self) -> &Span {
+        &self.span
+    }
+}
+
+impl Drop for StageSpan {
+    fn drop(&mut self) {
+        let Some(cost) = self.scope.as_ref().and_then(cost::Scope::cost) else { return };
+        let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        record(&self.span, names::COST_CPU_SECONDS, cost.cpu_seconds);
+        record(&self.span, names::COST_PEAK_MEMORY, whole(cost.peak_memory));
+        record(&self.span, names::COST_READ, whole(cost.read));
+        record(&self.span, names::COST_WRITTEN, whole(cost.written));
+        record(&self.span, names::COST_THREADS, whole(cost.threads as u64));
+        let modality = Modality::ALL.into_iter().find(|m| Some(m.as_str()) == self.modality.as_deref());
+        if let Some(modality) = modality {
+            self.span.with_subscriber(|(_, dispatch)| {
+                dispatch.downcast_ref::<Costs>().map(|costs| costs.add(self.stage, modality, &cost))
+            });
+        }
+    }
 }
 
 /// Sets an attribute. Keys come from [`names`]; counts go in as `i64`; a NaN or infinite float becomes a word.

@@ -40,6 +40,12 @@ impl Signal {
         }
     }
 
+    /// Whether sending it twice does no harm: a store knows a span or a line it has, a sum does not.
+    #[must_use]
+    pub const fn may_repeat(self) -> bool {
+        !matches!(self, Self::Metrics)
+    }
+
     /// Its part of three, which are in the order of [`Signal::ALL`].
     #[must_use]
     pub const fn of<T>(self, [traces, metrics, logs]: &[T; 3]) -> &T {

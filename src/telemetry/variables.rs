@@ -72,12 +72,16 @@ pub const VARIABLES: &[Variable] = &[
     row("OTEL_TRACES_EXPORTER", EXPORTERS, "otlp"),
     row("OTEL_METRICS_EXPORTER", EXPORTERS, "otlp"),
     row("OTEL_LOGS_EXPORTER", EXPORTERS, "otlp"),
-    per_signal("OTEL_EXPORTER_OTLP_ENDPOINT", Form::Url, "a collector on this machine, if one listens"),
+    per_signal("OTEL_EXPORTER_OTLP_ENDPOINT", Form::Url, "your stack on this machine, if it runs"),
     per_signal("OTEL_EXPORTER_OTLP_PROTOCOL", Form::OneOf(&["grpc", "http/protobuf", "http/json"]), "by the endpoint"),
     per_signal("OTEL_EXPORTER_OTLP_HEADERS", Form::Headers, ""),
     per_signal("OTEL_EXPORTER_OTLP_TIMEOUT", Form::AtLeast(1), "10000"),
     per_signal("OTEL_EXPORTER_OTLP_COMPRESSION", Form::OneOf(&["gzip", "none"]), "gzip"),
-    per_signal("OTEL_EXPORTER_OTLP_CERTIFICATE", Form::Text, "the roots of Mozilla, built in"),
+    per_signal(
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        Form::Text,
+        "`SSL_CERT_FILE`, the authorities of this machine, or those of Mozilla",
+    ),
     per_signal("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", Form::Text, ""),
     per_signal("OTEL_EXPORTER_OTLP_CLIENT_KEY", Form::Text, ""),
     row(

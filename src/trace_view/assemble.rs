@@ -1,7 +1,7 @@
 //! From single spans to runs: what belongs to which run, subject and scan, also when the parents were never written.
 
 use super::lines::{self, LogsLine, Resource, SpanLine, TraceLine};
-use super::{Failure, LogLine, Run, Scan, Span, Status, Subject};
+use super::{Failure, LogLine, Measure, Run, Scan, Span, Status, Subject};
 use crate::telemetry::names;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,6 +24,7 @@ struct Loose {
     /// Whether there is no parent in this process.
     top: bool,
     quality_score: Option<f64>,
+    measured: Vec<(Measure, f64)>,
     /// Of a scan, a subject, or a failed span.
     about: Option<Box<About>>,
 }
@@ -99,6 +100,7 @@ impl Assembly {
             failed,
             top: span.parent_span_id.is_empty() || span.flags & lines::PARENT_IS_REMOTE != 0,
             quality_score: lines::number(&span.attributes, "processing.quality_score"),
+            measured: measured(&span.attributes),
             about: (failed || !is_stage).then(|| Box::new(About::of(span))),
         };
         let trace = u128::from_str_radix(&span.trace_id, 16).unwrap_or_default();
@@ -301,5 +303,22 @@ fn step(span: Loose, depth: usize, children: &mut HashMap<u64, Vec<Loose>>, foun
         start_ns: span.start_ns,
         end_ns: span.end_ns,
         failed: span.failed,
+        measured: span.measured,
     }
+}
+
+/// The numbers of a stage that two runs are compared by.
+fn measured(attributes: &[lines::Attribute<'_>]) -> Vec<(Measure, f64)> {
+    const MB: f64 = 1e6;
+    let of = |measure, key, unit| Some((measure, lines::number(attributes, key)? / unit));
+    [
+        of(Measure::CpuSeconds, names::COST_CPU_SECONDS, 1.0),
+        of(Measure::PeakMemoryMb, names::COST_PEAK_MEMORY, MB),
+        of(Measure::ReadMb, names::COST_READ, MB),
+        of(Measure::WrittenMb, names::COST_WRITTEN, MB),
+        of(Measure::OutputMb, "output.size_mb", 1.0),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

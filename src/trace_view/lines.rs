@@ -124,6 +124,8 @@ pub struct AnyValue<'a> {
     pub string_value: Option<Cow<'a, str>>,
     #[serde(default)]
     pub double_value: Option<f64>,
+    #[serde(default, deserialize_with = "perhaps_integer")]
+    pub int_value: Option<u64>,
 }
 
 /// The text of an attribute.
@@ -133,7 +135,17 @@ pub fn text<'l>(attributes: &'l [Attribute<'_>], key: &str) -> Option<&'l str> {
 
 /// The number of an attribute.
 pub fn number(attributes: &[Attribute<'_>], key: &str) -> Option<f64> {
-    attributes.iter().find(|a| a.key == key)?.value.double_value
+    let value = &attributes.iter().find(|a| a.key == key)?.value;
+    #[expect(clippy::cast_precision_loss, reason = "sizes and times of people's files are below 2^53")]
+    value.double_value.or_else(|| value.int_value.map(|n| n as f64))
+}
+
+/// An integer, where it can be read: a negative one is none of ours.
+fn perhaps_integer<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(serde_json::Value::deserialize(from).ok().and_then(|value| match value {
+        serde_json::Value::String(text) => text.parse().ok(),
+        other => other.as_u64(),
+    }))
 }
 
 /// 64-bit integers are texts in this encoding; numbers are accepted.

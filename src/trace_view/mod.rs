@@ -4,11 +4,13 @@
 //! belongs together. What it returns is plain data for whoever shows it.
 
 mod assemble;
+mod compare;
 mod files;
 mod lines;
 mod stages;
 mod text;
 
+pub use compare::{Comparison, Measure, compare};
 pub use files::{ViewError, read, read_process};
 pub use stages::{StageRow, stage_rows};
 pub use text::{chosen, to_text};
@@ -119,7 +121,7 @@ pub struct Failure {
 }
 
 /// A finished step with the steps inside it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Span {
     /// Name of the span.
     pub name: Arc<str>,
@@ -131,6 +133,9 @@ pub struct Span {
     pub end_ns: u64,
     /// Whether it failed.
     pub failed: bool,
+    /// What was measured of it besides its time.
+    #[serde(serialize_with = "compare::as_map", skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<(Measure, f64)>,
     /// Its steps in order.
     pub children: Vec<Span>,
 }

@@ -24,7 +24,7 @@ fn a_hundred_and_twenty_scans_of_four_processes_are_all_there_though_the_collect
     let study = Study::new(WHOLE, BROKEN);
     let Some(tempo) = Collector::start(&study.path("tempo"), &[shipped(), into_files()], &[]) else { return };
     let Some(loki) = Loki::start(&study.path("loki")) else { return };
-    let (to_tempo, to_loki) = (url(tempo.grpc), loki.endpoint());
+    let (to_tempo, to_loki) = (url(tempo.http), loki.endpoint());
     let set = [("TEMPO_ENDPOINT", to_tempo.as_str()), ("LOKI_ENDPOINT", to_loki.as_str())];
     let Some(mut collector) = Collector::start(&study.path("collector"), &[shipped()], &set) else { return };
     let Some(prometheus) = Prometheus::start(&study.path("collector"), collector.prometheus) else { return };

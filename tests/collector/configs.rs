@@ -35,6 +35,12 @@ fn prometheus_takes_its_configuration_and_the_rules_it_names() {
 }
 
 #[test]
+fn the_alertmanager_takes_its_configuration() {
+    let Some(programs) = prometheus::programs() else { return };
+    must(Command::new(programs.join("amtool")).arg("check-config").arg(root("configs/alertmanager.yml"))).unwrap();
+}
+
+#[test]
 fn loki_takes_its_configuration() {
     let Some(program) = loki::program() else { return };
     let verify = |config: &Path| {

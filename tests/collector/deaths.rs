@@ -50,7 +50,7 @@ fn unanswered(collector: &Path, out: &Path) -> usize {
 fn what_the_collector_could_not_pass_on_survives_its_death() {
     let study = Study::new(2, 1);
     let Some(mut receiver) = Receiver::start(&study.path("receiver"), "503") else { return };
-    let (tempo, loki) = (url(receiver.grpc), url(receiver.http));
+    let (tempo, loki) = (url(receiver.http), url(receiver.http));
     let set = [("TEMPO_ENDPOINT", tempo.as_str()), ("LOKI_ENDPOINT", loki.as_str())];
     let Some(mut collector) = Collector::start(&study.path("collector"), &[shipped()], &set) else { return };
     run_command(study.run("out").args(["--otel-endpoint", &url(collector.grpc)])).exits(1);

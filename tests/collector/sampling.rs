@@ -48,7 +48,7 @@ fn copied(line: &Value, copy: usize) -> Value {
 fn every_trace_with_an_error_is_kept_whole_and_a_tenth_of_the_others() {
     let study = Study::new(WHOLE, BROKEN);
     let Some(tempo) = Collector::start(&study.path("tempo"), &[shipped(), into_files()], &[]) else { return };
-    let (to_tempo, to_loki) = (url(tempo.grpc), url(tempo.http));
+    let (to_tempo, to_loki) = (url(tempo.http), url(tempo.http));
     let set = [("TEMPO_ENDPOINT", to_tempo.as_str()), ("LOKI_ENDPOINT", to_loki.as_str())];
     let configs = [shipped(), root("configs/otel-collector-tail-sampling.yaml")];
     let Some(collector) = Collector::start(&study.path("collector"), &configs, &set) else { return };

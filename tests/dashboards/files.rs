@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// What Grafana puts in place of its variables, here for a range of half an hour and with "All" chosen. The longest first.
-const VARIABLES: [(&str, &str); 8] = [
+const VARIABLES: [(&str, &str); 9] = [
     ("$__rate_interval", "1m"),
     ("$__range", "30m"),
     ("$__auto", "10m"),
@@ -14,6 +14,7 @@ const VARIABLES: [(&str, &str); 8] = [
     ("$modality", ".+"),
     ("$service", ".+"),
     ("$stage", ".+"),
+    ("$run", ".+"),
     ("$trace", "0af7651916cd43dd8448eb211c80319c"),
 ];
 

@@ -34,7 +34,7 @@ fn the_files_are_what_the_generator_writes() {
         assert!(committed == written, "{:?}: run python3 configs/grafana/generate.py", file.file_name());
         compared += 1;
     }
-    assert_eq!(compared, 5);
+    assert_eq!(compared, 6);
 }
 
 #[test]

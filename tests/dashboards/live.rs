@@ -38,7 +38,7 @@ impl Stack {
         let loki = Loki::start(folder)?;
         let tempo = Collector::start(&folder.join("tempo"), &[shipped(), into_files()], &[])?;
         let endpoints =
-            [("LOKI_ENDPOINT", &*loki.endpoint()), ("TEMPO_ENDPOINT", &format!("http://127.0.0.1:{}", tempo.grpc))];
+            [("LOKI_ENDPOINT", &*loki.endpoint()), ("TEMPO_ENDPOINT", &format!("http://127.0.0.1:{}", tempo.http))];
         let collector = Collector::start(&folder.join("collector"), &[shipped()], &endpoints)?;
         let text = fs::read_to_string(root("configs/prometheus.yml")).unwrap();
         let prometheus = Prometheus::configured(folder, |own| {

@@ -47,7 +47,7 @@ for name, text in texts.items():
         expect(port in ports, f"{name}: {port} is no port of the stack")
 served = {
     "OTELCOL_GRPC": "OTLP_GRPC_PORT", "OTELCOL_HTTP": "OTLP_HTTP_PORT", "OTELCOL_PROMETHEUS": "COLLECTOR_PROMETHEUS_PORT",
-    "OTELCOL_HEALTH": "COLLECTOR_HEALTH_PORT", "TEMPO_ENDPOINT": "TEMPO_OTLP_GRPC_PORT", "LOKI_ENDPOINT": "LOKI_PORT",
+    "OTELCOL_HEALTH": "COLLECTOR_HEALTH_PORT", "TEMPO_ENDPOINT": "TEMPO_OTLP_HTTP_PORT", "LOKI_ENDPOINT": "LOKI_PORT",
     "PROMETHEUS_WRITE_URL": "PROMETHEUS_PORT",
 }
 for name in ("otel-collector-config.yaml", "alloy/config.alloy"):
@@ -73,15 +73,30 @@ for dashboard in sorted(configs.glob("grafana/dashboards/*.json")):
         known = uid in kinds or uid in ("-- Grafana --", "grafana", None) or str(uid).startswith("$")
         expect(known, f"{dashboard.name}: no data source {uid}")
 
+# Tempo: what comes late is found for as long as it is kept, and TraceQL metrics have what they are made from.
+tempo = documents["tempo-config.yaml"]
+kept = tempo["compactor"]["compaction"]["block_retention"]
+generator, frontend = tempo["metrics_generator"], tempo["query_frontend"]
+late = {
+    "storage.trace.wal": tempo["storage"]["trace"]["wal"]["ingestion_time_range_slack"],
+    "query_ingesters_until": frontend["search"]["query_ingesters_until"],
+    "metrics_ingestion_time_range_slack": generator["metrics_ingestion_time_range_slack"],
+    "traces_storage": generator["traces_storage"]["ingestion_time_range_slack"],
+}
+expect(set(late.values()) == {kept}, f"Tempo keeps traces {kept}, but takes late ones as {late}")
+processors = tempo["overrides"]["defaults"]["metrics_generator"]["processors"]
+expect("local-blocks" in processors and generator["traces_storage"]["path"], "Tempo: nothing answers TraceQL metrics")
+expect(tempo["ingester"]["trace_idle_period"] == "1s", "Tempo: acknowledged spans stay long in memory only")
+
 # Alloy: every block is closed, whatever is referred to is declared, and it joins processes by the Collector's statements.
 alloy = re.sub(r"^\s*//.*$", "", texts["alloy/config.alloy"], flags=re.M)
 plain = re.sub(r'`[^`]*`|"[^"]*"', '""', alloy)
 for pair in ("{}", "[]", "()"):
     expect(plain.count(pair[0]) == plain.count(pair[1]), f"config.alloy: unequal {pair}")
 declared = {f"{kind}.{label}" for kind, label in re.findall(r'^([a-z_.]+) "(\w+)" \{', alloy, flags=re.M)}
-used = set(re.findall(r"\b((?:otelcol|prometheus)(?:\.\w+)+)\.(?:input|receiver|handler)\b", plain))
+used = set(re.findall(r"\b((?:otelcol|prometheus)(?:\.\w+)+)\.(?:input|receiver|handler|targets)\b", plain))
 expect(declared >= used, f"config.alloy: not declared: {sorted(used - declared)}")
-expect({d for d in declared if not d.startswith("otelcol.receiver")} <= used, f"config.alloy: unused: {sorted(declared - used)}")
+expect({d for d in declared if not d.startswith(("otelcol.receiver", "prometheus.scrape"))} <= used, f"config.alloy: unused: {sorted(declared - used)}")
 collector = [s for name in ("transform/join_processes", "transform/arrival")
              for block in documents["otel-collector-config.yaml"]["processors"][name]["metric_statements"]
              for s in block["statements"]]

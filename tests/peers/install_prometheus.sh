@@ -1,6 +1,6 @@
 #!/bin/sh
-# Unpacks Prometheus and promtool of Debian sid below the folder $1, without installing anything. Their only library is
-# glibc, of which Debian 12 has a new enough one.
+# Unpacks Prometheus, promtool and Alertmanager of Debian sid below the folder $1, without installing anything. Their only library
+# is glibc, of which Debian 12 has a new enough one.
 set -eu
 mkdir -p "$1/lists/partial" "$1/archives/partial" "$1/root"
 cd "$1"
@@ -19,10 +19,11 @@ APT::Sandbox::User "";
 END
 export APT_CONFIG="$PWD/apt.conf"
 apt-get -qq update
-apt-get -qq download prometheus promtool
+apt-get -qq download prometheus promtool prometheus-alertmanager
 for package in ./*.deb; do
     dpkg -x "$package" root
 done
 rm -rf lists archives ./*.deb ./*.bin
 root/usr/bin/prometheus --version
 root/usr/bin/promtool --version
+root/usr/bin/prometheus-alertmanager --version

@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS: two authorities, servers with and without faults, clients.
+"""Certificates for tests of TLS: two authorities, servers with and without faults, servers that sign themselves, clients.
 
 Usage: make_certificates.py FOLDER
 Writes NAME.pem and NAME.key of each.
@@ -19,8 +19,9 @@ DAY = datetime.timedelta(days=1)
 HERE = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
 
 
-def made(folder, name, issuer=None, names=(), usage=None, until=NOW + DAY):
-    """Signs a certificate by `issuer`, a pair of certificate and key; without one it is an authority that signs itself."""
+def made(folder, name, issuer=None, names=(), usage=None, until=NOW + DAY, authority=None):
+    """Signs a certificate by `issuer`, a pair of certificate and key; without one it signs itself, as an authority unless
+    `authority` is False."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signer, signing_key = issuer or (None, key)
@@ -32,7 +33,7 @@ def made(folder, name, issuer=None, names=(), usage=None, until=NOW + DAY):
         .serial_number(x509.random_serial_number())
         .not_valid_before(until - 30 * DAY)
         .not_valid_after(until)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=issuer is None if authority is None else authority, path_length=None), critical=True)
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -54,6 +55,8 @@ def main(folder):
     made(folder, "server", ours, HERE, server)
     made(folder, "elsewhere", ours, [x509.DNSName("elsewhere.example")], server)
     made(folder, "expired", ours, HERE, server, until=NOW - DAY)
+    made(folder, "self-signed-authority", names=HERE)
+    made(folder, "self-signed-server", names=HERE, usage=server, authority=False)
     made(folder, "client", ours, usage=client)
     made(folder, "client-of-stranger", others, usage=client)
 

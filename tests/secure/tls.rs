@@ -120,6 +120,36 @@ fn a_wrong_name_and_a_past_date_are_refused() {
     }
 }
 
+/// What `openssl req -x509` makes is the certificate of an authority, which no server may show: then what to do is told.
+#[test]
+fn a_certificate_that_signs_itself_is_trusted_when_named_or_comes_with_advice() {
+    let study = Study::new(1, 0);
+    let Some(at) = certificates(&study.path("")) else { return };
+    for (name, fits) in [("self-signed-server", true), ("self-signed-authority", false)] {
+        let Some(server) = collector(&study, &at, name, None) else { return };
+        for protocol in PROTOCOLS {
+            let sent = send(&study, (&server, "localhost", protocol), &at, (Some(name), None));
+            if fits { is_delivered(sent) } else { is_refused(sent, "make the server one with CA:FALSE") }
+        }
+    }
+}
+
+#[test]
+fn the_authorities_of_ssl_cert_file_are_trusted() {
+    let study = Study::new(1, 0);
+    let Some(at) = certificates(&study.path("")) else { return };
+    let Some(server) = collector(&study, &at, "server", None) else { return };
+    for protocol in PROTOCOLS {
+        let (mut run, out) = sender(&study, (&server, "localhost", protocol), &at, (None, None));
+        run.env("SSL_CERT_FILE", at.join("authority.pem"));
+        is_delivered((run_command(&mut run).exits(0), out));
+        // Who signed it is not known, and the message says where to name him.
+        let (mut run, out) = sender(&study, (&server, "127.0.0.1", protocol), &at, (None, None));
+        run.env("SSL_CERT_FILE", at.join("stranger.pem"));
+        is_refused((run_command(&mut run).exits(0), out), "or SSL_CERT_FILE");
+    }
+}
+
 #[test]
 fn a_collector_that_asks_for_a_certificate_gets_it() {
     let study = Study::new(1, 0);

@@ -29,6 +29,7 @@ fn definitions_are_of_the_versions_of_the_stack_and_labelled() {
         ("loki", "grafana/loki:", version("LOKI")),
         ("tempo", "grafana/tempo:", version("TEMPO")),
         ("grafana", "grafana/grafana:", version("GRAFANA")),
+        ("alertmanager", "prom/alertmanager:v", version("ALERTMANAGER")),
     ] {
         let text = definition(service);
         // The last stage is what becomes the image. A digest may follow the version.
@@ -70,7 +71,8 @@ fn every_base_of_every_definition_is_pinned() {
 /// Each service has the ports that its `%startscript`, its configuration and the list of ports agree on.
 #[test]
 fn every_port_is_used_by_a_service() {
-    let scripts: String = SERVICES.iter().map(|s| section(&definition(s), "startscript")).collect();
+    let services = SERVICES.iter().chain(&["alertmanager"]);
+    let scripts: String = services.map(|s| section(&definition(s), "startscript")).collect();
     let read = |path: &str| fs::read_to_string(root(path)).unwrap();
     let configs = read("configs/loki-config.yaml") + &read("configs/tempo-config.yaml");
     for (name, port) in read("configs/ports.env").lines().filter_map(|l| l.split_once('=')) {

@@ -67,8 +67,8 @@ impl Site {
     pub fn ports(&self) -> PathBuf {
         let names = fs::read_to_string(root("configs/ports.env")).unwrap();
         let names = names.lines().filter_map(|l| l.split_once('=')).map(|(name, _)| name.to_owned());
-        let lines: Vec<String> = names.zip(free_ports::<12>()).map(|(name, port)| format!("{name}={port}\n")).collect();
-        assert_eq!(lines.len(), 12);
+        let lines: Vec<String> = names.zip(free_ports::<13>()).map(|(name, port)| format!("{name}={port}\n")).collect();
+        assert_eq!(lines.len(), 13);
         let file = self.path("ports.env");
         fs::write(&file, lines.concat()).unwrap();
         file
@@ -117,7 +117,7 @@ impl Site {
         let text = fs::read_to_string(root(document)).unwrap();
         let blocks = text.split("```console\n").skip(1).map(|b| b.split("```").next().unwrap());
         let lines = blocks.flat_map(str::lines).filter_map(|l| l.strip_prefix("$ "));
-        lines.map(|l| l.replace(":4317", &format!(":{}", self.port("OTLP_GRPC_PORT")))).collect()
+        lines.map(|l| l.replace(":4318", &format!(":{}", self.port("OTLP_HTTP_PORT")))).collect()
     }
 
     /// Runs commands in one shell, and fails when one of them does.

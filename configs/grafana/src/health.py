@@ -21,7 +21,7 @@ def growth(series):
 
 def servers():
     jobs = "neuro-preprocess|otel-collector|prometheus|loki|tempo"
-    lost = growth('{__name__=~"otelcol_exporter_(send|enqueue)_failed_(spans|log_records|metric_points)"}')
+    lost = growth('{__name__=~"otelcol_exporter_send_failed_(spans|log_records|metric_points)"}')
     return "Servers", [
         table("Up", "1: Prometheus reached it at its last scrape; 0: it did not. job neuro-preprocess is the Collector's port "
               "with the metrics of runs. See the runbook of NeuroStackDown.",
@@ -29,7 +29,7 @@ def servers():
         stat("Dropped by the program", "Spans, log records and metric points that no file took or that a collector refused "
              "for good, in the range. See the runbook of NeuroTelemetryDropped.",
              f'sum({counted("neuro_telemetry_dropped_total")}) or vector(0)', "short", (6, 4), thresholds=RED),
-        stat("Lost by the Collector", "What the Collector gave up sending or could not queue, in the range. See the runbook of "
+        stat("Lost by the Collector", "What the Collector gave up sending, in the range. See the runbook of "
              "NeuroCollectorLosing.", lost, "short", (6, 4), thresholds=RED),
         stat("Dropped deltas", "Deltas of metrics that the Collector could not add up, in the range: a second Collector or a "
              "clock far off. Totals are too small by them.",

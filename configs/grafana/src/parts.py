@@ -83,11 +83,12 @@ def reduce(calc="lastNotNull"):
 
 
 def stat(title, description, expr, unit="none", size=(4, 4), **more):
-    """One number."""
+    """One number, by PromQL, or LogQL with `loki=True`."""
+    target = loki(expr, instant=True) if more.pop("loki", False) else prom(expr, instant=True)
     options = {"reduceOptions": reduce(), "colorMode": "value", "graphMode": "none", "textMode": "value",
                "justifyMode": "auto", "orientation": "auto"}
     more = {"no_value": "no data", "colour": "fixed"} | more
-    return panel("stat", title, description, [prom(expr, instant=True)], size, unit=unit, options=options, **more)
+    return panel("stat", title, description, [target], size, unit=unit, options=options, **more)
 
 
 def series(title, description, targets, unit="none", size=(12, 8), *, bars=False, stacked=False, **more):

@@ -31,6 +31,12 @@ def stages():
         bars("Mean by stage", "Mean wall time of each stage, in the range.", mean, "{{stage}}", "s"),
         series("P95 by stage over time", "The alert NeuroSlowStage fires when the last hour is twice the usual of the week.",
                [prom(f'histogram_quantile(0.95, sum by (stage, le) ({stepwise(f"{STAGES}_bucket", M, S)}))', "{{stage}}")], "s"),
+        bars("Processor time by stage", "CPU seconds of all scans in the range, all threads. Far above the wall time: it runs on "
+             "many cores; far below: it waits for the disk.",
+             f'sum by (stage) ({counted("neuro_stage_cpu_seconds_total", M, S, INNER)})', "{{stage}}", "s"),
+        bars("Bytes by stage", "What stages have read and written in the range, cached or not.",
+             f'sum by (stage, direction) ({counted("neuro_stage_io_bytes_total", M, S, INNER)})', "{{stage}} {{direction}}",
+             "decbytes"),
     ]
 
 

@@ -60,14 +60,7 @@ fn whatever_is_known_is_on_the_page_and_nothing_is_markup() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 30);
     let units = [unit(Some("ses-A"), json!([good()])), unit(Some("ses-B"), json!([failed()]))];
-    let span = trace_view::Span {
-        name: "load_scan".into(),
-        stage: None,
-        start_ns: 0,
-        end_ns: 9,
-        failed: false,
-        children: vec![],
-    };
+    let span = trace_view::Span { name: "load_scan".into(), end_ns: 9, ..trace_view::Span::default() };
     let scan = Scan { span_id: Some("1".into()), spans: vec![span], end_ns: 10, ..Scan::default() };
     let trace = Subject { trace_id: "abc".into(), scans: vec![scan], ..Subject::default() };
     let html = page(dir.path(), &units, &[&trace]);

@@ -47,11 +47,10 @@ mod tests {
     fn bars_lie_where_the_spans_are() {
         let span = |name: &str, start_ns, end_ns, children| Span {
             name: name.into(),
-            stage: None,
             start_ns,
             end_ns,
-            failed: false,
             children,
+            ..Span::default()
         };
         let inner = span("skull_strip", 1_500_000_000, 2_000_000_000, vec![]);
         let scan = Scan {

@@ -2,7 +2,7 @@
 
 use super::claim::{BEAT, Claim};
 use super::courier::{Courier, Parcel, Step};
-use super::files::{self, SpoolFile};
+use super::files::{self, Cursor, SpoolFile};
 use crate::telemetry::stats::Stats;
 use std::collections::VecDeque;
 use std::io;
@@ -22,6 +22,8 @@ pub struct Backlog {
     held: Held,
     touched: Instant,
     stats: Arc<Stats>,
+    /// Whether what was acknowledged is sent once more, where that does no harm.
+    again: bool,
     /// Bytes that went through.
     pub bytes: u64,
 }
@@ -31,10 +33,10 @@ impl Backlog {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn find(dir: &Path, held: Held, stats: &Arc<Stats>) -> io::Result<Self> {
+    pub fn find(dir: &Path, held: Held, stats: &Arc<Stats>, again: bool) -> io::Result<Self> {
         let sets = files::list(dir)?.into_iter().map(|(stem, files)| {
-            let unsent = files.into_iter().filter(|(_, sent)| !sent);
-            (stem, unsent.map(|(file, _)| file).collect::<Vec<_>>())
+            let wanted = files.into_iter().filter(|(file, sent)| !sent || again && file.signal.may_repeat());
+            (stem, wanted.map(|(file, _)| file).collect::<Vec<_>>())
         });
         Ok(Self {
             dir: dir.to_owned(),
@@ -43,6 +45,7 @@ impl Backlog {
             held,
             touched: Instant::now(),
             stats: Arc::clone(stats),
+            again,
             bytes: 0,
         })
     }
@@ -95,8 +98,12 @@ impl Backlog {
             }
             self.hold(claim);
             // Looked at only now: whoever had the claim before may have gone on meanwhile.
-            let unsent = files.into_iter().filter(|file| !file.cursor().1);
-            self.parcels = unsent.map(|file| Parcel::new(file, false)).collect();
+            let repeats = |file: &SpoolFile| self.again && file.signal.may_repeat();
+            let wanted = files.into_iter().filter(|file| repeats(file) || !file.cursor().1);
+            self.parcels = wanted.map(|file| Parcel::new(file, false)).collect();
+            for parcel in self.parcels.iter_mut().filter(|p| self.again && p.file.signal.may_repeat()) {
+                parcel.cursor = Cursor::default();
+            }
             if !self.parcels.is_empty() {
                 return true;
             }

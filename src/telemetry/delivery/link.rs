@@ -2,6 +2,7 @@
 //!
 //! OTLP specification 1.9, "Failures": which codes may be tried again, `Retry-After` and `RetryInfo`, partial success.
 
+use super::proxy::{self, Chosen};
 use super::request::{Request, partial_success};
 use super::settings::{Settings, SettingsError};
 use crate::telemetry::config::without_password;
@@ -28,7 +29,7 @@ use tonic_types::StatusExt;
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Longest part of a collector's own words that is repeated, in bytes.
-const MAX_REASON: usize = 300;
+const MAX_REASON: usize = 400;
 const AGENT: &str = concat!("neuro-preprocess/", env!("CARGO_PKG_VERSION"));
 
 /// What a collector made of a request.
@@ -69,10 +70,10 @@ impl Link {
     /// # Errors
     /// When the settings cannot be used; an absent collector is no error.
     pub fn new(target: &Target, env: &Environment, signal: Signal) -> Result<Self, SettingsError> {
-        let settings = Settings::read(env, signal)?;
+        let settings = Settings::read(env, signal, target.url.starts_with("https:"))?;
         Ok(match target.protocol {
             Protocol::Grpc => Self::Grpc(Box::new(Grpc::new(target, settings)?)),
-            Protocol::Http => Self::Http(Box::new(Http::new(target, settings)?)),
+            Protocol::Http => Self::Http(Box::new(Http::new(target, settings, env)?)),
         })
     }
 
@@ -163,7 +164,7 @@ fn of_status(status: &Status) -> Answer {
     let local = status.source();
     let reason = local.map_or_else(
         || shortened(&format!("{:?}: {}", status.code(), status.message())),
-        |cause| shortened(&chain(cause)),
+        |cause| shortened(&advised(chain(cause))),
     );
     let after = status.get_details_retry_info().and_then(|info| info.retry_delay);
     match status.code() {
@@ -190,10 +191,11 @@ pub struct Http {
     url: String,
     headers: HeaderMap,
     gzip: bool,
+    proxy: Option<Chosen>,
 }
 
 impl Http {
-    fn new(target: &Target, settings: Settings) -> Result<Self, SettingsError> {
+    fn new(target: &Target, settings: Settings, env: &Environment) -> Result<Self, SettingsError> {
         use ureq::tls::{ClientCert, PrivateKey, RootCerts, TlsConfig};
         let mut tls = TlsConfig::builder();
         if let Some(ca) = &settings.ca {
@@ -203,7 +205,14 @@ impl Http {
             let private = PrivateKey::from_pem(&key.bytes).map_err(|e| key.refused(&e))?;
             tls = tls.client_cert(Some(ClientCert::new_with_certs(&chain.certificates()?, private)));
         }
+        let proxy = proxy::choose(&target.url, env);
+        let refused = |chosen: &Chosen, e: ureq::Error| SettingsError::Proxy {
+            proxy: chosen.to_string(),
+            reason: without_password(&chain(&e)),
+        };
+        let through = proxy.as_ref().map(|p| ureq::Proxy::new(&p.url).map_err(|e| refused(p, e))).transpose()?;
         let config = ureq::Agent::config_builder()
+            .proxy(through)
             .http_status_as_error(false) // read below
             .max_redirects(0) // credentials go only where they were meant to go
             .max_redirects_will_error(false)
@@ -212,7 +221,7 @@ impl Http {
             .user_agent(AGENT)
             .tls_config(tls.build());
         let agent = ureq::Agent::new_with_config(config.build());
-        Ok(Self { agent, url: target.url.clone(), headers: settings.headers, gzip: settings.gzip })
+        Ok(Self { agent, url: target.url.clone(), headers: settings.headers, gzip: settings.gzip, proxy })
     }
 
     fn send(&self, signal: Signal, request: &Request) -> Answer {
@@ -229,7 +238,7 @@ impl Http {
         }
         let mut answer = match post.send(&body[..]) {
             Ok(answer) => answer,
-            Err(e) => return Answer::Later { after: None, reason: shortened(&chain(&e)) },
+            Err(e) => return Answer::Later { after: None, reason: self.told(&advised(chain(&e))) },
         };
         let status = answer.status();
         let after = answer.headers().get("Retry-After").and_then(|v| retry_after(v.to_str().ok()?));
@@ -238,8 +247,34 @@ impl Http {
             let (rejected, reason) = partial_success(signal, &body);
             return Answer::Taken { rejected, reason: shortened(&reason) };
         }
-        of_http(status, after, &body)
+        match of_http(status, after, &body) {
+            Answer::Later { after, reason } => Answer::Later { after, reason: self.told(&reason) },
+            Answer::Stop(reason) => Answer::Stop(self.told(&reason)),
+            Answer::Refused(reason) => Answer::Refused(self.told(&reason)),
+            taken @ Answer::Taken { .. } => taken,
+        }
     }
+
+    /// A reason, with the proxy that the request went through: it may be to blame.
+    fn told(&self, reason: &str) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("{}; it went through {proxy}", shortened(reason)),
+            None => shortened(reason),
+        }
+    }
+}
+
+/// What TLS says of a certificate, and what to do about it.
+fn advised(reason: String) -> String {
+    let advice = if reason.contains("CaUsedAsEndEntity") {
+        "it is self-signed and that of an authority (CA:TRUE): make the server one with CA:FALSE, or have one signed by that \
+         authority, and name the file in OTEL_EXPORTER_OTLP_CERTIFICATE"
+    } else if reason.contains("UnknownIssuer") {
+        "name the file of the authority that signed it in OTEL_EXPORTER_OTLP_CERTIFICATE or SSL_CERT_FILE"
+    } else {
+        return reason;
+    };
+    format!("the server's certificate is not accepted ({reason}): {advice}")
 }
 
 fn zipped(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -271,7 +306,7 @@ fn retry_after(text: &str) -> Option<Duration> {
 }
 
 /// An error with all its causes: the outermost alone says only "transport error".
-fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

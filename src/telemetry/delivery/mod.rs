@@ -9,20 +9,24 @@
 //! on the way or between arriving here and being written down.
 
 mod backlog;
+mod check;
 pub(super) mod claim;
 pub(super) mod courier;
 pub(super) mod files;
 mod link;
+mod proxy;
 mod request;
 pub(super) mod sender;
 mod settings;
 mod status;
 
+pub use check::{Checked, Lack};
 pub use status::{Count, Status};
 
 use super::config::TelemetryConfig;
 use super::env::Environment;
 use super::routes::{self, Routes};
+use super::stack::Found;
 use super::stats::Stats;
 use super::{text, variables};
 use crate::error::{Coded, ErrorCode};
@@ -46,8 +50,11 @@ pub enum DeliveryError {
     #[error("no telemetry in or below {}: a run leaves traces-*.jsonl, metrics-*.jsonl and logs-*.jsonl there", .0.display())]
     NothingThere(PathBuf),
     /// Nobody to send to.
-    #[error("no collector to send to: none is configured, and none listens on this machine; add --endpoint URL")]
-    NoCollector,
+    #[error("no collector to send to: none is configured, and {0}; add --endpoint URL")]
+    NoCollector(String),
+    /// A store cannot be asked.
+    #[error(transparent)]
+    Store(#[from] check::CheckError),
     /// The files cannot be read.
     #[error("the telemetry in {} cannot be read: {source}", dir.display())]
     Unreadable {
@@ -62,7 +69,8 @@ impl Coded for DeliveryError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::NothingThere(_) => ErrorCode::InputMissing,
-            Self::NoCollector => ErrorCode::Usage,
+            Self::NoCollector(_) => ErrorCode::Usage,
+            Self::Store(_) => ErrorCode::ReadFailed,
             Self::Unreadable { .. } => ErrorCode::ReadFailed,
         }
     }
@@ -101,26 +109,36 @@ impl fmt::Display for Replayed {
 /// Sends what no collector has taken yet of the spool files in or below `dir`: an output folder, its logs folder, or a
 /// folder of outputs. Files of processes that live are left to them. `progress` takes bytes done and bytes in all.
 ///
-/// Where to, and how, is decided as for a run, from `config` and the `OTEL_*` environment.
+/// Where to, and how, is decided as for a run, from `config` and the `OTEL_*` environment. `again`: also spans and log records
+/// that were acknowledged, for a store that lost them; metrics never, because they would be counted twice.
 ///
 /// # Errors
 /// When there is nothing to send or nobody to send to. That a collector did not take everything is no error.
-pub fn replay(dir: &Path, config: &TelemetryConfig, progress: &dyn Fn(u64, u64)) -> Result<Replayed, DeliveryError> {
+pub fn replay(
+    dir: &Path,
+    config: &TelemetryConfig,
+    again: bool,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Replayed, DeliveryError> {
     let before = status(dir)?;
     let (env, mut warnings) = variables::checked(&Environment::of_process());
     let stats = Arc::new(Stats::default());
-    let mut routes = Routes::decide(config, &env, routes::listens);
+    let mut routes = Routes::decide(config, &env);
     warnings.append(&mut routes.warnings);
     let mut courier = Courier::new(&mut routes, &env, &stats, &mut warnings);
     warnings.iter().for_each(|warning| text::warn(warning));
     if !courier.has_way() {
-        return Err(DeliveryError::NoCollector);
+        let why = match routes.stack {
+            Some(Found::Nothing(why)) => why,
+            _ => "what is configured cannot be used".to_owned(),
+        };
+        return Err(DeliveryError::NoCollector(why));
     }
-    let total = before.folders.iter().map(|folder| bytes_waiting(folder)).sum();
+    let total = before.folders.iter().map(|folder| bytes_waiting(folder, again)).sum();
     let mut done = 0;
     for folder in &before.folders {
         let held = Held::default();
-        let found = Backlog::find(folder, Arc::clone(&held), &stats);
+        let found = Backlog::find(folder, Arc::clone(&held), &stats, again);
         let mut backlog = found.map_err(|source| DeliveryError::Unreadable { dir: folder.clone(), source })?;
         let all = send(&mut backlog, &mut courier, &|bytes| progress(done + bytes, total));
         done += backlog.bytes;
@@ -151,12 +169,12 @@ fn send(backlog: &mut Backlog, courier: &mut Courier, progress: &dyn Fn(u64)) ->
     }
 }
 
-fn bytes_waiting(folder: &Path) -> u64 {
+fn bytes_waiting(folder: &Path, again: bool) -> u64 {
     let sets = files::list(folder).unwrap_or_default();
-    let unsent = sets.into_values().flatten().filter(|(_, sent)| !sent);
-    let left = unsent.map(|(file, _)| {
+    let wanted = sets.into_values().flatten().filter(|(file, sent)| !sent || again && file.signal.may_repeat());
+    let left = wanted.map(|(file, _)| {
         let size = std::fs::metadata(file.path()).map_or(0, |m| m.len());
-        size.saturating_sub(file.cursor().0.offset)
+        size.saturating_sub(if again && file.signal.may_repeat() { 0 } else { file.cursor().0.offset })
     });
     left.sum()
 }
@@ -177,4 +195,12 @@ pub fn folders(dir: &Path) -> Result<Vec<PathBuf>, DeliveryError> {
 pub fn status(dir: &Path) -> Result<Status, DeliveryError> {
     let folders = folders(dir)?;
     Status::of(folders).map_err(|source| DeliveryError::Unreadable { dir: dir.to_owned(), source })
+}
+
+/// Asks the Tempo at `store` for every trace of which spans in [`folders`] were acknowledged.
+///
+/// # Errors
+/// When there are none, they cannot be read, or it is no Tempo that answers.
+pub fn check(dir: &Path, store: &str) -> Result<Checked, DeliveryError> {
+    Ok(check::check(&folders(dir)?, store, &Environment::of_process())?)
 }

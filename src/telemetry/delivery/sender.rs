@@ -169,7 +169,7 @@ impl Worker {
             return Step::Blocked;
         }
         if self.backlog.is_none() {
-            self.backlog = Backlog::find(&self.dir, Arc::clone(&self.earlier), &self.stats)
+            self.backlog = Backlog::find(&self.dir, Arc::clone(&self.earlier), &self.stats, false)
                 .map_err(|e| self.stats.warn_file(&e))
                 .ok();
         }

@@ -31,6 +31,14 @@ pub enum SettingsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A proxy cannot be used.
+    #[error("{proxy} cannot be used ({reason}); correct it, or name the collector's host in NO_PROXY")]
+    Proxy {
+        /// Which, and who named it.
+        proxy: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A header cannot be sent. Its value, perhaps a secret, is not repeated.
     #[error("{variable}: the entry {entry} cannot be a header; write name=value, separated by commas")]
     Header {
@@ -50,18 +58,18 @@ pub struct Settings {
     pub timeout: Duration,
     /// Whether requests are compressed.
     pub gzip: bool,
-    /// Certificates to trust in place of the built-in ones.
+    /// Certificates to trust in place of the built-in ones, see [`trusted`].
     pub ca: Option<Pem>,
     /// Certificate chain and key to show.
     pub identity: Option<(Pem, Pem)>,
 }
 
 impl Settings {
-    /// Reads them; the variable of the signal wins over the general one.
+    /// Reads them; the variable of the signal wins over the general one. `secure`: for an `https` endpoint.
     ///
     /// # Errors
     /// When a file cannot be read or a header cannot be sent.
-    pub fn read(env: &Environment, signal: Signal) -> Result<Self, SettingsError> {
+    pub fn read(env: &Environment, signal: Signal, secure: bool) -> Result<Self, SettingsError> {
         let pem = |name| value(env, signal, name).map(Pem::read).transpose();
         let timeout = value(env, signal, "TIMEOUT").and_then(|(_, ms)| ms.parse().ok()).filter(|ms| *ms > 0);
         Ok(Self {
@@ -69,10 +77,35 @@ impl Settings {
             timeout: Duration::from_millis(timeout.unwrap_or(10_000)),
             // Collectors take gzip, and networks are slower than it.
             gzip: value(env, signal, "COMPRESSION").is_none_or(|(_, name)| name != "none"),
-            ca: pem("CERTIFICATE")?,
+            ca: match pem("CERTIFICATE")? {
+                None if secure => trusted(env)?,
+                named => named,
+            },
             identity: pem("CLIENT_CERTIFICATE")?.zip(pem("CLIENT_KEY")?),
         })
     }
+}
+
+/// Where systems keep the authorities that they trust.
+const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The authorities of `SSL_CERT_FILE`, else those of this machine, to which a site may have added its own; `None` where there
+/// are none, as in a bare image: then the built-in ones of Mozilla are trusted.
+///
+/// # Errors
+/// When `SSL_CERT_FILE` cannot be read.
+pub fn trusted(env: &Environment) -> Result<Option<Pem>, SettingsError> {
+    if let Some(path) = env.get("SSL_CERT_FILE") {
+        return Pem::read(("SSL_CERT_FILE".to_owned(), path)).map(Some);
+    }
+    let bundles = BUNDLES.iter().filter_map(|path| Pem::read(("this machine".to_owned(), path)).ok());
+    Ok(bundles.into_iter().find(|pem| pem.certificates().is_ok()))
 }
 
 /// The variable that is set, and its value.
@@ -149,27 +182,41 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=1"),
             ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", " Authorization=Bearer%20x%3Dy , b=2,"),
         ]);
-        let logs = Settings::read(&env, Signal::Logs).unwrap();
+        let logs = Settings::read(&env, Signal::Logs, false).unwrap();
         assert_eq!(logs.headers["authorization"], "Bearer x=y");
         assert_eq!((logs.headers["b"].to_str().unwrap(), logs.headers.get("a")), ("2", None));
         assert!(!format!("{logs:?}").contains("Bearer"));
-        assert_eq!(Settings::read(&env, Signal::Traces).unwrap().headers["a"], "1");
+        assert_eq!(Settings::read(&env, Signal::Traces, false).unwrap().headers["a"], "1");
         let env = Environment::from([("OTEL_EXPORTER_OTLP_HEADERS", "a=1,sec ret=hush")]);
-        let text = Settings::read(&env, Signal::Logs).unwrap_err().to_string();
+        let text = Settings::read(&env, Signal::Logs, false).unwrap_err().to_string();
         assert!(text.contains("entry 2") && !text.contains("hush"), "{text}");
     }
 
     #[test]
+    fn whom_to_trust_is_said_by_a_variable_else_by_the_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        let path = file.to_str().unwrap();
+        let env = Environment::from([("SSL_CERT_FILE", path)]);
+        assert!(trusted(&env).unwrap_err().to_string().contains("SSL_CERT_FILE"));
+        std::fs::write(&file, "x").unwrap();
+        assert_eq!(Settings::read(&env, Signal::Logs, true).unwrap().ca.unwrap().bytes, b"x");
+        assert!(Settings::read(&env, Signal::Logs, false).unwrap().ca.is_none(), "no TLS, no certificates");
+        let own = Environment::from([("SSL_CERT_FILE", "/no"), ("OTEL_EXPORTER_OTLP_CERTIFICATE", path)]);
+        assert!(Settings::read(&own, Signal::Logs, true).unwrap().ca.is_some(), "the variable of OTLP wins");
+    }
+
+    #[test]
     fn time_and_compression_have_defaults() {
-        let plain = Settings::read(&Environment::default(), Signal::Logs).unwrap();
+        let plain = Settings::read(&Environment::default(), Signal::Logs, false).unwrap();
         assert_eq!((plain.timeout, plain.gzip), (Duration::from_secs(10), true));
         let env = Environment::from([
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
             ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
         ]);
-        let set = Settings::read(&env, Signal::Logs).unwrap();
+        let set = Settings::read(&env, Signal::Logs, false).unwrap();
         assert_eq!((set.timeout, set.gzip), (Duration::from_millis(250), false));
-        assert_eq!(Settings::read(&env, Signal::Traces).unwrap().timeout, Duration::from_secs(10));
+        assert_eq!(Settings::read(&env, Signal::Traces, false).unwrap().timeout, Duration::from_secs(10));
     }
 }

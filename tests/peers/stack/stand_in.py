@@ -1,7 +1,7 @@
 """Stands in tests where Tempo and Grafana stand, which no package registry has; the first argument says for which.
 
-As `tempo`, it is an OpenTelemetry Collector that takes traces where Tempo would, and this program, which answers two of
-Tempo's questions from the Collector's file: whether it is ready, and for a trace by its id. As `grafana`, it answers for its
+As `tempo`, it is an OpenTelemetry Collector that takes traces where Tempo would, and this program, which answers three of
+Tempo's questions from the Collector's file: whether it is ready, whether it is there, and for a trace by its id. As `grafana`, it answers for its
 health and passes questions on to the data sources of the shipped provisioning, to who knows the password it was started with.
 Neither tells anything about Tempo or Grafana: they let the scripts of the stack be tried against something that answers.
 """
@@ -22,7 +22,7 @@ import urllib.error
 import urllib.request
 
 COLLECTOR = """
-receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:$TEMPO_OTLP_GRPC_PORT"}}}}
+receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:$TEMPO_OTLP_HTTP_PORT"}}}}
 exporters: {file: {path: "$TEMPO_DATA/traces.jsonl", rotation: {max_megabytes: 1000}}}
 service:
   telemetry: {metrics: {level: none}}
@@ -50,8 +50,10 @@ class Tempo(Answers):
     def answer(self):
         if self.path == "/ready":
             with socket.socket() as probe:
-                up = probe.connect_ex(("127.0.0.1", int(os.environ["TEMPO_OTLP_GRPC_PORT"]))) == 0
+                up = probe.connect_ex(("127.0.0.1", int(os.environ["TEMPO_OTLP_HTTP_PORT"]))) == 0
             return (200, b"ready") if up else (503, b"not yet")
+        if self.path == "/api/echo":
+            return 200, b"echo"
         found = re.fullmatch("/api/v2/traces/([0-9a-f]{32})", self.path)
         spans = self.spans(found[1]) if found else []
         if not spans:
