@@ -3,11 +3,12 @@
 //! Nothing is stored on a voxel grid. Every question is answered from signed distances, so the same head can be
 //! rendered at any voxel size and pose, at sub-voxel positions for partial volumes, and in parallel.
 
-use super::cortex::Cortex;
+use super::atlas::Atlas;
 use super::head::{FORAMEN, Head, Near, Sample};
 use super::random::{Field, Stream, Waves, stream};
-use super::shapes::{Point, capsule, ellipsoid, intersection, union};
+use super::shapes::{Point, capsule};
 use super::tissue::Tissue;
+use super::warp::{SCALE, Warp};
 use super::{brain, coverings};
 use rand::RngExt;
 
@@ -22,16 +23,18 @@ impl Head {
         let scale = [size * jitter(1.0, 0.02), size * jitter(1.0, 0.02), size * jitter(1.0, 0.02)];
         let slow = Waves { wavelength: 75.0, bandwidth: 0.3, count: 40, spacing: 10.0, extent: [130.0, 150.0, 220.0] };
         let fine = Waves { wavelength: 15.0, bandwidth: 0.3, count: 40, spacing: 4.0, extent: [100.0, 110.0, 170.0] };
+        let folds = Waves { wavelength: 14.0, bandwidth: 0.25, count: 48, spacing: 3.0, extent: [80.0, 98.0, 84.0] };
         let grain = Waves { wavelength: 8.0, bandwidth: 0.4, count: 40, spacing: 2.5, extent: [80.0, 100.0, 80.0] };
         let mut layer = stream(seed, Stream::Layers, 0);
         Self {
             scale,
-            ventricles: jitter(1.0, 0.25),
-            ribbon: jitter(2.6, 0.2),
+            ribbon: jitter(0.0, 1.0),
+            atrophy: jitter(0.0, 3.0),
             fluid: jitter(1.9, 0.6),
             fat: jitter(4.5, 1.5),
             nose: jitter(0.0, 3.0),
-            cortex: Cortex::new(seed),
+            warp: Warp::new(seed),
+            folds: Field::new(&mut stream(seed, Stream::Folding, 0), &folds),
             layers: [Field::new(&mut layer, &slow), Field::new(&mut layer, &slow)],
             streaks: Field::new(&mut stream(seed, Stream::Tissue, 0), &fine),
             texture: Field::new(&mut stream(seed, Stream::Texture, 0), &grain),
@@ -51,45 +54,39 @@ impl Head {
         let near = self.near(p, layers);
         let canal = near.cord - 3.5;
         let tissue = if near.dura < 0.0 || (canal < 0.0 && p[2] < FORAMEN + 4.0) {
-            brain::tissue(self, p, &near, layers)
+            brain::tissue(self, p, &near)
         } else {
             coverings::tissue(self, p, &near, layers)
         };
         Sample { tissue, brain: near.hull < 0.0 && p[2] > FORAMEN }
     }
 
-    /// Relative variation of brightness within a tissue: 2 % in grains of some millimetres. Nothing slower: what varies over
-    /// centimetres and alike in all tissues is a coil's field, whoever made it.
-    pub(super) fn texture(&self, point: [f32; 3]) -> f32 {
-        0.02 * self.texture.at(point)
+    /// Relative variation of brightness within a tissue: 2 % in grains of some millimetres, and in patches of a centimetre
+    /// what differs more in some tissues than in others: fat and marrow are mixed with much else, cortex holds more or less
+    /// myelin. Nothing slower and alike in all tissues: that is a coil's field, whoever made it.
+    pub(super) fn texture(&self, point: [f32; 3], tissue: Tissue) -> f32 {
+        let patches = match tissue {
+            Tissue::Marrow => 0.20,
+            Tissue::Fat => 0.10,
+            Tissue::Muscle => 0.08,
+            Tissue::Grey => 0.03,
+            _ => 0.0,
+        };
+        let uneven = if patches > 0.0 { patches * self.streaks.at(point) } else { 0.0 };
+        (0.02 * self.texture.at(point) + uneven).max(-0.9)
     }
 
     fn near(&self, p: Point, layers: [f32; 2]) -> Near {
-        let folded = [p[0].abs(), p[1], p[2]];
-        let bump = 0.9 * layers[1];
-        let parietal = ellipsoid(folded, [0.0, -16.0, 8.0], [67.0, 68.0, 62.0]);
-        let frontal = ellipsoid(folded, [0.0, 27.0, 8.0], [60.0, 59.0, 55.0]);
-        let upper = union(parietal, frontal, 18.0);
-        // The floor: orbital plates in front, the slope of the tentorium behind.
-        let floor = -(p[2] + 21.0 - 0.10 * (p[1] + 20.0).max(0.0) + 0.06 * (p[1] + 20.0).min(0.0));
-        let temporal = capsule(folded, [43.0, 24.0, -24.0], [47.0, -34.0, -14.0], 18.5, 20.0);
-        let cerebrum = union(intersection(upper, floor, 12.0), temporal, 6.0) + bump;
-        // The tentorium and a millimetre of fluid on either side of it lie between cerebellum and cerebrum.
-        let lobes = ellipsoid(folded, [22.0, -50.0, -41.0], [32.0, 29.0, 25.0]) + 0.5 * bump;
-        let cerebellum = intersection(lobes, 3.0 - cerebrum, 3.0);
-        let pons = ellipsoid(folded, [0.0, -17.0, -37.0], [16.0, 13.0, 15.0]);
-        let upper_stem = capsule(folded, [0.0, -13.0, -12.0], [0.0, -22.0, -42.0], 15.0, 12.0);
-        let medulla = capsule(folded, [0.0, -22.0, -42.0], [0.0, -33.0, -76.0], 11.0, 7.5);
-        let peduncle = capsule(folded, [8.0, -20.0, -38.0], [21.0, -42.0, -42.0], 7.5, 7.0);
-        let stem = union(union(union(upper_stem, pons, 6.0), medulla, 6.0), peduncle, 3.0);
-        let cord = capsule(folded, [0.0, -33.0, -74.0], [0.0, -42.0, -260.0], 7.0, 5.5);
+        let template = self.warp.at(p);
+        let [brain, bag] = Atlas::get().surfaces(template).map(|d| d / SCALE);
+        let cord = capsule(p, [0.0, -26.5, -70.0], [0.0, -42.0, -260.0], 7.0, 5.5);
         // The dura bridges the clefts the brain leaves open; between lies the fluid of the cisterns.
         let gap = (self.fluid + 1.1 * layers[0] + if p[2] > 35.0 { 0.02 * (p[2] - 35.0) } else { 0.0 }).max(0.5);
-        let bridged = union(union(cerebrum, cerebellum, 24.0), stem - 2.0, 12.0);
+        let bag = bag.min(brain);
         // Deep in a cleft the fluid is enclosed by brain and counts as such.
-        let hull = union(union(cerebrum, cerebellum, 9.0), stem, 9.0).min(bridged + 3.5);
-        let dura = (bridged - gap).max(FORAMEN - 1.0 - p[2]);
-        Near { folded, cerebrum, cerebellum, stem, cord, hull, dura }
+        let hull = brain.min(bag + 3.5);
+        let dura = (bag - gap).max(FORAMEN - 1.0 - p[2]);
+        Near { folded: [p[0].abs(), p[1], p[2]], template, cord, hull, dura }
     }
 }
 
@@ -132,7 +129,7 @@ mod tests {
     #[test]
     fn known_places_hold_their_tissue_and_seeds_differ() {
         let (a, b) = (Head::new(1), Head::new(2));
-        assert_eq!(a.at(a.scaled([0.0, -20.0, -36.0])).tissue, Tissue::White, "pons");
+        assert_eq!(a.at(a.scaled([0.0, -9.0, -36.0])).tissue, Tissue::White, "pons");
         assert_eq!(a.at(a.scaled([32.0, 77.0, -36.0])).tissue, Tissue::Vitreous, "eye");
         assert_eq!(a.at([0.0, 0.0, 200.0]).tissue, Tissue::Air);
         assert!(!a.at([0.0, -38.0, -120.0]).brain, "cord is not brain");

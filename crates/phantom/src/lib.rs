@@ -2,9 +2,9 @@
 
 mod acquisition;
 mod anatomy;
+mod atlas;
 mod bold;
 mod brain;
-mod cortex;
 mod coverings;
 mod dataset;
 mod error;
@@ -19,6 +19,7 @@ mod shapes;
 mod t1w;
 mod tissue;
 mod traits;
+mod warp;
 
 pub use bold::{BoldSpec, SynthBold, bold};
 pub use dataset::{DatasetSummary, scan_for, write_dataset};

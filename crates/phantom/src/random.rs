@@ -127,25 +127,6 @@ impl Field {
         let low = plane(first);
         low + (plane(first + dz) - low) * t[2]
     }
-
-    /// The length of the field's gradient (per mm) at every lattice point, by central differences.
-    pub(super) fn slope(&self) -> Self {
-        let [nx, ny, nz] = self.size;
-        let mut data = vec![0.0_f32; self.data.len()];
-        let at = |i: usize, j: usize, k: usize| self.data[i + nx * (j + ny * k)];
-        data.par_chunks_mut(nx).enumerate().for_each(|(row, line)| {
-            let (j, k) = (row % ny, row / ny);
-            for (i, out) in line.iter_mut().enumerate() {
-                let d = [
-                    at((i + 1).min(nx - 1), j, k) - at(i.saturating_sub(1), j, k),
-                    at(i, (j + 1).min(ny - 1), k) - at(i, j.saturating_sub(1), k),
-                    at(i, j, (k + 1).min(nz - 1)) - at(i, j, k.saturating_sub(1)),
-                ];
-                *out = (d[0] * d[0] + d[1] * d[1] + d[2] * d[2]).sqrt() / (2.0 * self.spacing);
-            }
-        });
-        Self { size: self.size, origin: self.origin, spacing: self.spacing, data }
-    }
 }
 
 impl Wave {

@@ -60,7 +60,8 @@ pub(super) fn draw(
                 *value = voxel_mean(head, &map, [k, j, i], parts, brightness);
             }
             if *value > 0.0 {
-                *value *= 1.0 + head.texture(map.at(i as f32, j as f32, k as f32));
+                let tissue = Tissue::TABLE[usize::from(edges[[k, j, i]])].tissue;
+                *value *= 1.0 + head.texture(map.at(i as f32, j as f32, k as f32), tissue);
             }
         });
     });

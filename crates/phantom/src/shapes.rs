@@ -35,12 +35,6 @@ pub(super) fn union(a: f32, b: f32, k: f32) -> f32 {
     b + (a - b) * h - k * h * (1.0 - h)
 }
 
-/// Intersection of two solids, rounded over about `k` millimetres.
-#[inline]
-pub(super) fn intersection(a: f32, b: f32, k: f32) -> f32 {
-    -union(-a, -b, k)
-}
-
 #[inline]
 fn dot(a: Point, b: Point) -> f32 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
@@ -56,6 +50,5 @@ mod tests {
         assert!((ellipsoid([1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [20.0, 10.0, 5.0]) + 5.0).abs() < 1e-4);
         assert!((capsule([0.0, 5.0, 4.0], [0.0, 0.0, 0.0], [0.0, 0.0, 10.0], 2.0, 2.0) - 3.0).abs() < 1e-5);
         assert!(union(1.0, 1.0, 4.0) < 1.0 && (union(1.0, 9.0, 4.0) - 1.0).abs() < 1e-6);
-        assert!(intersection(-1.0, -1.0, 4.0) > -1.0);
     }
 }
