@@ -12,6 +12,9 @@ use super::warp::{SCALE, Warp};
 use super::{brain, coverings};
 use rand::RngExt;
 
+/// Fluid (mm) that the template's mask takes in around the brain.
+const RIM: f32 = 0.3;
+
 impl Head {
     /// The head that belongs to a seed. Size, ventricles, cortex, layers and face differ from seed to seed within the
     /// range of healthy adults.
@@ -84,7 +87,8 @@ impl Head {
         let gap = (self.fluid + 1.1 * layers[0] + if p[2] > 35.0 { 0.02 * (p[2] - 35.0) } else { 0.0 }).max(0.5);
         let bag = bag.min(brain);
         // Deep in a cleft the fluid is enclosed by brain and counts as such.
-        let hull = brain.min(bag + 3.5);
+        // The template's own mask takes in a rim of the fluid around it.
+        let hull = brain.min(bag + 3.5) + RIM;
         let dura = (bag - gap).max(FORAMEN - 1.0 - p[2]);
         Near { folded: [p[0].abs(), p[1], p[2]], template, cord, hull, dura }
     }
