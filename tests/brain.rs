@@ -1,5 +1,7 @@
 //! Brain extraction as a whole: on real heads, whole and changed, on what is no T1w head, and on EPI.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // The lints' exemption does not reach helpers of tests.
+
 use imaging::brain::{Brain, BrainError, Contrast, Looks, extract_brain};
 use imaging::metrics::{dice, false_volumes_ml};
 use ndarray::{Array3, ArrayView3, Axis, Slice, s};

@@ -13,8 +13,8 @@ beside=$!
 set +m
 trap 'kill -- "-$beside" 2>/dev/null || true' EXIT
 cargo fmt --check
-cargo clippy --release --all-targets --locked -- -D warnings
-cargo test --release --locked
+cargo clippy --release --workspace --all-targets --locked -- -D warnings
+cargo test --release --workspace --locked
 audit=0
 wait "$beside" || audit=$?
 trap - EXIT

@@ -200,7 +200,6 @@ pub fn scan_for(participant: &str, session: Option<&str>, modality: Kind, seed: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nifti;
     use std::collections::BTreeMap;
 
     fn config(dir: &Path) -> SynthConfig {
