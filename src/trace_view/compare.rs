@@ -192,6 +192,13 @@ fn row((stage, modality, measure): &Key, sides: [&HashMap<String, f64>; 2], thre
     let mut ratios: Vec<f64> = pairs.iter().filter(|(a, _)| *a > 0.0).map(|(a, b)| b / a).collect();
     ratios.sort_by(f64::total_cmp);
     let by_pairs = ratios.len() >= ENOUGH;
+    let change = if by_pairs {
+        let mut changes: Vec<f64> = pairs.iter().map(|(a, b)| (b - a).abs()).collect();
+        changes.sort_by(f64::total_cmp);
+        percentile(&changes, 50)
+    } else {
+        (median[1] - median[0]).abs()
+    };
     let of_medians = || (median[0] > 0.0 && !sorted[1].is_empty()).then(|| median[1] / median[0]);
     let ratio = if by_pairs { Some(percentile(&ratios, 50)) } else { of_medians() };
     let verdict = ratio.map_or(Verdict::Same, |ratio| {
@@ -200,7 +207,7 @@ fn row((stage, modality, measure): &Key, sides: [&HashMap<String, f64>; 2], thre
         #[expect(clippy::cast_precision_loss, reason = "numbers of scans")]
         let agreed = !by_pairs || agreeing as f64 >= MAJORITY * pairs.len() as f64;
         let least = if matches!(measure, Measure::Seconds | Measure::CpuSeconds) { LEAST_SECONDS } else { 0.0 };
-        let large = (ratio - 1.0).abs() >= threshold && (median[1] - median[0]).abs() >= least;
+        let large = (ratio - 1.0).abs() >= threshold && change >= least;
         match (large && agreed, worse) {
             (false, _) => Verdict::Same,
             (true, true) => Verdict::Worse,

@@ -26,26 +26,41 @@ impl<'a> Sampled<'a> {
     }
 
     /// The trilinear value at `[x, y, z]` in voxels; outside that of the nearest point of the edge.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at(&self, p: [f32; 3]) -> f32 {
+        let (cell, part) = self.cell(p);
+        self.blend(cell, part)
+    }
+
+    /// The first voxel of the cell that `[x, y, z]` lies in, and the place in it; the same for volumes of one shape.
+    #[inline(always)]
+    pub(super) fn cell(&self, p: [f32; 3]) -> (usize, [f32; 3]) {
         let [nx, ny, _] = self.size;
         let mut base = [0usize; 3];
         let mut part = [0f32; 3];
         for axis in 0..3 {
-            let last = (self.size[axis] - 1) as f32;
-            let v = p[axis].clamp(0.0, last);
-            base[axis] = (v as usize).min(self.size[axis] - 2);
-            part[axis] = v - base[axis] as f32;
+            let v = p[axis].max(0.0).min((self.size[axis] - 1) as f32);
+            let i = (v as i32).min(self.size[axis] as i32 - 2);
+            base[axis] = i as usize;
+            part[axis] = v - i as f32;
         }
-        let from = (base[2] * ny + base[1]) * nx + base[0];
-        let cell = &self.values[from..from + nx * ny + nx + 2];
-        let along = |o: usize| cell[o] + part[0] * (cell[o + 1] - cell[o]);
-        let plane = |o: usize| {
-            let (near, far) = (along(o), along(o + nx));
-            near + part[1] * (far - near)
+        ((base[2] * ny + base[1]) * nx + base[0], part)
+    }
+
+    /// The value at a place of a cell.
+    #[inline(always)]
+    pub(super) fn blend(&self, cell: usize, [x, y, z]: [f32; 3]) -> f32 {
+        let (row, slice) = (self.size[0], self.size[0] * self.size[1]);
+        let along = |at: usize| match self.values.get(at..at + 2) {
+            Some(&[near, far]) => near + x * (far - near),
+            _ => 0.0,
         };
-        let (low, high) = (plane(0), plane(nx * ny));
-        low + part[2] * (high - low)
+        let plane = |at: usize| {
+            let near = along(at);
+            near + y * (along(at + row) - near)
+        };
+        let low = plane(cell);
+        low + z * (plane(cell + slice) - low)
     }
 }
 
@@ -84,17 +99,23 @@ impl Field {
     /// The field that first goes `scale · update` and then this field's way.
     pub(super) fn composed(&self, update: &Self, scale: f32) -> Self {
         let mut out = Self::zeros(self.along[0].dim(), self.spacing_mm);
-        let [x, y, z] = &update.along;
-        let steps = [x, y, z].map(|a| a.as_slice().unwrap_or_default());
-        for (axis, (old, new)) in self.along.iter().zip(&mut out.along).enumerate() {
-            let Some(old) = Sampled::new(old.view()) else { continue };
-            for_each_row(new, |[k, j], from, row| {
-                for (i, v) in row.iter_mut().enumerate() {
-                    let step = steps.map(|s| scale * s[from + i]);
-                    *v = step[axis] + old.at([i as f32 + step[0], j as f32 + step[1], k as f32 + step[2]]);
-                }
-            });
-        }
+        let (_, ny, nx) = self.along[0].dim();
+        let steps = update.along.each_ref().map(|a| a.as_slice().unwrap_or_default());
+        let [Some(ox), Some(oy), Some(oz)] = self.along.each_ref().map(|old| Sampled::new(old.view())) else {
+            return out;
+        };
+        let [x, y, z] = out.along.each_mut().map(|new| new.as_slice_mut().unwrap_or_default());
+        let rows = x.par_chunks_mut(nx).zip(y.par_chunks_mut(nx)).zip(z.par_chunks_mut(nx)).enumerate();
+        rows.with_min_len(ny).for_each(|(row, ((x, y), z))| {
+            let (j, k) = ((row % ny) as f32, (row / ny) as f32);
+            for (i, ((x, y), z)) in x.iter_mut().zip(y).zip(z).enumerate() {
+                let [sx, sy, sz] = steps.map(|s| scale * s[row * nx + i]);
+                let (cell, part) = ox.cell([i as f32 + sx, j + sy, k + sz]);
+                *x = sx + ox.blend(cell, part);
+                *y = sy + oy.blend(cell, part);
+                *z = sz + oz.blend(cell, part);
+            }
+        });
         out
     }
 

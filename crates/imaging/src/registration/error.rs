@@ -57,6 +57,17 @@ pub enum WarpError {
         /// Length of the three columns of its affine.
         voxel_mm: [f64; 3],
     },
+    /// The peaks of the tissues are in the wrong order.
+    #[error(
+        "registration: grey matter at {grey} and white matter at {white} are no T1w contrast; check the image's contrast and \
+         its tissue classes"
+    )]
+    Peaks {
+        /// Peak of grey matter.
+        grey: f64,
+        /// Peak of white matter.
+        white: f64,
+    },
     /// A recipe asks for what cannot be done.
     #[error("registration: the recipe is wrong: {why}")]
     Recipe {

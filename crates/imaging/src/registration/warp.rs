@@ -1,0 +1,237 @@
+//! What a registration finds: fields there and back, and how points and images go through them.
+
+use ndarray::{Array3, Array4, ArrayView3};
+use rayon::prelude::*;
+
+use super::field::Field;
+use super::symmetric::LevelReport;
+use crate::filter::par_planes;
+use crate::interpolate::SplineVolume;
+use crate::rigid::{Matrix4, apply};
+
+/// Displacements on a regular grid.
+#[derive(Clone, Debug)]
+pub struct DisplacementField {
+    /// For each node, shape `(nz, ny, nx, 3)`: the displacement in mm along x, y, z of RAS+ space.
+    pub vectors: Array4<f32>,
+    /// Takes nodes (i, j, k) to RAS+ mm.
+    pub affine: Matrix4,
+    /// Takes RAS+ mm to nodes.
+    to_node: [[f64; 4]; 3],
+}
+
+impl DisplacementField {
+    /// `field` on the grid of a template whose first voxel lies at `first` (RAS+ mm) and whose axes are RAS+.
+    pub(super) fn new(field: Field, first: [f64; 3]) -> Self {
+        let grid = field.grid;
+        let [nx, ny, nz] = grid.size;
+        let mut data = super::inverse::trimmed(field);
+        data.par_iter_mut().for_each(|v| *v *= grid.spacing as f32);
+        let mut affine = [[0.0; 4]; 4];
+        let mut to_node = [[0.0; 4]; 3];
+        affine[3][3] = 1.0;
+        for axis in 0..3 {
+            affine[axis][axis] = grid.spacing;
+            affine[axis][3] = first[axis] + grid.origin[axis];
+            to_node[axis][axis] = 1.0 / grid.spacing;
+            to_node[axis][3] = -affine[axis][3] / grid.spacing;
+        }
+        // As long as the grid by construction.
+        let vectors = Array4::from_shape_vec((nz, ny, nx, 3), data).unwrap_or_default();
+        Self { vectors, affine, to_node }
+    }
+
+    /// The displacement at a point in RAS+ mm, trilinear; beyond the grid that of its edge.
+    #[must_use]
+    pub fn at(&self, point: [f64; 3]) -> [f64; 3] {
+        let (nz, ny, nx, _) = self.vectors.dim();
+        let size = [nx, ny, nz];
+        let Some(data) = self.vectors.as_slice().filter(|_| size.iter().all(|n| *n > 1)) else { return [0.0; 3] };
+        let (mut base, mut part) = ([0usize; 3], [0f64; 3]);
+        for a in 0..3 {
+            let m = self.to_node[a];
+            let v = (m[0] * point[0] + m[1] * point[1] + m[2] * point[2] + m[3]).clamp(0.0, (size[a] - 1) as f64);
+            base[a] = (v as usize).min(size[a] - 2);
+            part[a] = v - base[a] as f64;
+        }
+        let first = 3 * ((base[2] * ny + base[1]) * nx + base[0]);
+        let [x, y, z] = part.map(|v| v as f32);
+        let along = |at: usize| match data.get(at..at + 6) {
+            Some(&[a, b, c, d, e, f]) => mix([a, b, c], [d, e, f], x),
+            _ => [0.0; 3],
+        };
+        let plane = |at: usize| mix(along(at), along(at + 3 * nx), y);
+        mix(plane(first), plane(first + 3 * nx * ny), z).map(f64::from)
+    }
+
+    /// Where a point (RAS+ mm) goes.
+    #[must_use]
+    pub fn moved(&self, point: [f64; 3]) -> [f64; 3] {
+        let v = self.at(point);
+        std::array::from_fn(|a| point[a] + v[a])
+    }
+}
+
+/// How well a registration went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WarpReport {
+    /// What each level reached, from coarse to fine.
+    pub levels: Vec<LevelReport>,
+    /// Smallest and largest Jacobian determinant of the forward field in the template's brain, by one-sided differences
+    /// between nodes, without the affine's own factor.
+    pub jacobian: [f64; 2],
+    /// Nodes in the brain whose Jacobian is not positive: 0 unless the recipe does not mend.
+    pub folds: usize,
+    /// Nodes of the way to the middle or of the inverse that are further than 0.01 mm off.
+    pub not_inverted: usize,
+    /// How far points of the template's brain are from where they were after going there and back, mm: mean and largest.
+    pub round_trip_mm: [f64; 2],
+}
+
+/// A registration: the template's points go to the moving image by the forward field and then the affine.
+#[derive(Clone, Debug)]
+pub struct Warp {
+    /// Template to template space, before the affine.
+    pub forward: DisplacementField,
+    /// The way back, after the inverse of the affine.
+    pub inverse: DisplacementField,
+    /// Template to moving image, both in RAS+ mm.
+    pub affine: Matrix4,
+    /// Moving image to template.
+    pub inverse_affine: Matrix4,
+    /// How it went.
+    pub report: WarpReport,
+}
+
+/// How values between voxels are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interpolation {
+    /// The value of the nearest voxel: for labels and masks.
+    Nearest,
+    /// Trilinear.
+    Linear,
+    /// Cubic B-spline through the voxels: sharpest, may overshoot.
+    Cubic,
+}
+
+impl Warp {
+    /// Where a point of the template (RAS+ mm) lies in the moving image (RAS+ mm).
+    #[must_use]
+    pub fn to_moving(&self, point: [f64; 3]) -> [f64; 3] {
+        apply(&self.affine, self.forward.moved(point))
+    }
+
+    /// Where a point of the moving image (RAS+ mm) lies in the template (RAS+ mm).
+    #[must_use]
+    pub fn to_template(&self, point: [f64; 3]) -> [f64; 3] {
+        self.inverse.moved(apply(&self.inverse_affine, point))
+    }
+
+    /// A moving image (`to_voxel` takes RAS+ mm to its voxels) as it looks on a grid of the template's space: `shape`
+    /// `(nz, ny, nx)`, `affine` takes its voxels to RAS+ mm. `elsewhere` is what was not seen.
+    #[must_use]
+    pub fn moving_on_template(
+        &self,
+        image: ArrayView3<f32>,
+        to_voxel: &Matrix4,
+        shape: (usize, usize, usize),
+        affine: &Matrix4,
+        how: Interpolation,
+        elsewhere: f32,
+    ) -> Array3<f32> {
+        resample(image, shape, how, elsewhere, |voxel| apply(to_voxel, self.to_moving(apply(affine, voxel))))
+    }
+
+    /// A volume of the template's space (`to_voxel` takes RAS+ mm to its voxels) as it looks on a grid of the moving
+    /// image's space: `shape`, `affine` and `elsewhere` as in [`Warp::moving_on_template`].
+    #[must_use]
+    pub fn template_on_moving(
+        &self,
+        image: ArrayView3<f32>,
+        to_voxel: &Matrix4,
+        shape: (usize, usize, usize),
+        affine: &Matrix4,
+        how: Interpolation,
+        elsewhere: f32,
+    ) -> Array3<f32> {
+        resample(image, shape, how, elsewhere, |voxel| apply(to_voxel, self.to_template(apply(affine, voxel))))
+    }
+}
+
+/// `image` at the voxel coordinates (x, y, z) that `place` gives for each voxel (i, j, k) of `shape`; up to half a voxel
+/// outside the image counts as its edge.
+#[must_use]
+pub fn resample(
+    image: ArrayView3<f32>,
+    shape: (usize, usize, usize),
+    how: Interpolation,
+    elsewhere: f32,
+    place: impl Fn([f64; 3]) -> [f64; 3] + Sync,
+) -> Array3<f32> {
+    let mut out = Array3::from_elem(shape, elsewhere);
+    let image = image.as_standard_layout();
+    let (nz, ny, nx) = image.dim();
+    let Some(values) = image.as_slice().filter(|values| !values.is_empty()) else { return out };
+    let spline = (how == Interpolation::Cubic).then(|| {
+        let mut spline = SplineVolume::new([nz, ny, nx]);
+        spline.interpolate(values);
+        spline
+    });
+    par_planes(&mut out, 0).enumerate().for_each(|(k, mut slice)| {
+        for ((j, i), out) in slice.indexed_iter_mut() {
+            let p = place([i, j, k].map(|v| v as f64));
+            let known = p.iter().zip([nx, ny, nz]).all(|(v, n)| *v >= -0.5 && *v <= n as f64 - 0.5);
+            if !known {
+                continue;
+            }
+            *out = match (how, &spline) {
+                (Interpolation::Cubic, Some(spline)) => spline.sample(p.map(|v| v as f32)).unwrap_or(elsewhere),
+                (Interpolation::Nearest, _) => {
+                    let [x, y, z] = p.map(|v| v.round().max(0.0) as usize);
+                    values[(z.min(nz - 1) * ny + y.min(ny - 1)) * nx + x.min(nx - 1)]
+                }
+                _ => linear(values, [nx, ny, nz], p),
+            };
+        }
+    });
+    out
+}
+
+/// `a + t (b − a)`.
+fn mix(a: [f32; 3], b: [f32; 3], t: f32) -> [f32; 3] {
+    std::array::from_fn(|i| a[i] + t * (b[i] - a[i]))
+}
+
+fn linear(values: &[f32], size: [usize; 3], place: [f64; 3]) -> f32 {
+    let mut low = [0usize; 3];
+    let mut part = [0f64; 3];
+    for a in 0..3 {
+        let v = place[a].clamp(0.0, (size[a] - 1) as f64);
+        low[a] = v as usize;
+        part[a] = v - low[a] as f64;
+    }
+    let corner = |corner: usize| {
+        let at = |a: usize| (low[a] + (corner >> a & 1)).min(size[a] - 1);
+        let weight: f64 = (0..3).map(|a| if corner >> a & 1 == 1 { part[a] } else { 1.0 - part[a] }).product();
+        weight * f64::from(values[(at(2) * size[1] + at(1)) * size[0] + at(0)])
+    };
+    (0..8).map(corner).sum::<f64>() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_read_where_the_map_says() {
+        let image = Array3::from_shape_fn((6, 7, 8), |(k, j, i)| i as f32 + 10.0 * j as f32 + 100.0 * k as f32);
+        let shift = |v: [f64; 3]| [v[0] + 0.5, v[1] - 0.25, v[2] + 1.0];
+        let of = |how| resample(image.view(), (6, 7, 8), how, -1.0, shift);
+        let linear = of(Interpolation::Linear);
+        assert!((linear[[2, 3, 4]] - (4.5 + 27.5 + 300.0)).abs() < 1e-3);
+        assert_eq!(linear[[5, 3, 4]], -1.0);
+        assert!((of(Interpolation::Nearest)[[2, 3, 4]] - (5.0 + 30.0 + 300.0)).abs() < 1e-3);
+        assert!((of(Interpolation::Cubic)[[2, 3, 3]] - (3.5 + 27.5 + 300.0)).abs() < 1.0);
+        assert!((linear[[2, 0, 7]] - (7.0 + 300.0)).abs() < 1e-3, "edges go on for half a voxel");
+    }
+}
