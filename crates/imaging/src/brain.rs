@@ -12,13 +12,15 @@ pub use crate::brain_doubt::{Doubt, Side};
 pub use crate::brain_input::Background;
 pub use crate::brain_types::{Brain, BrainError, Contrast, Method};
 
-use crate::brain_belief::{DOUBTFUL, TRUSTED, belief};
+use crate::brain_belief::{DOUBTFUL, EPI_TRUSTED, TRUSTED, belief};
 use crate::brain_by_surface::by_surface;
-use crate::brain_doubt::{Findings, doubts, edge_percent, outside_ml, sides_touched};
+use crate::brain_doubt::{Findings, doubts, edge_percent, epi_doubts, outside_ml, sides_touched};
 use crate::brain_input::{copy, range, stripped};
 use crate::brain_prior::{Prior, carry_over, distance_below};
 use crate::filter::par_count;
 use crate::head_template::HeadTemplate;
+use crate::metrics::dice;
+use crate::registration::determinant;
 use crate::registration::head::{HeadFit, find_head};
 use crate::registration::placed::voxel_size;
 use crate::rigid::Matrix4;
@@ -27,6 +29,10 @@ use crate::rigid::Matrix4;
 const VOLUME_ML: [f64; 2] = [300.0, 2500.0];
 /// The mask ends at this distance in mm from the template's surface.
 const THRESHOLD_MM: f32 = -0.5;
+/// A body on a constant background that overlaps less with the carried brain (Dice) still has its head.
+const LEAST_OVERLAP: f64 = 0.85;
+/// How far in mm from the template's surface an EPI's mask may reach, where the two look alike.
+const EPI_OUTER_MM: f32 = 6.0;
 /// What is darker than this share of the range is air.
 const AIR: f32 = 0.12;
 /// Where likeness is doubtful, a surface's mask is taken within these distances of the template's surface.
@@ -57,11 +63,11 @@ pub fn extract_brain(
     let range = range(image).ok_or(BrainError::Constant)?;
     let scan = Scan { image, to_world, voxel_mm, shape, range };
     if let Some((mask, background)) = stripped(image, to_world) {
-        return of_stripped(&scan, mask, background, template);
+        return of_stripped(&scan, mask, background, contrast, template);
     }
     match contrast {
         Contrast::T1w => of_head(&scan, template),
-        Contrast::Bold => of_epi(&scan),
+        Contrast::Bold => of_epi(&scan, template),
     }
 }
 
@@ -100,6 +106,7 @@ impl Scan<'_> {
             already_stripped: None,
             head: None,
             belief: None,
+            overlap: None,
             threshold_mm: None,
             edge_percent: None,
             edge_fraction: None,
@@ -153,18 +160,18 @@ fn of_head(scan: &Scan, template: &HeadTemplate) -> Result<Brain, BrainError> {
     } else {
         None
     };
-    let disagreement = surface.as_ref().map(|found| disagreement(scan, &found.mask, &mask));
+    let disagreement = surface.as_ref().and_then(|found| disagreement(scan, &found.mask, &mask));
     let (mask, method) = match &surface {
         Some(found) => (found.mask.clone(), Method::SurfaceNearTemplate),
         None => (mask, Method::Template),
     };
     let mut brain = scan.checked(mask, method)?;
-    let outside_ml = outside_ml(&prior, crate::registration::determinant(&head.matrix));
+    let outside_ml = outside_ml(&prior, determinant(&head.matrix));
     let (volume_ml, edge_percent) = (brain.volume_ml, edge_percent(&prior));
     let sides = sides_touched(&brain.mask, scan.voxel_mm);
     let findings = Findings { prior: &prior, head: &head, belief: &belief, volume_ml, outside_ml, sides, edge_percent };
     brain.doubts = doubts(findings);
-    brain.doubts.extend(disagreement.flatten());
+    brain.doubts.extend(disagreement);
     brain.threshold_mm = Some(f64::from(THRESHOLD_MM));
     brain.edge_percent = edge_percent;
     brain.edge_fraction = surface.as_ref().map(|s| s.edge_fraction);
@@ -185,31 +192,61 @@ fn disagreement(scan: &Scan, surface: &Array3<u8>, carried: &Array3<u8>) -> Opti
     (extra_ml + missing_ml > 0.1 * scan.ml(carried)).then_some(Doubt::Disagreement { extra_ml, missing_ml })
 }
 
+/// The mask of an image without a head is what is not background; the comparison only says what kind of image it is.
 fn of_stripped(
     scan: &Scan,
     mask: Array3<u8>,
     background: Background,
+    contrast: Contrast,
     template: &HeadTemplate,
 ) -> Result<Brain, BrainError> {
     let brain_only = template.stripped().ok();
     let found = brain_only.and_then(|t| compare(scan, &t, Some(&mask)));
     let mut brain = scan.checked(mask, Method::Background)?;
     brain.already_stripped = Some(background);
-    let Some((head, _, belief)) = found else {
+    let Some((head, prior, belief)) = found else {
         brain.doubts.push(Doubt::NotCompared);
         return Ok(brain);
     };
-    if belief.local < TRUSTED {
-        brain.doubts.push(Doubt::Likeness { local: belief.local, looks: belief.looks() });
+    let carried = distance_below(&prior, scan.shape, scan.to_world, 0.0);
+    let overlap = carried.and_then(|carried| dice(carried.view(), brain.mask.view()));
+    brain.overlap = overlap;
+    if contrast == Contrast::T1w && overlap.is_some_and(|o| o < LEAST_OVERLAP) {
+        return of_head(scan, template);
+    }
+    let Belief { local, .. } = belief;
+    if contrast == Contrast::T1w && local < DOUBTFUL {
+        return Err(BrainError::NotT1w { local, looks: belief.looks() });
+    }
+    if contrast == Contrast::T1w && local < TRUSTED {
+        brain.doubts.push(Doubt::Likeness { local, looks: belief.looks() });
     }
     (brain.head, brain.belief) = (Some(head), Some(belief));
     Ok(brain)
 }
 
-fn of_epi(scan: &Scan) -> Result<Brain, BrainError> {
-    let found = by_surface(scan.finite().view(), scan.voxel_mm, Contrast::Bold)?;
+/// A surface finds the brain of an EPI; a template with the contrast of an EPI says whether it is one, and keeps the mask near.
+fn of_epi(scan: &Scan, template: &HeadTemplate) -> Result<Brain, BrainError> {
+    let mut found = by_surface(scan.finite().view(), scan.voxel_mm, Contrast::Bold)?;
+    let compared = template.echo_planar().ok().and_then(|t| compare(scan, &t, None));
+    let carried = |mm| compared.as_ref().and_then(|(_, p, _)| distance_below(p, scan.shape, scan.to_world, mm));
+    let local = compared.as_ref().map(|(_, _, belief)| belief.local);
+    let outer = carried(EPI_OUTER_MM).filter(|_| local.is_some_and(|l| l >= EPI_TRUSTED));
+    if let Some(outer) = outer {
+        found.mask &= &outer;
+    }
     let mut brain = scan.checked(found.mask, Method::Surface)?;
     brain.edge_fraction = Some(found.edge_fraction);
     brain.tissue_threshold = Some(found.tissue_threshold);
+    let (Some((head, prior, belief)), Some(carried)) = (&compared, carried(0.0)) else {
+        brain.doubts.push(Doubt::NotCompared);
+        return Ok(brain);
+    };
+    brain.overlap = dice(carried.view(), brain.mask.view());
+    let outside_ml = outside_ml(prior, determinant(&head.matrix));
+    let (local, sides) = (belief.local, sides_touched(&brain.mask, scan.voxel_mm));
+    let disagreement = disagreement(scan, &brain.mask, &carried);
+    brain.doubts = epi_doubts(local, head, brain.volume_ml, outside_ml, sides, disagreement);
+    (brain.head, brain.belief) = (Some(*head), Some(*belief));
     Ok(brain)
 }

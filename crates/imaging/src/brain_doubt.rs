@@ -6,7 +6,7 @@ use std::fmt;
 
 use ndarray::{Array3, ArrayView2, Axis};
 
-use crate::brain_belief::{Belief, DOUBTFUL, Looks, TRUSTED, sides};
+use crate::brain_belief::{Belief, DOUBTFUL, EPI_TRUSTED, Looks, TRUSTED, sides};
 use crate::brain_prior::Prior;
 use crate::filter::quantiles;
 use crate::registration::head::HeadFit;
@@ -18,6 +18,8 @@ const USUAL_ML: [f64; 2] = [850.0, 2100.0];
 const SYMMETRIC_PERCENT: f64 = 6.0;
 /// More of the brain than this, in ml, outside the field of view is said.
 const OUTSIDE_ML: f64 = 5.0;
+/// An EPI often leaves some of the brain out; more than this, in ml, is said.
+const OUTSIDE_EPI_ML: f64 = 100.0;
 /// Area in cm² over which a mask may lie on a side of the field of view without a word.
 const ON_SIDE_CM2: f64 = 4.0;
 /// The share in percent of the brain that may look unlike the template.
@@ -68,6 +70,11 @@ pub enum Doubt {
         local: f64,
         /// What contrast it may be.
         looks: Looks,
+    },
+    /// The scan resembles an EPI of a head less than EPIs do.
+    NotEpi {
+        /// Mean local correlation with a template of that contrast.
+        local: f64,
     },
     /// The head does not lie as the header says.
     Orientation {
@@ -120,6 +127,7 @@ impl Doubt {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Likeness { .. } => "likeness",
+            Self::NotEpi { .. } => "not_epi",
             Self::Orientation { .. } => "orientation",
             Self::Volume { .. } => "volume",
             Self::Asymmetry { .. } => "asymmetry",
@@ -140,6 +148,11 @@ impl fmt::Display for Doubt {
                 "the brain resembles the template's by {local:.2}, T1w heads by {TRUSTED} or more (none by less than \
                  {DOUBTFUL}); the image {}; look at the mask",
                 looks.sentence()
+            ),
+            Self::NotEpi { local } => write!(
+                f,
+                "the brain resembles that of an EPI by {local:.2}, real runs by {EPI_TRUSTED} or more; it may be another \
+                 contrast or a test object, look at the mask"
             ),
             Self::Orientation { found, scores: [labelled, best] } => write!(
                 f,
@@ -257,5 +270,32 @@ pub(crate) fn doubts(f: Findings<'_>) -> Vec<Doubt> {
     if let Some(percent) = f.edge_percent.filter(|p| *p > FAINT_EDGE_PERCENT) {
         out.push(Doubt::FaintEdge { percent });
     }
+    out
+}
+
+/// The doubts about the mask of an EPI: `local` is its likeness to a template of that contrast.
+pub(crate) fn epi_doubts(
+    local: f64,
+    head: &HeadFit,
+    volume_ml: f64,
+    outside_ml: f64,
+    sides: Vec<Side>,
+    disagreement: Option<Doubt>,
+) -> Vec<Doubt> {
+    // Where the template does not fit, nothing that follows from its place means anything.
+    if local < EPI_TRUSTED {
+        return vec![Doubt::NotEpi { local }];
+    }
+    let mut out = Vec::new();
+    if head.orientation != Orientation::AS_LABELLED {
+        out.push(Doubt::Orientation { found: head.orientation, scores: [head.score_as_labelled, head.score] });
+    }
+    if !(USUAL_ML[0]..=USUAL_ML[1]).contains(&(volume_ml + outside_ml)) {
+        out.push(Doubt::Volume { ml: volume_ml });
+    }
+    if outside_ml > OUTSIDE_EPI_ML {
+        out.push(Doubt::CutOff { ml: outside_ml, sides });
+    }
+    out.extend(disagreement);
     out
 }

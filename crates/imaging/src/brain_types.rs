@@ -57,6 +57,8 @@ pub struct Brain {
     pub head: Option<HeadFit>,
     /// How much scan and template look alike inside the brain.
     pub belief: Option<Belief>,
+    /// Overlap (Dice) of the mask with the carried brain, where the mask was made without it.
+    pub overlap: Option<f64>,
     /// The distance in mm from the template's surface at which the mask was cut.
     pub threshold_mm: Option<f64>,
     /// Level just outside the template's brain in percent of that just inside.

@@ -78,6 +78,15 @@ impl HeadTemplate {
         Self::of(image, self.distance.clone(), AROUND_STRIPPED_MM)
     }
 
+    /// The brain as an EPI shows it: CSF brightest, white matter darkest, the head around it dim.
+    pub(crate) fn echo_planar(&self) -> Result<Self, TemplateError> {
+        let mut image = self.image.clone();
+        ndarray::Zip::from(&mut image.voxels).and(&self.distance.voxels).for_each(|v, &d| {
+            *v = if d > 0.0 { 0.08 } else { (1.0 - *v).max(0.2) };
+        });
+        Self::of(image, self.distance.clone(), AROUND_STRIPPED_MM)
+    }
+
     fn of(image: Placed, distance: Placed, around: f32) -> Result<Self, TemplateError> {
         let (mut sum, mut count, mut highest) = ([0.0; 3], 0.0, 0);
         for ((k, j, i), _) in distance.voxels.indexed_iter().filter(|(_, d)| **d < 0.0) {

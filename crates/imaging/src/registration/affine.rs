@@ -215,3 +215,82 @@ fn about(old: &Matrix4, linear: [[f64; 3]; 3], centre: [f64; 3], shift: [f64; 3]
     }
     new
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rigid::{IDENTITY, compose, from_parameters};
+    use ndarray::Array3;
+
+    /// Waves in an ellipsoid on cubes of `mm`, seen through `map` (fixed world to moving world).
+    fn blob(map: &Matrix4, mm: f64) -> Placed {
+        let back = crate::rigid::invert_affine(map).unwrap();
+        let n = (160.0 / mm) as usize;
+        let start = -0.5 * mm * (n as f64 - 1.0);
+        let to_world = [[mm, 0.0, 0.0, start], [0.0, mm, 0.0, start], [0.0, 0.0, mm, start], [0.0, 0.0, 0.0, 1.0]];
+        let voxels = Array3::from_shape_fn((n, n, n), |(k, j, i)| {
+            let p = apply(&back, apply(&to_world, [i as f64, j as f64, k as f64]));
+            let r = ((p[0] / 45.0).powi(2) + (p[1] / 60.0).powi(2) + (p[2] / 50.0).powi(2)).sqrt();
+            let inside = (1.0 - r).clamp(-0.1, 0.1) * 5.0 + 0.5;
+            (inside * (1.0 + 0.4 * (p[0] / 11.0).sin() * (p[1] / 14.0 + 1.0).sin() + 0.01 * p[2])) as f32
+        });
+        Placed { voxels, to_world }
+    }
+
+    fn farthest(a: &Matrix4, b: &Matrix4) -> f64 {
+        let corners = (0..8).map(|c| [0, 1, 2].map(|bit| if c >> bit & 1 == 0 { -50.0 } else { 50.0 }));
+        let apart = |p| apply(a, p).iter().zip(apply(b, p)).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        corners.map(apart).fold(0.0, f64::max)
+    }
+
+    fn truth() -> Matrix4 {
+        let mut stretch = IDENTITY;
+        (stretch[0][0], stretch[1][1], stretch[2][2], stretch[0][1]) = (0.95, 1.06, 0.9, 0.04);
+        compose(&from_parameters(&[5.0, -7.0, 4.0, 0.15, -0.1, 0.2], [0.0; 3]), &stretch)
+    }
+
+    #[test]
+    fn an_affine_map_is_found_again_whatever_the_contrasts_scale_and_the_threads() {
+        let (image, mut moving) = (blob(&IDENTITY, 4.0), blob(&truth(), 4.0));
+        moving.voxels.mapv_inplace(|v| 300.0 * v - 50.0);
+        let fixed = Fixed::new(&image, image.voxels.mapv(|_| 1).view());
+        let search = |freedom, tolerance| Search { freedom, steps: 60, tolerance, stiffness: 0.0 };
+        let rough = fit_affine(&fixed, &moving, &IDENTITY, search(Freedom::Similarity, 1e-6));
+        let fit = fit_affine(&fixed, &moving, &rough.matrix, search(Freedom::Affine, 1e-10));
+        assert!(farthest(&fit.matrix, &truth()) < 0.15, "{} {fit:?}", farthest(&fit.matrix, &truth()));
+        assert!(fit.correlation > 0.995 && fit.cost < rough.cost);
+        for threads in [1, 2, 4] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let again = pool.install(|| fit_affine(&fixed, &moving, &rough.matrix, search(Freedom::Affine, 1e-10)));
+            assert_eq!(again, fit, "{threads}");
+        }
+    }
+
+    #[test]
+    fn a_similarity_stays_one_and_stiffness_holds_an_affine_near_its_start() {
+        let (image, moving) = (blob(&IDENTITY, 5.0), blob(&truth(), 5.0));
+        let fixed = Fixed::new(&image, image.voxels.mapv(|_| 1).view());
+        let search = Search { freedom: Freedom::Similarity, steps: 40, tolerance: 1e-7, stiffness: 0.0 };
+        let fit = fit_affine(&fixed, &moving, &IDENTITY, search);
+        let [large, small] = super::super::linear::squared_stretches(&fit.matrix);
+        assert!((large / small - 1.0).abs() < 1e-9, "{large} {small}");
+        let change = |stiffness| {
+            let search = Search { freedom: Freedom::Affine, stiffness, ..search };
+            farthest(&fit_affine(&fixed, &moving, &fit.matrix, search).matrix, &fit.matrix)
+        };
+        assert!(change(100.0) < 0.3 * change(0.0), "{} {}", change(100.0), change(0.0));
+    }
+
+    #[test]
+    fn too_little_in_view_costs_and_nothing_at_all_ends_at_the_start() {
+        let (image, moving) = (blob(&IDENTITY, 5.0), blob(&IDENTITY, 5.0));
+        let fixed = Fixed::new(&image, image.voxels.mapv(|_| 1).view());
+        let search = Search { freedom: Freedom::Affine, steps: 5, tolerance: 1e-6, stiffness: 0.0 };
+        let mut far = IDENTITY;
+        far[0][3] = 500.0;
+        let fit = fit_affine(&fixed, &moving, &far, search);
+        assert_eq!((fit.matrix, fit.cost), (far, HOPELESS));
+        let here = fit_affine(&fixed, &moving, &IDENTITY, search);
+        assert!(here.cost.abs() < 1e-3 && (here.seen - 1.0).abs() < 1e-9, "{here:?}");
+    }
+}

@@ -19,6 +19,8 @@ const GOOD: f64 = 0.65;
 /// How many starts of the labelled orientation are followed, and how many other orientations.
 const FOLLOWED: usize = 3;
 const ORIENTATIONS_FOLLOWED: usize = 5;
+/// A head that reaches this near to the upper border of the field of view may be cut there: its centre may lie higher.
+const AT_BORDER_MM: f64 = 12.0;
 /// Tangent of half the tilts tried (±0.3 rad), front up and front down.
 const TILTS: [f64; 3] = [-0.3, 0.0, 0.3];
 /// Heads are smaller than the template by this on average (its space is that of MNI), and may vary freely by so much.
@@ -133,8 +135,8 @@ fn starts(template: &HeadTemplate, scan: &Placed, orientation: Orientation, tilt
     out
 }
 
-/// Guesses of the brain's centre in the head's own axes: below the top of the head, the middle of the field of view, and the
-/// centre of what is bright. `own` turns a point of the world into the head's axes.
+/// Guesses of the brain's centre in the head's own axes: below the top of the head, the middle of the field of view, the
+/// centre of what is bright, and where the top may be cut off, not so far below it. `own` turns a point of the world into the head's axes.
 fn centres(template: &HeadTemplate, scan: &Placed, own: impl Fn([f64; 3]) -> [f64; 3]) -> Vec<[f64; 3]> {
     let mut all: Vec<f32> = scan.voxels.iter().copied().collect();
     let bright = quantiles(&mut all, [0.95]).map_or(0.0, |[v]| 0.35 * v);
@@ -150,8 +152,17 @@ fn centres(template: &HeadTemplate, scan: &Placed, own: impl Fn([f64; 3]) -> [f6
             points.iter().filter(|p| p[2] > f64::from(top) - 150.0).map(|p| p[a] as f32).collect();
         quantiles(&mut along, [0.5]).map_or(mean[a], |[v]| f64::from(v))
     };
-    let below = f64::from(top) - 0.9 * (template.top - template.centre[2]);
-    vec![[upper(0), upper(1), below], middle, mean]
+    let (top, depth) = (f64::from(top), 0.9 * (template.top - template.centre[2]));
+    let below = |depth: f64| [upper(0), upper(1), top - depth];
+    let mut all = vec![below(depth), middle, mean];
+    let corners = (0..8).map(|c: usize| {
+        let at = std::array::from_fn(|a| if c >> a & 1 == 0 { 0.0 } else { scan.size()[a] as f64 - 1.0 });
+        own(apply(&scan.to_world, at))[2]
+    });
+    if top > corners.fold(f64::NEG_INFINITY, f64::max) - AT_BORDER_MM {
+        all.push(below(0.5 * depth));
+    }
+    all
 }
 
 /// The similarity each start leads to, at the coarse level.
