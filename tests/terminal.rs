@@ -50,7 +50,9 @@ fn run_in(name: &str, columns: u16) {
     assert_eq!(lines.iter().filter(|line| is_bar(line)).count(), 1, "{screen}");
     assert!(lines[at].contains("] 3/4") && lines[at].contains(" left") && lines[at].contains("1 failed"), "{screen}");
     let work = lines[at + 1];
-    assert!(work.starts_with("  sub-04_T1w ") && work.contains(" process ") && work.ends_with(" s"), "{screen}");
+    assert!(work.starts_with("  sub-04_T1w ") && work.ends_with(" s"), "{screen}");
+    // The third scan may end after the pause of the fourth.
+    assert!([" process ", " skull_strip "].iter().any(|step| work.contains(step)), "{screen}");
     let above = lines[..at].join("\n");
     for part in
         ["  dataset    Synthetic heads", "  resources  2 threads", "  telemetry  files in out/logs", "WARN", "ERROR"]
