@@ -16,8 +16,8 @@ const T1W_VOLUMES: f64 = 3.15;
 const TISSUE_VOLUMES: f64 = 0.9;
 /// Volumes besides the series of a bold run, which is resampled in place: the mean, the field, and what a T1w image takes.
 const BOLD_VOLUMES: f64 = 5.0;
-/// What does not grow with the image: the working grid of 2 mm, histograms, the figures.
-const SCAN_BYTES: f64 = 28e6;
+/// What does not grow with the image: the template and what is brought to its grid, histograms, the figures.
+const SCAN_BYTES: f64 = 60e6;
 /// Volumes that each thread has at hand while a run is aligned.
 const ALIGNING_VOLUMES: f64 = 3.5;
 /// Pieces of the output that each thread has at hand, not yet compressed and compressed.
