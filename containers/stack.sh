@@ -74,7 +74,7 @@ url_of() {
         prometheus) echo "http://127.0.0.1:$PROMETHEUS_PORT" ;;
         loki) echo "http://127.0.0.1:$LOKI_PORT" ;;
         tempo) echo "http://127.0.0.1:$TEMPO_PORT" ;;
-        otel-collector) echo "http://$(collector_address):$OTLP_HTTP_PORT" ;;
+        otel-collector) echo "http://$(collector_address):$OTLP_GRPC_PORT" ;;
         grafana) echo "http://127.0.0.1:$GRAFANA_PORT" ;;
     esac
 }

@@ -72,7 +72,7 @@ announce() {
     recorded otel-collector
     place=$(cat /proc/sys/kernel/random/boot_id)/$(readlink /proc/self/ns/pid)
     rm -f "$data/endpoint"
-    printf '%s\n' "http=$(url_of otel-collector)" "grpc=http://$(collector_address):$OTLP_GRPC_PORT" \
+    printf '%s\n' "http=http://$(collector_address):$OTLP_HTTP_PORT" "grpc=http://$(collector_address):$OTLP_GRPC_PORT" \
         "process=$place $pid $started" >"$data/endpoint"
 }
 

@@ -117,7 +117,7 @@ impl Site {
         let text = fs::read_to_string(root(document)).unwrap();
         let blocks = text.split("```console\n").skip(1).map(|b| b.split("```").next().unwrap());
         let lines = blocks.flat_map(str::lines).filter_map(|l| l.strip_prefix("$ "));
-        lines.map(|l| l.replace(":4318", &format!(":{}", self.port("OTLP_HTTP_PORT")))).collect()
+        lines.map(|l| l.replace(":4317", &format!(":{}", self.port("OTLP_GRPC_PORT")))).collect()
     }
 
     /// Runs commands in one shell, and fails when one of them does.
