@@ -8,10 +8,8 @@ mod common;
 mod measured;
 
 use measured::{Measured, measured};
-use ndarray::Array4;
 use neuro_preprocess::bids::Selection;
 use neuro_preprocess::plan::{PlanOptions, plan_dataset};
-use nifti::{Grid, Header, Voxels, write};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -22,22 +20,12 @@ const SCANS: usize = 40;
 /// Twice the scans may cost a little more than twice as much: labels, numbers and folders become longer.
 const MOST: f64 = 2.15;
 
-/// The volume of a head stripped of its skull, which goes through every stage: white matter, grey matter and fluid around
-/// each other, and noise.
+/// A head that goes through every stage, as small as they are drawn.
 fn head(path: &Path) {
-    let (n, voxel, radii) = (16, 10.0, [56.0, 74.0, 62.0]);
-    let mut random = 1_u32;
-    let image = Array4::from_shape_fn((1, n, n, n), |(_, z, y, x)| {
-        let at = |place: usize, radius: f64| (place as f64 - 7.5) * voxel / radius;
-        let far = [at(z, radii[0]), at(y, radii[1]), at(x, radii[2])].map(|v| v * v).iter().sum::<f64>().sqrt();
-        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let noise = f64::from(random >> 16) / 65536.0 * 70.0;
-        let tissue = [(0.72, 1000.0), (0.93, 650.0), (1.0, 300.0)].into_iter().find(|(edge, _)| far < *edge);
-        tissue.map_or(0.0, |(_, value)| (value + noise) as f32)
-    });
-    let affine = [[voxel, 0.0, 0.0, -75.0], [0.0, voxel, 0.0, -75.0], [0.0, 0.0, voxel, -75.0], [0.0, 0.0, 0.0, 1.0]];
-    let like = Header::new(Grid { shape: [n; 3], voxel_mm: [voxel; 3], affine }, 1, None);
-    write(fs::File::create(path).unwrap(), &like, Voxels::Float(image.view())).unwrap();
+    let made = path.with_extension("made");
+    let args = ["--participants", "1", "--modalities", "T1w", "--voxel-size", "6"];
+    common::run([&["synth", made.to_str().unwrap()], &args[..]].concat()).exits(0);
+    fs::copy(made.join("sub-01/anat/sub-01_T1w.nii.gz"), path).unwrap();
 }
 
 /// A dataset of `scans` participants with that head and a sidecar each.
