@@ -22,7 +22,7 @@ const FIND_NOTHING: [&str; 2] = [
     "neuro:stage_seconds:p95_usual", // needs a week
 ];
 /// Metrics of the Collector that appear with the first loss.
-const APPEAR_LATER: [&str; 1] = ["otelcol_exporter_"];
+const APPEAR_LATER: [&str; 1] = ["otelcol_exporter_send_failed_"];
 /// In a document, above a query that finds something only when something is wrong.
 const WHEN_WRONG: &str = "# empty while all is well";
 
