@@ -49,6 +49,7 @@ fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig 
         threads: config.threads,
         memory_bytes: config.memory_bytes,
         tissues: false,
+        output_spaces: Vec::new(),
         strict: false,
         skip_validation: false,
         dry_run: false,

@@ -13,7 +13,7 @@ use crate::run::pool;
 /// [`RunError`] when the folder is no dataset or a label does not exist.
 pub fn run(config: &ListConfig) -> Result<ExitStatus, RunError> {
     let options = PlanOptions { skip_validation: config.skip_validation, ..PlanOptions::default() };
-    let found = pool::within(config.threads, || survey(&config.dir, &config.selection, options))??;
+    let found = pool::within(config.threads, || survey(&config.dir, &config.selection, &options))??;
     say(&match config.format {
         Format::Json => format!("{:#}\n", list_json(&found)),
         Format::Text => list_text(&found),

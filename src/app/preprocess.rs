@@ -4,6 +4,7 @@ use super::budget;
 use super::report::{self, ReportError};
 use super::say;
 use super::shown::{self, Shown};
+use crate::bids::Modality;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Format, Input, Level, RunConfig};
 use crate::derivatives::claim::{Claim, Claimed};
@@ -24,11 +25,13 @@ use crate::step::cancel::Cancel;
 use crate::telemetry::config::{TelemetryConfig, Verbosity};
 use crate::telemetry::pseudonym::Personal;
 use crate::telemetry::{Delivery, Telemetry, names, spans};
-use crate::vocabulary::{EventSink, RunEvent, State, Wanted};
+use crate::templates::{self, Targets, TemplateError};
+use crate::vocabulary::{EventSink, RunEvent, SpaceError, Spaces, State, Wanted};
 use jiff::Timestamp;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A run that could not be started.
@@ -54,6 +57,12 @@ pub enum RunError {
     /// The threads cannot be started.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// An output space is none.
+    #[error("--output-spaces: {0}")]
+    Space(#[from] SpaceError),
+    /// A template cannot be had.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// There is no report.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -63,6 +72,8 @@ impl Coded for RunError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Plan(e) => e.code(),
+            Self::Space(_) => ErrorCode::Usage,
+            Self::Template(e) => e.code(),
             Self::Output { .. } | Self::Link(_) => ErrorCode::OutputUnusable,
             Self::GaveUp(_) => ErrorCode::WriteFailed,
             Self::Pool(_) => ErrorCode::OutOfMemory,
@@ -96,17 +107,24 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     if config.dry_run {
         return Ok(ExitStatus::Success);
     }
+    let targets = pool::within(config.threads, || targets(&plan))??;
     prepare_output(&plan)?;
-    work(config, &plan, &room)
+    work(config, &plan, &room, &targets)
 }
 
 /// The plan of a run, and what of it is done.
 pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
+    let home = template_home();
+    let known = home.as_deref().map(templates::names).transpose()?.unwrap_or_default();
+    let spaces = match config.output_spaces.as_slice() {
+        [] => Spaces::default(),
+        words => Spaces::parse(words.iter().map(String::as_str), &known)?,
+    };
     let options = PlanOptions {
         force: config.force,
         synthetic: config.synthetic.then_some(config.faults.seed),
         skip_validation: config.skip_validation,
-        wanted: Wanted { tissues: config.tissues },
+        wanted: Wanted { tissues: config.tissues, spaces: Arc::new(spaces) },
         selected_only: !config.dry_run,
         images: config.dry_run && config.format == Format::Json,
         strict: config.strict,
@@ -114,11 +132,24 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
     let output = config.output.as_deref();
     let needed = || output.ok_or(PlanError::NoOutput);
     let plan = || match &config.input {
-        Input::Bids { dir } => plan::plan_dataset(dir, output, &config.selection, options),
-        Input::File { path } => plan::plan_file(path, needed()?, options),
-        Input::Folder { dir } => plan::plan_folder(dir, needed()?, &config.selection.modalities, options),
+        Input::Bids { dir } => plan::plan_dataset(dir, output, &config.selection, &options),
+        Input::File { path } => plan::plan_file(path, needed()?, &options),
+        Input::Folder { dir } => plan::plan_folder(dir, needed()?, &config.selection.modalities, &options),
     };
     Ok(pool::within(config.threads, plan)??)
+}
+
+/// The folder of templates.
+fn template_home() -> Option<PathBuf> {
+    let of = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    templates::home(of("TEMPLATEFLOW_HOME").as_deref(), of("HOME").as_deref())
+}
+
+/// The templates that the scans still to be done are brought to.
+fn targets(plan: &Plan) -> Result<Targets, RunError> {
+    let scans = || plan.units.iter().filter(|unit| !unit.done()).flat_map(SessionPlan::to_do);
+    let Some(first) = scans().find(|scan| scan.modality == Modality::T1w) else { return Ok(Targets::default()) };
+    Ok(Targets::load(&first.wanted.spaces, template_home().as_deref())?)
 }
 
 /// Makes the output folder a derivative dataset, without what killed runs left at its root, after a look at the links in it.
@@ -136,7 +167,7 @@ pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     Ok(())
 }
 
-fn work(config: &RunConfig, plan: &Plan, room: &Room) -> Result<ExitStatus, RunError> {
+fn work(config: &RunConfig, plan: &Plan, room: &Room, targets: &Targets) -> Result<ExitStatus, RunError> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let telemetry = crate::telemetry::init(&config.telemetry, Some(&plan.output.join("logs")), &run_id);
     telemetry.protect(personal(plan));
@@ -150,7 +181,7 @@ fn work(config: &RunConfig, plan: &Plan, room: &Room) -> Result<ExitStatus, RunE
     let start = Instant::now();
     let outcome = shown.watch(view, &|| cancel.requested().then(|| stop_key(&cancel))).during(|| {
         let settings = PoolSettings { threads: config.threads, memory: plan.memory_for_units(room) };
-        work_through(config, plan, settings, &run_id, &telemetry, &cancel, (&sinks, &tally))
+        work_through(config, (plan, targets), settings, &run_id, &telemetry, &cancel, (&sinks, &tally))
     });
     let counts = tally.counts();
     // The summary comes before telemetry is flushed: whatever the network does, the person knows. Quiet runs end quietly.
@@ -191,7 +222,7 @@ pub(super) fn describe_delivery(config: &TelemetryConfig, delivery: &Delivery) {
 
 fn work_through(
     config: &RunConfig,
-    plan: &Plan,
+    (plan, targets): (&Plan, &Targets),
     settings: PoolSettings,
     run_id: &str,
     telemetry: &Telemetry,
@@ -210,6 +241,7 @@ fn work_through(
     let cx = Context {
         run_id,
         output: &plan.output,
+        targets,
         faults: config.faults,
         strict: config.strict,
         cancel,

@@ -162,6 +162,10 @@ fn absolute(path: &Path) -> PathBuf {
 fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     let mut words = vec!["--modalities".to_owned()];
     words.extend(run.selection.modalities.iter().map(|m| m.as_str().to_owned()));
+    if !run.output_spaces.is_empty() {
+        words.push("--output-spaces".to_owned());
+        words.extend(run.output_spaces.clone());
+    }
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             words.push(format!("{name}={value}"));

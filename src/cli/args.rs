@@ -101,6 +101,11 @@ pub(super) struct RunArgs {
     /// guessed at fails; a dataset with files left out or other warnings is not begun. What is done already is kept
     #[arg(long, help_heading = SCANS)]
     pub strict: bool,
+    /// Spaces of the outputs, as fMRIPrep spells them: templates such as MNI152NLin2009cAsym:res-2 and MNI152NLin6Asym, which
+    /// T1w scans are brought to; T1w and func, the scans' own, which are always there. MNI152NLin2009cAsym is built in, others
+    /// are read from TEMPLATEFLOW_HOME [default: MNI152NLin2009cAsym:res-2 func]
+    #[arg(long, value_name = "SPACE", num_args = 1.., help_heading = SCANS)]
+    pub output_spaces: Vec<String>,
     /// Also write a segmentation and probability maps of CSF, grey and white matter for T1w scans
     #[arg(long, help_heading = SCANS)]
     pub tissues: bool,

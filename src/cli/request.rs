@@ -107,6 +107,8 @@ pub struct RunConfig {
     pub threads: usize,
     /// Memory to stay within, in bytes.
     pub memory_bytes: Option<u64>,
+    /// Output spaces as they were written; none for the default.
+    pub output_spaces: Vec<String>,
     /// Also write tissue maps of T1w scans.
     pub tissues: bool,
     /// Refuse what is otherwise only noted about the input.

@@ -217,6 +217,7 @@ fn finish(
         selection,
         threads,
         memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
+        output_spaces: settings.output_spaces.clone().unwrap_or_default(),
         tissues: settings.tissues.unwrap_or(false),
         strict: settings.strict.unwrap_or(false),
         skip_validation: settings.skip_bids_validation.unwrap_or(false),
@@ -239,6 +240,7 @@ pub(super) fn each_once(named: Vec<Modality>) -> Vec<Modality> {
 fn flags_of_run(run: &RunArgs) -> Settings {
     Settings {
         work_dir: run.work_dir.clone(),
+        output_spaces: (!run.output_spaces.is_empty()).then(|| run.output_spaces.clone()),
         tissues: run.tissues.then_some(true),
         strict: run.strict.then_some(true),
         no_report: run.no_report.then_some(true),

@@ -51,6 +51,35 @@ impl Located {
     }
 }
 
+/// How well a brain was brought to a template, and how far that is to be believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Normalized {
+    /// The template, with its cohort where it has several.
+    pub template: String,
+    /// Where it came from: `built-in`, or the folder of its files.
+    pub origin: String,
+    /// Correlation of both brains after the affine, −1 to 1.
+    pub affine_correlation: f64,
+    /// Volume of the brain by that of the template.
+    pub volume_ratio: f64,
+    /// Mean squared local correlation before the warp, 0 to 1.
+    pub likeness_before: f64,
+    /// The same after it.
+    pub likeness: f64,
+    /// Dice overlap of the brain masks after the warp.
+    pub mask_overlap: f64,
+    /// Smallest Jacobian determinant of the warp in the template's brain, without the affine.
+    pub jacobian_min: f64,
+    /// Largest.
+    pub jacobian_max: f64,
+    /// Places where the warp folds.
+    pub folds: usize,
+    /// How far points of the brain end from where they began after going there and back, mean, mm.
+    pub round_trip_mm: f64,
+    /// What makes the map doubtful, as short names; empty for a plain success.
+    pub doubts: Vec<String>,
+}
+
 /// One column of the confounds table: a name and a value per volume, `None` where it is not defined.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Confound {

@@ -1,7 +1,7 @@
 //! The table of outputs: what is written for a scan and what each file is called. Adding an output is adding a row.
 
 use crate::bids::{Datatype, Entities, Modality, NameError, derivative_name, participant_dir};
-use crate::vocabulary::Wanted;
+use crate::vocabulary::{Resolution, Space, TemplateId, Wanted};
 use figures::PictureKind;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,10 @@ pub enum OutputKind {
     LabelTable,
     /// The probability of one tissue at each voxel.
     Probability(Tissue),
+    /// The map of points of a template to the scan, by which images of the scan are brought to the template.
+    ToTemplate,
+    /// The map of points of the scan to a template.
+    FromTemplate,
     /// A picture for the reports.
     Picture(PictureKind),
     /// What goes with the pictures: histogram, layout, decisions.
@@ -138,11 +142,21 @@ pub const OUTPUTS: &[OutputRow] = {
     ]
 };
 
+/// The pictures that there are for each template, of T1w images.
+const TEMPLATE_PICTURES: [OutputRow; 2] = {
+    const fn row(kind: PictureKind, set: &'static [(&'static str, &'static str)]) -> OutputRow {
+        OutputRow { kind: OutputKind::Picture(kind), modality: Modality::T1w, set, suffix: "T1w", extension: ".jpg" }
+    }
+    [row(PictureKind::OnTemplate, &[("desc", "mosaic")]), row(PictureKind::Template, &[("desc", "template")])]
+};
+
 /// One file a scan will leave, relative to the output folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// What it is.
     pub kind: OutputKind,
+    /// The template's space it is in, or is a map to; `None` for the scan's own.
+    pub space: Option<Space>,
     /// Where, relative to the output folder.
     pub path: PathBuf,
     /// Its JSON sidecar, where it has one.
@@ -165,6 +179,11 @@ pub fn sidecar_of(output: &Path) -> Option<PathBuf> {
 }
 
 impl OutputKind {
+    /// Whether it is also written in the space of each template, of T1w images.
+    const fn is_resampled(self) -> bool {
+        matches!(self, Self::Preproc | Self::BrainMask | Self::Segmentation | Self::Probability(_))
+    }
+
     /// Whether it is written only when tissue maps are asked for.
     #[must_use]
     pub const fn is_of_tissues(self) -> bool {
@@ -173,7 +192,7 @@ impl OutputKind {
 
     /// Whether it is written when this is asked for.
     #[must_use]
-    pub const fn is_wanted(self, wanted: Wanted) -> bool {
+    pub const fn is_wanted(self, wanted: &Wanted) -> bool {
         wanted.tissues || !self.is_of_tissues()
     }
 
@@ -191,11 +210,15 @@ impl OutputKind {
             Self::Probability(Tissue::Gm) => "probseg_gm",
             Self::Probability(Tissue::Wm) => "probseg_wm",
             Self::Probability(Tissue::Csf) => "probseg_csf",
+            Self::ToTemplate => "xfm_to_template",
+            Self::FromTemplate => "xfm_from_template",
             Self::Picture(PictureKind::Input) => "picture_input",
             Self::Picture(PictureKind::Corrected) => "picture_corrected",
             Self::Picture(PictureKind::BiasField) => "picture_bias_field",
             Self::Picture(PictureKind::Tsnr) => "picture_tsnr",
             Self::Picture(PictureKind::Carpet) => "picture_carpet",
+            Self::Picture(PictureKind::OnTemplate) => "picture_on_template",
+            Self::Picture(PictureKind::Template) => "picture_template",
             Self::Picture(PictureKind::Thumbnail) => "picture_thumbnail",
             Self::FigureData => "figure_data",
         }
@@ -216,21 +239,78 @@ impl OutputKind {
 ///
 /// # Errors
 /// When the entities lack a participant.
-pub fn outputs_of(modality: Modality, entities: &Entities, wanted: Wanted) -> Result<Vec<Output>, NameError> {
+pub fn outputs_of(modality: Modality, entities: &Entities, wanted: &Wanted) -> Result<Vec<Output>, NameError> {
+    let rows = || OUTPUTS.iter().filter(|row| row.modality == modality && row.kind.is_wanted(wanted));
+    let mut outputs: Vec<Output> = rows().map(|row| row.output(entities, None)).collect::<Result<_, _>>()?;
+    if modality == Modality::T1w {
+        for space in wanted.spaces.iter().filter(|space| matches!(space, Space::Template(..))) {
+            for row in rows().filter(|row| row.kind.is_resampled()) {
+                outputs.push(row.output(entities, Some(space))?);
+            }
+        }
+        for template in wanted.spaces.templates() {
+            outputs.extend(transforms(entities, template)?);
+            let space = Space::Template(template.clone(), Resolution::Unsaid);
+            for row in &TEMPLATE_PICTURES {
+                outputs.push(row.output(entities, Some(&space))?);
+            }
+        }
+    }
+    Ok(outputs)
+}
+
+/// The folder of a scan's images.
+fn folder_of(modality: Modality, entities: &Entities) -> Result<PathBuf, NameError> {
     let datatype = match modality {
         Modality::T1w => Datatype::Anat,
         Modality::Bold => Datatype::Func,
     };
-    let folder = participant_dir(entities, datatype)?;
-    let figures = folder.parent().unwrap_or(Path::new("")).join("figures");
-    OUTPUTS
-        .iter()
-        .filter(|row| row.modality == modality && row.kind.is_wanted(wanted))
-        .map(|row| {
-            let name = |extension| derivative_name(entities, row.set, row.suffix, extension);
-            let sidecar = if row.kind.has_sidecar() { Some(folder.join(name(".json")?)) } else { None };
-            let folder = if row.kind.is_figure() { &figures } else { &folder };
-            Ok(Output { kind: row.kind, path: folder.join(name(row.extension)?), sidecar })
+    participant_dir(entities, datatype)
+}
+
+impl OutputRow {
+    /// The output of a scan by this row, in its own space or another.
+    fn output(&self, entities: &Entities, space: Option<&Space>) -> Result<Output, NameError> {
+        let folder = folder_of(self.modality, entities)?;
+        let figures = folder.parent().unwrap_or(Path::new("")).join("figures");
+        let of_space = space.map(Space::entities).unwrap_or_default();
+        let mut set: Vec<(&str, &str)> = of_space.iter().map(|(key, label)| (*key, label.as_str())).collect();
+        set.extend(self.set);
+        let name = |extension| derivative_name(entities, &set, self.suffix, extension);
+        let sidecar = if self.kind.has_sidecar() { Some(folder.join(name(".json")?)) } else { None };
+        let folder = if self.kind.is_figure() { &figures } else { &folder };
+        Ok(Output { kind: self.kind, space: space.cloned(), path: folder.join(name(self.extension)?), sidecar })
+    }
+}
+
+/// The maps between a T1w image and a template, by fMRIPrep's names.
+fn transforms(entities: &Entities, template: &TemplateId) -> Result<[Output; 2], NameError> {
+    let folder = folder_of(Modality::T1w, entities)?;
+    let label = template.label();
+    let output = |kind, from: &str, to: &str| {
+        let set = [("from", from), ("to", to), ("mode", "image")];
+        let name = |extension| derivative_name(entities, &set, "xfm", extension);
+        let space = Some(Space::Template(template.clone(), Resolution::Unsaid));
+        Ok::<_, NameError>(Output {
+            kind,
+            space,
+            path: folder.join(name(".h5")?),
+            sidecar: Some(folder.join(name(".json")?)),
         })
-        .collect()
+    };
+    Ok([output(OutputKind::ToTemplate, "T1w", &label)?, output(OutputKind::FromTemplate, &label, "T1w")?])
+}
+
+/// Whether a file of the folder of a scan's images is an output of the scan in the space of a template, or a map to one,
+/// whichever template it is.
+#[must_use]
+pub fn is_in_template_space(entities: &Entities, file: &str) -> bool {
+    const OF_SPACE: [&str; 8] = ["space", "cohort", "res", "from", "to", "mode", "label", "desc"];
+    let Some((stem, _)) = file.split_once('.') else { return false };
+    let Some((pairs, suffix)) = stem.rsplit_once('_') else { return false };
+    let Ok(found) = Entities::parse(pairs) else { return false };
+    let known = OUTPUTS.iter().any(|row| row.modality == Modality::T1w && row.suffix == suffix) || suffix == "xfm";
+    let elsewhere = found.get("space").is_some() || suffix == "xfm" && found.get("mode") == Some("image");
+    let own: Vec<_> = found.iter().filter(|(key, _)| !OF_SPACE.contains(key)).collect();
+    known && elsewhere && own.iter().copied().eq(entities.iter())
 }

@@ -3,7 +3,7 @@
 use super::DerivativeError;
 use super::atomic::{Staged, publish_all, stage_json};
 use super::measured::Confound;
-use super::outputs::{Output, OutputKind, outputs_of};
+use super::outputs::{Output, is_in_template_space, outputs_of};
 use crate::bids::{Entities, Modality};
 use crate::vocabulary::Wanted;
 use figures::FigureData;
@@ -12,6 +12,7 @@ use nifti::{Header, Voxels};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -20,8 +21,8 @@ use std::path::{Path, PathBuf};
 pub struct Saved {
     /// The files.
     pub files: Vec<SavedFile>,
-    /// What each is, sidecars aside; paths relative to the output folder.
-    pub kinds: Vec<(OutputKind, PathBuf)>,
+    /// What each is.
+    pub kinds: Vec<Output>,
     /// Their size in bytes.
     pub bytes: u64,
 }
@@ -43,6 +44,8 @@ pub enum Content<'a> {
     Map(&'a Header, Box<dyn Fn() -> Array3<f32> + Sync + 'a>),
     /// Labels on the grid of a header, made when they are written.
     Labels(&'a Header, Box<dyn Fn() -> Array3<u8> + Sync + 'a>),
+    /// A map of points, in the steps in which a point takes them, as an ITK file.
+    Transform(Vec<itk::StepView<'a>>),
     /// A table with a row per volume.
     Table(&'a [Confound]),
     /// Text or a picture.
@@ -72,7 +75,7 @@ pub fn save(root: &Path, files: &[File<'_>]) -> Result<Saved, DerivativeError> {
     let (paths, staged): (Vec<_>, Vec<_>) = staged.into_iter().flatten().unzip();
     let sizes = publish_all(staged)?;
     let bytes = sizes.iter().sum();
-    let kinds = files.iter().map(|file| (file.output.kind, file.output.path.clone())).collect();
+    let kinds = files.iter().map(|file| file.output.clone()).collect();
     let files = paths.into_iter().zip(sizes).map(|(path, bytes)| SavedFile { path, bytes }).collect();
     Ok(Saved { files, kinds, bytes })
 }
@@ -95,6 +98,9 @@ fn stage_content(path: PathBuf, content: &Content<'_>) -> Result<Staged, Derivat
             stage_nifti(path, header, Voxels::Smooth(map.view().insert_axis(Axis(0))))
         }
         Content::Labels(header, make) => stage_nifti(path, header, Voxels::Mask(make().view())),
+        Content::Transform(steps) => {
+            Staged::write(path, |w| Ok(itk::write_h5(w, steps).map_err(std::io::Error::other)?))
+        }
         Content::Table(columns) => Staged::write(path, |w| Ok(write_table(w, columns)?)),
         Content::Bytes(bytes) => Staged::write(path, |w| Ok(w.write_all(bytes)?)),
         Content::Figures(data) => {
@@ -110,9 +116,25 @@ fn stage_content(path: PathBuf, content: &Content<'_>) -> Result<Staged, Derivat
 /// [`DerivativeError::Access`] when a file is there and cannot be removed.
 pub fn remove_old(root: &Path, modality: Modality, entities: &Entities) -> Result<(), DerivativeError> {
     // Without a name there are no files either.
-    let outputs = outputs_of(modality, entities, Wanted { tissues: true }).unwrap_or_default();
+    let all = Wanted { tissues: true, ..Wanted::default() };
+    let outputs = outputs_of(modality, entities, &all).unwrap_or_default();
     for path in outputs.iter().flat_map(Output::files) {
         remove_if_there(&root.join(path))?;
+    }
+    let folders: BTreeSet<&Path> = outputs.iter().filter_map(|output| output.path.parent()).collect();
+    match modality {
+        Modality::T1w => folders.iter().try_for_each(|folder| remove_in_template_space(&root.join(folder), entities)),
+        Modality::Bold => Ok(()),
+    }
+}
+
+/// Removes what an earlier run left of this scan in the spaces of any templates.
+fn remove_in_template_space(folder: &Path, entities: &Entities) -> Result<(), DerivativeError> {
+    let Ok(there) = std::fs::read_dir(folder) else { return Ok(()) };
+    for file in there.flatten() {
+        if file.file_name().to_str().is_some_and(|name| is_in_template_space(entities, name)) {
+            remove_if_there(&file.path())?;
+        }
     }
     Ok(())
 }

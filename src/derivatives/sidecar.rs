@@ -1,14 +1,24 @@
 //! The JSON beside each output: what it is, what it was made from, and the values a reader needs to use it.
 
-use super::measured::{Confound, Located};
+use super::measured::{Confound, Located, Normalized};
 use super::outputs::Tissue;
 use crate::bids::{Entities, Modality};
+use crate::vocabulary::{Resolution, Space};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
 use imaging::motion::MotionEstimate;
 use imaging::tissue::Tissues;
 use serde_json::{Map, Value, json};
+
+/// What `res-` of a name stands for, as BIDS asks for it.
+fn resolution(space: &Space) -> String {
+    match space {
+        Space::Template(id, Resolution::Numbered(number)) => format!("grid res-{number} of the template {id}"),
+        Space::Template(id, _) => format!("the grid of the template {id}"),
+        other => format!("the grid of {other}"),
+    }
+}
 
 /// What sidecars need to know about the scan besides what was made of it.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +109,44 @@ impl SidecarContext<'_> {
         }
         if !located.doubts.is_empty() {
             fields.insert("Doubts".into(), json!(located.doubts));
+        }
+        self.with_sources(fields)
+    }
+
+    /// Of the corrected image in the space of a template.
+    #[must_use]
+    pub fn preproc_in(&self, space: &Space, intensity: &Reference) -> Value {
+        self.with_sources(object(json!({
+            "Description": "Bias-corrected and intensity-normalised T1w image of the brain, resampled to the template by cubic B-splines",
+            "SkullStripped": true,
+            "IntensityReference": intensity.value,
+            "IntensityTarget": intensity.target,
+            "Resolution": resolution(space),
+        })))
+    }
+
+    /// Of the brain mask in the space of a template.
+    #[must_use]
+    pub fn mask_in(&self, space: &Space) -> Value {
+        self.with_sources(object(json!({
+            "Description": "The brain mask of the scan, resampled to the template: where at least half is brain",
+            "Type": "Brain",
+            "Resolution": resolution(space),
+        })))
+    }
+
+    /// Of the map between the scan and a template that was read from `sources`.
+    #[must_use]
+    pub fn transform(&self, sources: Vec<String>, told: Option<&Normalized>) -> Value {
+        let mut fields = object(json!({
+            "Description": "Affine and diffeomorphic warp as an ITK composite transform: takes points of the space named by to- \
+                            to the space named by from-",
+            "Method": "symmetric diffeomorphic registration by local correlation (after Avants 2008, \
+                       doi:10.1016/j.media.2007.06.004), brain to brain",
+            "TemplateSources": sources,
+        }));
+        if let Some(Value::Object(measures)) = told.and_then(|told| serde_json::to_value(told).ok()) {
+            fields.insert("Fit".into(), Value::Object(measures));
         }
         self.with_sources(fields)
     }

@@ -1,7 +1,7 @@
 //! What a unit of work left to be read by people and programs: one JSON file per participant-session.
 
-use super::measured::Located;
-use super::outputs::OutputKind;
+use super::measured::{Located, Normalized};
+use super::outputs::{Output, OutputKind};
 use super::{DerivativeError, atomic};
 use crate::files;
 use crate::vocabulary::{SessionId, Status};
@@ -73,6 +73,9 @@ pub struct ScanSummary {
     /// How the brain was found, and how far the mask is to be believed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub brain: Option<Located>,
+    /// How well the brain was brought to each template.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub normalization: Vec<Normalized>,
     /// The measures of image quality.
     pub quality: BTreeMap<String, f64>,
     /// Files written, relative to the output folder.
@@ -89,6 +92,9 @@ pub struct ScanSummary {
 pub struct SummaryFile {
     /// `preproc`, `brain_mask`, …
     pub kind: String,
+    /// The space it is in as `--output-spaces` names it, where that is not the scan's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub space: Option<String>,
     /// Relative to the output folder.
     pub path: PathBuf,
 }
@@ -96,16 +102,23 @@ pub struct SummaryFile {
 impl SummaryFile {
     /// The entry of one output.
     #[must_use]
-    pub fn of(kind: OutputKind, path: &Path) -> Self {
-        Self { kind: kind.as_str().into(), path: path.to_owned() }
+    pub fn of(output: &Output) -> Self {
+        let space = output.space.as_ref().map(ToString::to_string);
+        Self { kind: output.kind.as_str().into(), space, path: output.path.clone() }
     }
 }
 
 impl ScanSummary {
-    /// The output of a kind, relative to the output folder. A path out of the folder counts as none.
+    /// The output of a kind in the scan's own space, relative to the output folder. A path out of the folder counts as none.
     #[must_use]
     pub fn file(&self, kind: OutputKind) -> Option<&Path> {
-        let file = self.files.iter().find(|file| file.kind == kind.as_str())?;
+        self.file_in(kind, None)
+    }
+
+    /// The same in a space as `--output-spaces` names it.
+    #[must_use]
+    pub fn file_in(&self, kind: OutputKind, space: Option<&str>) -> Option<&Path> {
+        let file = self.files.iter().find(|file| file.kind == kind.as_str() && file.space.as_deref() == space)?;
         file.path.components().all(|c| matches!(c, Component::Normal(_))).then_some(file.path.as_path())
     }
 }

@@ -6,6 +6,7 @@ use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
+use imaging::normalization::NormalizationError;
 use imaging::tissue::TissueError;
 use nifti::{HeaderFault, NiftiError};
 use phantom::SynthError;
@@ -27,6 +28,7 @@ coded! {
     FigureError => Panicked;
     MotionError => MotionFailed;
     IntensityError => NormalizationFailed;
+    NormalizationError => RegistrationFailed;
     TissueError => TissuesFailed;
 }
 

@@ -2,9 +2,13 @@
 
 use super::stages::save::Anatomical;
 use super::stages::validate::Volume;
-use super::stages::{bias_correction, figures, intensity, load, quality, save, skull_strip, tissues, validate};
+use super::stages::{
+    bias_correction, figures, intensity, load, quality, resampling, save, skull_strip, spatial_normalization, tissues,
+    validate,
+};
 use crate::derivatives::save::Saved;
 use crate::step::{Failed, Scan, StageError};
+use crate::templates::Targets;
 use crate::vocabulary::Stage;
 
 /// Takes a T1w image from its file to its derivatives.
@@ -17,7 +21,7 @@ pub fn anatomical(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
         let read = p.own(|found| load::image(plan, found))?;
         p.step(Stage::Validate, |found| validate::t1w(read, plan, cx.strict, found))
     })?;
-    let made = process(scan, raw)?;
+    let made = process(scan, raw, cx.targets)?;
     scan.phase(Stage::Save, |p| p.own(|found| save::anatomical(cx.output, plan, &made, found)))
 }
 
@@ -25,18 +29,23 @@ pub fn anatomical(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
 ///
 /// # Errors
 /// As [`anatomical`].
-pub fn process(scan: &mut Scan<'_>, raw: Volume) -> Result<Anatomical, Failed> {
+pub fn process<'a>(scan: &mut Scan<'_>, raw: Volume, targets: &'a Targets) -> Result<Anatomical<'a>, Failed> {
     let (plan, strict) = (scan.plan(), scan.cx().strict);
     scan.phase(Stage::Process, |p| {
         let brain = p.step(Stage::SkullStrip, |found| skull_strip::t1w(&raw, plan, strict, found))?;
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::t1w(raw, &brain, found))?;
         let scaled = p.step(Stage::Intensity, |found| intensity::t1w(even, &brain, found))?;
+        let maps = p.step(Stage::Normalization, |found| {
+            spatial_normalization::t1w(&scaled, &brain, targets, (plan, strict), found)
+        })?;
+        let in_templates = p.step(Stage::Resampling, |_| resampling::t1w(&scaled, &brain, &maps))?;
         let tissues = p.step(Stage::Quality, |found| {
-            let tissues = tissues::classify(&scaled, &brain, plan.wanted, found)?;
+            let tissues = tissues::classify(&scaled, &brain, &plan.wanted, found)?;
             quality::t1w(&scaled, &brain, tissues.as_ref(), found);
             Ok::<_, StageError>(tissues)
         })?;
-        let figures = p.step(Stage::Figures, |_| figures::t1w(&scaled, &brain, tissues.as_ref()))?;
-        Ok(Anatomical { scaled, brain, tissues, figures })
+        let figures =
+            p.step(Stage::Figures, |_| figures::t1w(&scaled, &brain, tissues.as_ref(), (&maps, &in_templates)))?;
+        Ok(Anatomical { scaled, brain, tissues, maps, in_templates, figures })
     })
 }

@@ -29,7 +29,7 @@ pub fn plan_dataset(
     folder: &Path,
     output: Option<&Path>,
     selection: &Selection,
-    options: PlanOptions,
+    options: &PlanOptions,
 ) -> Result<Plan, PlanError> {
     if output.is_none() && !nipoppy::is_study(folder) {
         return Err(PlanError::NoOutput);
@@ -59,7 +59,7 @@ pub struct Survey {
 ///
 /// # Errors
 /// As [`plan_dataset`].
-pub fn survey(folder: &Path, selection: &Selection, options: PlanOptions) -> Result<Survey, PlanError> {
+pub fn survey(folder: &Path, selection: &Selection, options: &PlanOptions) -> Result<Survey, PlanError> {
     let study = if nipoppy::is_study(folder) { Some(nipoppy::read(folder, env!("CARGO_PKG_VERSION"))?) } else { None };
     let root = study.as_ref().map_or(folder, |s| s.bids_dir.as_path());
     let check = if options.skip_validation { Check::Tolerate } else { Check::Validate };
@@ -123,7 +123,7 @@ fn dataset_name(index: &Index, root: &Path) -> String {
     printable::line(&name).into_owned()
 }
 
-fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: PlanOptions) -> Vec<SessionPlan> {
+fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: &PlanOptions) -> Vec<SessionPlan> {
     let common = Common::default();
     let mut sorted = chosen.to_vec();
     sorted.sort_by_key(|file| (file.participant(), file.session()));
@@ -143,14 +143,14 @@ fn unit_id(file: &ScanFile) -> SessionId {
 }
 
 /// `None` for an image of a modality that is not processed.
-fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: PlanOptions) -> Option<ScanPlan> {
+fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: &PlanOptions) -> Option<ScanPlan> {
     let modality = file.modality()?;
     let path = index.root.join(&file.path);
     let (metadata, mut problem) = match index.metadata(file) {
         Ok(metadata) => (used(modality, metadata), None),
         Err(e) => (Map::new(), Some(Problem::of(&e))),
     };
-    if let Err(e) = outputs_of(modality, &file.entities, options.wanted) {
+    if let Err(e) = outputs_of(modality, &file.entities, &options.wanted) {
         problem = Some(Problem::of(&e));
     }
     if let Err(e) = file.unambiguous() {
@@ -168,20 +168,20 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: PlanOptio
         problem,
         bytes,
         memory,
-        wanted: options.wanted,
+        wanted: options.wanted.clone(),
         state: State::ToDo(Reason::NeverDone),
     })
 }
 
-fn source_of(file: &ScanFile, path: PathBuf, modality: Modality, options: PlanOptions) -> (Source, Need) {
+fn source_of(file: &ScanFile, path: PathBuf, modality: Modality, options: &PlanOptions) -> (Source, Need) {
     if let Some(seed) = options.synthetic {
         let source = Source::Synthetic {
             participant: file.participant().into(),
             session: file.session().map(str::to_owned),
             seed,
         };
-        return (source, estimate(modality, None, options.wanted));
+        return (source, estimate(modality, None, &options.wanted));
     }
     let header = nifti::read_header(&path).ok();
-    (Source::File(path), estimate(modality, header.as_ref(), options.wanted))
+    (Source::File(path), estimate(modality, header.as_ref(), &options.wanted))
 }

@@ -21,7 +21,7 @@ use walkdir::WalkDir;
 ///
 /// # Errors
 /// None for one file.
-pub fn plan_file(file: &Path, output: &Path, options: PlanOptions) -> Result<Plan, PlanError> {
+pub fn plan_file(file: &Path, output: &Path, options: &PlanOptions) -> Result<Plan, PlanError> {
     let root = file.parent().unwrap_or_else(|| Path::new(""));
     plan_files(root, (vec![file.to_owned()], Vec::new()), output, &Modality::ALL, options)
 }
@@ -34,7 +34,7 @@ pub fn plan_folder(
     folder: &Path,
     output: &Path,
     modalities: &[Modality],
-    options: PlanOptions,
+    options: &PlanOptions,
 ) -> Result<Plan, PlanError> {
     let (mut files, mut skipped) = (Vec::new(), Vec::new());
     let entries = WalkDir::new(folder).sort_by_file_name().into_iter();
@@ -86,7 +86,7 @@ fn plan_files(
     (files, skipped): (Vec<PathBuf>, Vec<(PathBuf, String)>),
     output: &Path,
     modalities: &[Modality],
-    options: PlanOptions,
+    options: &PlanOptions,
 ) -> Result<Plan, PlanError> {
     if options.strict {
         be_strict(root, &[], &skipped)?;
@@ -99,7 +99,7 @@ fn plan_files(
         if !modalities.contains(&scan.modality) {
             continue;
         }
-        match outputs_of(scan.modality, &scan.entities, scan.wanted) {
+        match outputs_of(scan.modality, &scan.entities, &scan.wanted) {
             Err(e) => scan.problem = Some(Problem::of(&e)),
             Ok(outputs) => {
                 for place in outputs {
@@ -129,7 +129,7 @@ fn plan_files(
     Ok(plan)
 }
 
-fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) -> (SessionId, ScanPlan) {
+fn scan_plan(root: &Path, file: &Path, common: &Common, options: &PlanOptions) -> (SessionId, ScanPlan) {
     let id = stem(file).map_or_else(|| file.display().to_string(), str::to_owned);
     let header = nifti::read_header(file).ok();
     let four_d = header.as_ref().is_some_and(|h| h.volumes() > 1);
@@ -153,9 +153,9 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) ->
     let read = header.as_ref().filter(|_| options.synthetic.is_none());
     let (metadata, problem) = sidecar(file, &id);
     let scan = ScanPlan {
-        wanted: options.wanted,
+        wanted: options.wanted.clone(),
         state: State::ToDo(Reason::NeverDone),
-        memory: estimate(modality, read, options.wanted),
+        memory: estimate(modality, read, &options.wanted),
         metadata: common.of(used(modality, metadata)),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id: printable::line(&id).into_owned(),

@@ -39,7 +39,7 @@ const ADVICE_BYTES: u64 = 24_000_000;
     clippy::cast_sign_loss,
     reason = "an estimate of a size"
 )]
-pub(super) fn estimate(modality: Modality, header: Option<&Header>, wanted: Wanted) -> Need {
+pub(super) fn estimate(modality: Modality, header: Option<&Header>, wanted: &Wanted) -> Need {
     let volume = header.map_or(0.0, |h| h.grid().shape.iter().map(|&n| n as f64).product::<f64>() * VOXEL_BYTES);
     let series = volume * header.map_or(0.0, |h| h.volumes() as f64);
     let (image, per_thread) = match modality {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_alone_is_refused_with_what_would_do() {
-        let need = estimate(Modality::Bold, Some(&header([72, 104, 104], 900)), Wanted::default());
+        let need = estimate(Modality::Bold, Some(&header([72, 104, 104], 900)), &Wanted::default());
         let refusal = room(2000, 4).refusal("sub-01_bold", need).unwrap();
         assert_eq!(refusal.code, ErrorCode::OutOfMemory);
         let asked: u64 = refusal.message.split("give it ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();

@@ -27,7 +27,7 @@ use crate::vocabulary::Wanted;
 use std::path::{Path, PathBuf};
 
 /// How to plan, besides what to select.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanOptions {
     /// Do again what was done.
     pub force: bool,

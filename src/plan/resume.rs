@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// Says of every session, and of each of its scans, what is to become of it.
-pub(super) fn decide(plan: &mut Plan, options: PlanOptions) {
+pub(super) fn decide(plan: &mut Plan, options: &PlanOptions) {
     let output = &plan.output;
     plan.units.par_iter_mut().for_each(|session| {
         let marker = Marker::read(output, &session.id, session.marker_session.as_deref());
@@ -34,7 +34,7 @@ fn scan_states(
     output: &Path,
     session: &SessionPlan,
     marker: &Result<Marker, NoMarker>,
-    options: PlanOptions,
+    options: &PlanOptions,
 ) -> Vec<State> {
     let all = |reason: Reason| vec![State::ToDo(reason); session.scans.len()];
     let ledger = Ledger::read(output, &session.id, session.marker_session.as_deref());
@@ -65,7 +65,7 @@ fn session_state(
     session: &SessionPlan,
     marker: &Result<Marker, NoMarker>,
     scans: &[State],
-    options: PlanOptions,
+    options: &PlanOptions,
 ) -> State {
     let marker = match marker {
         Err(NoMarker::Absent) => return State::ToDo(without_marker(output, session)),

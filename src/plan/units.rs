@@ -105,7 +105,7 @@ impl ScanPlan {
     /// asked for: a plan of 50,000 scans would need a hundred megabytes to keep them.
     #[must_use]
     pub fn outputs(&self) -> Vec<Output> {
-        outputs_of(self.modality, &self.entities, self.wanted).unwrap_or_default()
+        outputs_of(self.modality, &self.entities, &self.wanted).unwrap_or_default()
     }
 
     /// The size of the input in MB (10⁶ bytes).

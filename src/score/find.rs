@@ -37,7 +37,7 @@ impl Roots {
 
     /// An output of the scan, by the name BIDS gives derivatives.
     pub fn derivative(&self, scan: &Scan, kind: OutputKind) -> Result<PathBuf, Problem> {
-        let outputs = outputs_of(scan.modality, &scan.entities, Wanted::default())?;
+        let outputs = outputs_of(scan.modality, &scan.entities, &Wanted::default())?;
         let found = outputs.into_iter().find(|o| o.kind == kind).map(|o| self.derivatives.join(o.path));
         match found {
             Some(path) if path.exists() => Ok(path),

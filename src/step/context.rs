@@ -3,6 +3,7 @@
 use super::cancel::Cancel;
 use crate::derivatives::DerivativeError;
 use crate::telemetry::spans;
+use crate::templates::Targets;
 use crate::vocabulary::{EventSink, Faults, RunEvent};
 use std::path::Path;
 use tracing::Span;
@@ -13,6 +14,8 @@ pub struct Context<'a> {
     pub run_id: &'a str,
     /// The folder everything is written below.
     pub output: &'a Path,
+    /// The templates that scans are brought to.
+    pub targets: &'a Targets,
     /// Failures and delays that were asked for.
     pub faults: Faults,
     /// Whether what is odd about a scan's input makes it fail.

@@ -8,6 +8,7 @@ use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
+use imaging::normalization::NormalizationError;
 use imaging::tissue::TissueError;
 use nifti::NiftiError;
 use thiserror::Error;
@@ -46,6 +47,14 @@ pub enum StageError {
     /// No tissue classes were found.
     #[error(transparent)]
     Tissue(#[from] TissueError),
+    /// The brain could not be brought to a template.
+    #[error("{template}: {source}")]
+    Registration {
+        /// The template.
+        template: String,
+        /// Why.
+        source: NormalizationError,
+    },
     /// No reference intensity was found.
     #[error(transparent)]
     Normalize(#[from] IntensityError),
@@ -88,6 +97,7 @@ impl Coded for StageError {
             Self::Bias(e) => e.code(),
             Self::Motion(e) => e.code(),
             Self::Tissue(e) => e.code(),
+            Self::Registration { source, .. } => source.code(),
             Self::Normalize(e) => e.code(),
             Self::Figure(e) => e.code(),
             Self::Derivative(e) => e.code(),

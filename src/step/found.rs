@@ -1,7 +1,7 @@
 //! What a stage found, as plain data: attributes of its span and of its phase's, events, notes, the summary's part.
 
 use crate::derivatives::ledger::Input;
-use crate::derivatives::measured::{Located, Quality};
+use crate::derivatives::measured::{Located, Normalized, Quality};
 use std::fmt;
 
 /// The value of a fact.
@@ -70,6 +70,8 @@ pub struct Known {
     pub brain_volume_ml: Option<f64>,
     /// How the brain was found.
     pub brain: Option<Located>,
+    /// How well the brain was brought to each template.
+    pub normalization: Vec<Normalized>,
     /// How good the scan is.
     pub quality: Option<Quality>,
 }

@@ -156,9 +156,10 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         motion_detected: quality.map(|q| q.motion_detected),
         brain_volume_ml: known.brain_volume_ml,
         brain: known.brain,
+        normalization: known.normalization,
         quality: quality.map(|q| q.measures.iter().map(|m| (m.name.to_owned(), m.value)).collect()).unwrap_or_default(),
         outputs: saved.files.iter().map(|f| f.path.clone()).collect(),
-        files: saved.kinds.iter().map(|(kind, path)| SummaryFile::of(*kind, path)).collect(),
+        files: saved.kinds.iter().map(SummaryFile::of).collect(),
         notes: known.notes,
     };
     let done = input.map(|input| DoneScan { path, input, metadata, odd: known.odd, outputs: saved.files });

@@ -6,6 +6,7 @@ mod faults;
 mod phantom;
 mod reason;
 mod session;
+mod space;
 mod stage;
 mod wanted;
 
@@ -13,5 +14,6 @@ pub use event::{EventSink, RunEvent};
 pub use faults::Faults;
 pub use reason::{Reason, State};
 pub use session::{SessionId, Status};
+pub use space::{Resolution, Space, SpaceError, Spaces, TemplateId};
 pub use stage::{STAGE_SPANS, Stage, StageAttribute};
 pub use wanted::Wanted;

@@ -83,6 +83,12 @@ stages! {
         "method": "the method, where there is a choice",
         "reference_intensity": "the reference in input units"
     }
+    Normalization "spatial_normalization" "spatial_normalization" Process [T1w] "bringing the brain to the templates" {
+        "template": "the templates",
+        "normalization.likeness": "mean squared local correlation of scan and template after the warp, 0 to 1, the least of all templates",
+        "normalization.mask_overlap": "Dice overlap of the brain masks after the warp, the least of all templates"
+    }
+    Resampling "resampling" "resample_to_template" Process [T1w] "resampling to the grids of the templates" {}
     Quality "quality" "quality_check" Process [T1w, Bold] "measuring the quality" {}
     Figures "figures" "make_figures" Process [T1w, Bold] "drawing the pictures of the reports" {}
     Save "save" "save_scan" Save [T1w, Bold] "writing the derivatives" {

@@ -1,8 +1,13 @@
 //! What a run is asked to leave besides what it always leaves.
 
+use super::Spaces;
+use std::sync::Arc;
+
 /// What was asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Maps of the tissues of T1w images.
     pub tissues: bool,
+    /// The spaces in which outputs are wanted; shared by all scans of a run.
+    pub spaces: Arc<Spaces>,
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct FigureData {
     /// Size and overlay of all pictures made of slices.
     pub mosaic: Mosaic,
+    /// The same of the pictures in the space of each template.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub templates: Vec<TemplateMosaic>,
     /// Intensities in the brain.
     pub histogram: Histogram,
     /// The bias field.
@@ -19,6 +22,15 @@ pub struct FigureData {
     pub series: Option<Series>,
     /// What is known and was decided about the scan: name and value, for people.
     pub decisions: Vec<(String, String)>,
+}
+
+/// The pictures in the space of a template.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TemplateMosaic {
+    /// The template.
+    pub template: String,
+    /// Size and overlay of both pictures; the outline is that of the template's brain.
+    pub mosaic: Mosaic,
 }
 
 /// A picture made of slices.

@@ -8,9 +8,11 @@ mod contour;
 mod data;
 mod frame;
 mod in_time;
+mod on_template;
 mod paint;
 
-pub use data::{Bias, FigureData, Histogram, Label, Mosaic, Series, TissuePeak};
+pub use data::{Bias, FigureData, Histogram, Label, Mosaic, Series, TemplateMosaic, TissuePeak};
+pub use on_template::{OnTemplate, draw_on_template};
 pub use paint::SCALE;
 
 use frame::{Frame, Plane};
@@ -61,6 +63,10 @@ pub enum PictureKind {
     Tsnr,
     /// All time courses.
     Carpet,
+    /// Slices of the scan in the space of a template.
+    OnTemplate,
+    /// The same slices of the template.
+    Template,
     /// One slice, small, with the outline of the brain.
     Thumbnail,
 }
@@ -70,6 +76,8 @@ pub enum PictureKind {
 pub struct Figures {
     /// The pictures.
     pub pictures: Vec<(PictureKind, Vec<u8>)>,
+    /// Pictures in the space of each template, in the order of [`FigureData::templates`].
+    pub on_templates: Vec<[(PictureKind, Vec<u8>); 2]>,
     /// What is needed to read them.
     pub data: FigureData,
 }
@@ -173,11 +181,12 @@ fn draw(volume: &Volume<'_>, tissues: Vec<TissuePeak>, run: Option<Run<'_>>) -> 
         mosaic,
         histogram,
         bias: Bias { window: bias_window, cv_before: volume.cv[0], cv_after: volume.cv[1] },
+        templates: Vec::new(),
         tsnr_window,
         series: run.map(|run| run.time),
         decisions: Vec::new(),
     };
-    Ok(Figures { pictures, data })
+    Ok(Figures { pictures, on_templates: Vec::new(), data })
 }
 
 fn anatomy(values: &Array2<f32>) -> Result<Vec<u8>, FigureError> {

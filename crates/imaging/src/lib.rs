@@ -40,11 +40,12 @@ mod motion_align;
 mod motion_points;
 mod motion_pyramid;
 mod motion_reference;
-
+pub mod normalization;
 pub mod quality;
 mod quality_air;
 pub mod quality_bold;
 pub mod quality_t1w;
 pub mod registration;
 pub mod rigid;
+pub mod segmentation;
 pub mod tissue;

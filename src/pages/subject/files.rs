@@ -60,7 +60,18 @@ impl ScanFiles<'_> {
 
     /// A picture as the source of an image, while `room` bytes are left for pictures.
     pub fn picture(&self, kind: PictureKind, room: &mut usize) -> Result<Option<String>, PageError> {
-        let Some(jpeg) = self.bytes(self.of_kind(OutputKind::Picture(kind)))? else { return Ok(None) };
+        self.picture_in(kind, None, room)
+    }
+
+    /// The same in the space of a template.
+    pub fn picture_in(
+        &self,
+        kind: PictureKind,
+        template: Option<&str>,
+        room: &mut usize,
+    ) -> Result<Option<String>, PageError> {
+        let path = self.scan.file_in(OutputKind::Picture(kind), template).map(Path::to_owned);
+        let Some(jpeg) = self.bytes(path)? else { return Ok(None) };
         let Some(left) = room.checked_sub(jpeg.len()) else { return Ok(None) };
         *room = left;
         Ok(Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))))

@@ -13,7 +13,7 @@ use crate::derivatives::summary::{Failure, ScanSummary, SessionSummary};
 use crate::error::ErrorCode;
 use crate::trace_view;
 use charts::{Chart, histogram, over_time};
-use figures::{FigureData, PictureKind, SCALE};
+use figures::{FigureData, PictureKind, SCALE, TemplateMosaic};
 use files::{Columns, ScanFiles};
 use methods::{Ran, paragraph, references};
 use quality::number;
@@ -147,6 +147,7 @@ fn of_scan(
     });
     if let Some(figures) = figures {
         shown["viewer"] = viewer(files, &figures, room)?;
+        shown["templates"] = templates(files, &figures, room)?;
         shown["histogram"] = json!(histogram(&figures.histogram, 180.0));
         shown["bias_cv"] = json!([number(100.0 * figures.bias.cv_before), number(100.0 * figures.bias.cv_after)]);
         shown["bias_window"] = json!(figures.bias.window.map(|v| number(f64::from(v))));
@@ -174,6 +175,26 @@ fn viewer(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> Resu
         }
     }
     Ok(json!({ "pictures": pictures, "mosaic": figures.mosaic }))
+}
+
+/// The scan in the space of each template, and the template, in the same place.
+fn templates(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> Result<Value, PageError> {
+    let mut shown = Vec::new();
+    for TemplateMosaic { template, mosaic } in &figures.templates {
+        let mut pictures = Vec::new();
+        for (name, kind) in [("Scan", PictureKind::OnTemplate), ("Template", PictureKind::Template)] {
+            if let Some(source) = files.picture_in(kind, Some(template), room)? {
+                pictures.push(json!({ "name": name, "source": source }));
+            }
+        }
+        let fit = files.scan.normalization.iter().find(|fit| fit.template == *template);
+        let fit = fit.map(|fit| {
+            json!({ "likeness": format!("{:.2}", fit.likeness), "overlap": format!("{:.3}", fit.mask_overlap),
+                    "origin": fit.origin })
+        });
+        shown.push(json!({ "template": template, "pictures": pictures, "mosaic": mosaic, "fit": fit }));
+    }
+    Ok(Value::Array(shown))
 }
 
 /// The charts of a bold run, and its outlying volumes in words; nothing without confounds.

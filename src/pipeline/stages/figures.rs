@@ -1,28 +1,90 @@
 //! Figures: draws the pictures of the reports while the arrays are in memory, and says what was decided about the scan.
 
 use super::intensity::{ScaledSeries, ScaledVolume};
+use super::resampling::Resampled;
+use super::spatial_normalization::Registered;
 use super::tissues::peaks;
-use figures::{FigureError, Figures, Run, Series, Volume, draw_bold, draw_t1w};
+use crate::templates::TemplateTarget;
+use figures::{FigureError, Figures, Mosaic, OnTemplate, PictureKind, Run, Series, TemplateMosaic, Volume};
+use figures::{draw_bold, draw_on_template, draw_t1w};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
+use imaging::normalization::Normalization;
 use imaging::tissue::Tissues;
 use ndarray::ArrayView3;
 use nifti::Header;
 
 /// Draws a T1w image.
-pub fn t1w(scaled: &ScaledVolume, brain: &Brain, tissues: Option<&Tissues>) -> Result<Figures, FigureError> {
+pub fn t1w(
+    scaled: &ScaledVolume,
+    brain: &Brain,
+    tissues: Option<&Tissues>,
+    (maps, in_templates): (&[Registered<'_>], &[Resampled]),
+) -> Result<Figures, FigureError> {
     let peaks = tissues.map(peaks).unwrap_or_default();
     let untold = peaks.is_empty();
     let mut figures = draw_t1w(&volume(&scaled.header, scaled.image.view(), brain, &scaled.bias), peaks)?;
-    let decisions = &mut figures.data.decisions;
+    let mut decisions = Vec::new();
     decisions.extend(of_header(&scaled.header));
     decisions.extend(of_brain(brain));
     decisions.extend(of_correction(&scaled.bias, &scaled.reference));
     if untold {
         decisions.push(("Tissues".into(), "could not be told apart".into()));
     }
+    for (by, Registered { template, map }) in maps.iter().enumerate() {
+        decisions.extend(of_map(template, map));
+        if let Some(there) = in_templates.iter().find(|there| there.by == by) {
+            let (pictures, mosaic) = on_template(there, template)?;
+            figures.on_templates.push(pictures);
+            figures.data.templates.push(TemplateMosaic { template: template.id.to_string(), mosaic });
+        }
+    }
+    figures.data.decisions = decisions;
     Ok(figures)
+}
+
+/// The scan and the template in the same slices.
+fn on_template(
+    there: &Resampled,
+    template: &TemplateTarget,
+) -> Result<([(PictureKind, Vec<u8>); 2], Mosaic), FigureError> {
+    let grid = there.header.grid();
+    // A grid of the template can be inverted; if not, there is the scan alone.
+    let nothing = || (there.image.clone(), there.mask.clone());
+    let (image, mask) = template.target.on_grid(there.image.dim(), &grid.affine).unwrap_or_else(nothing);
+    draw_on_template(&OnTemplate {
+        scan: there.image.view(),
+        template: image.view(),
+        mask: mask.view(),
+        voxel_mm: grid.voxel_mm,
+        affine: grid.affine,
+    })
+}
+
+fn of_map(template: &TemplateTarget, map: &Normalization) -> Vec<Decision> {
+    let (fit, report) = (&map.fit, &map.warp.report);
+    let [before, after] = fit.likeness;
+    let [least, most] = report.jacobian;
+    let mut told = vec![
+        (
+            format!("Fit with {}", template.id),
+            format!(
+                "local correlation {before:.2} before the warp, {after:.2} after; brain masks overlap by {:.3}",
+                fit.overlap
+            ),
+        ),
+        (
+            format!("Warp to {}", template.id),
+            format!(
+                "volumes change by {least:.2} to {most:.2}, {} folds, {:.3} mm off there and back; the brain has {:.2} times the \
+                 template's volume",
+                report.folds, report.round_trip_mm[0], fit.volume_ratio
+            ),
+        ),
+    ];
+    told.extend(map.doubts.iter().map(|doubt| ("Doubt".to_owned(), doubt.to_string())));
+    told
 }
 
 /// Draws a bold run.

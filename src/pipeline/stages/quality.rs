@@ -24,12 +24,13 @@ pub fn bold(scaled: &ScaledSeries, brain: &Brain, confounds: &Confounds, found: 
     told(quality.named(), &bold_verdict(&quality), found);
 }
 
-/// The highest score of a scan whose brain mask is in doubt: nothing that rests on it is a plain success.
+/// The highest score of a scan whose brain mask or whose map to a template is in doubt: nothing that rests on it is a plain success.
 const DOUBTFUL_SCORE: f64 = 50.0;
 
 fn told(measures: Vec<(&'static str, Option<f64>)>, verdict: &Verdict, found: &mut Found) {
     let measures = measures.into_iter().filter_map(|(name, value)| Some(Measure { name, value: value? })).collect();
-    let doubtful = found.known.brain.as_ref().is_some_and(|brain| !brain.doubts.is_empty());
+    let brain = found.known.brain.as_ref().is_some_and(|brain| !brain.doubts.is_empty());
+    let doubtful = brain || found.known.normalization.iter().any(|map| !map.doubts.is_empty());
     let score = verdict.quality_score.map(|score| if doubtful { score.min(DOUBTFUL_SCORE) } else { score });
     let quality = Quality { measures, score, motion_detected: verdict.motion_detected };
     if let Some(score) = quality.score {

@@ -1,6 +1,8 @@
 //! Save: writes the derivatives of the scan, whole or not at all.
 
 use super::intensity::{ScaledSeries, ScaledVolume};
+use super::resampling::Resampled;
+use super::spatial_normalization::Registered;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::measured::Confound;
 use crate::derivatives::outputs::{Output, OutputKind, Tissue};
@@ -8,6 +10,8 @@ use crate::derivatives::save::{Content, File, Saved, save};
 use crate::derivatives::sidecar::{SidecarContext, columns};
 use crate::plan::ScanPlan;
 use crate::step::Found;
+use crate::templates::{Origin, TemplateTarget};
+use crate::vocabulary::{Resolution, Space};
 use figures::Figures;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
@@ -18,13 +22,17 @@ use serde_json::Value;
 use std::path::Path;
 
 /// All that is made of a T1w image.
-pub struct Anatomical {
+pub struct Anatomical<'a> {
     /// The corrected image.
     pub scaled: ScaledVolume,
     /// The brain.
     pub brain: Brain,
     /// Its tissues, where they can be told apart.
     pub tissues: Option<Tissues>,
+    /// The maps between the brain and the templates.
+    pub maps: Vec<Registered<'a>>,
+    /// The scan on the grids of the templates.
+    pub in_templates: Vec<Resampled>,
     /// Pictures for the reports.
     pub figures: Figures,
 }
@@ -45,12 +53,12 @@ pub struct Functional {
 pub fn anatomical(
     root: &Path,
     plan: &ScanPlan,
-    made: &Anatomical,
+    made: &Anatomical<'_>,
     found: &mut Found,
 ) -> Result<Saved, DerivativeError> {
     let source = plan.relative.to_string_lossy();
     let cx = context(plan, &source);
-    let Anatomical { scaled, brain, tissues, figures } = made;
+    let Anatomical { scaled, brain, tissues, maps, in_templates, figures } = made;
     let header = &scaled.header;
     let mut out = Outputs::of(plan);
     let image = fine(scaled.image.view().insert_axis(Axis(0)), &scaled.reference, found);
@@ -67,7 +75,45 @@ pub fn anatomical(
             out.add(OutputKind::Probability(tissue), Content::Map(header, map), cx.probability(tissue));
         }
     }
+    for there in in_templates {
+        let step = step(&scaled.reference);
+        let space = Some(&there.space);
+        let image = Voxels::Fine(there.image.view().insert_axis(Axis(0)), step);
+        out.add_in(
+            OutputKind::Preproc,
+            space,
+            Content::Image(&there.header, image),
+            cx.preproc_in(&there.space, &scaled.reference),
+        );
+        let mask = Voxels::Mask(there.mask.view());
+        out.add_in(OutputKind::BrainMask, space, Content::Image(&there.header, mask), cx.mask_in(&there.space));
+    }
+    for Registered { template, map } in maps {
+        let space = Space::Template(template.id.clone(), Resolution::Unsaid);
+        let warp = &map.warp;
+        let (forward, inverse) = (&warp.forward, &warp.inverse);
+        let to_scan =
+            vec![itk::StepView::Field(&forward.affine, forward.vectors.view()), itk::StepView::Affine(&warp.affine)];
+        let to_template = vec![
+            itk::StepView::Affine(&warp.inverse_affine),
+            itk::StepView::Field(&inverse.affine, inverse.vectors.view()),
+        ];
+        let told = found.known.normalization.iter().find(|told| told.template == template.id.to_string());
+        out.add_in(
+            OutputKind::ToTemplate,
+            Some(&space),
+            Content::Transform(to_scan),
+            cx.transform(template_sources(template), told),
+        );
+        out.add_in(
+            OutputKind::FromTemplate,
+            Some(&space),
+            Content::Transform(to_template),
+            cx.transform(template_sources(template), told),
+        );
+    }
     out.add_figures(figures);
+    out.add_pictures(figures, maps);
     out.save(root, scaled.image.len(), found)
 }
 
@@ -133,7 +179,13 @@ impl<'a> Outputs<'a> {
 
     /// Makes a file of what the table has under this kind; what is not in the table of this scan is not written.
     fn add(&mut self, kind: OutputKind, content: Content<'a>, sidecar: Value) {
-        if let Some(output) = self.table.iter().find(|output| output.kind == kind).cloned() {
+        self.add_in(kind, None, content, sidecar);
+    }
+
+    /// As [`Outputs::add`], in the space of a template.
+    fn add_in(&mut self, kind: OutputKind, space: Option<&Space>, content: Content<'a>, sidecar: Value) {
+        let is_it = |output: &&Output| output.kind == kind && output.space.as_ref() == space;
+        if let Some(output) = self.table.iter().find(is_it).cloned() {
             self.files.push(File { output, content, sidecar });
         }
     }
@@ -158,17 +210,36 @@ impl<'a> Outputs<'a> {
         }
     }
 
+    /// Pictures in the spaces of templates.
+    fn add_pictures(&mut self, figures: &'a Figures, maps: &[Registered<'_>]) {
+        for (map, pictures) in maps.iter().zip(&figures.on_templates) {
+            let space = Space::Template(map.template.id.clone(), Resolution::Unsaid);
+            for (kind, jpeg) in pictures {
+                self.add_in(OutputKind::Picture(*kind), Some(&space), Content::Bytes(jpeg), Value::Null);
+            }
+        }
+    }
+
     /// Writes all, and says how much it is.
     #[expect(clippy::cast_precision_loss, reason = "file sizes are far below 2^52")]
     fn save(self, root: &Path, voxels: usize, found: &mut Found) -> Result<Saved, DerivativeError> {
         let Self { table, mut files } = self;
-        files.sort_by_key(|file| table.iter().position(|output| output.kind == file.output.kind));
+        files.sort_by_key(|file| table.iter().position(|output| output.path == file.output.path));
         let saved = save(root, &files)?;
         let first = saved.files.first().map(|f| root.join(&f.path).to_string_lossy().into_owned());
         found.set("output.path", first.unwrap_or_default());
         found.set("output.size_mb", saved.bytes as f64 / 1e6);
         found.set("compression_ratio", voxels as f64 * 2.0 / saved.bytes.max(1) as f64);
         Ok(saved)
+    }
+}
+
+/// The files a template was read from.
+fn template_sources(template: &TemplateTarget) -> Vec<String> {
+    let file = |source: &crate::templates::Source| format!("{} (XXH3 {})", source.path.display(), source.xxh3);
+    match &template.origin {
+        Origin::BuiltIn => vec![format!("{}, built into neuro-preprocess {}", template.id, env!("CARGO_PKG_VERSION"))],
+        Origin::Folder(_) => template.sources.iter().map(file).collect(),
     }
 }
 

@@ -13,7 +13,7 @@ use imaging::tissue::{Tissues, check_voxel_size, classify_tissues};
 pub fn classify(
     scaled: &ScaledVolume,
     brain: &Brain,
-    wanted: Wanted,
+    wanted: &Wanted,
     found: &mut Found,
 ) -> Result<Option<Tissues>, StageError> {
     if wanted.tissues {

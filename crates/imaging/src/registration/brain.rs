@@ -8,7 +8,8 @@ use rayon::prelude::*;
 
 use super::affine::{Fit, Freedom, Search, fit_affine};
 use super::affine_sums::Fixed;
-use super::linear::{cube_root, rotation};
+use super::linear::{cube_root, linear_part, product, rotation};
+use super::orientation::Orientation;
 use super::placed::{Placed, resample, voxel_size};
 use crate::filter::{quantiles, shrink, values_in};
 use crate::morphology::dilate;
@@ -22,6 +23,22 @@ const AROUND_MM: f64 = 6.0;
 const TURN: f64 = 0.73;
 /// How many are followed as affine maps.
 const FOLLOWED: usize = 2;
+/// A coarse fit of a lower correlation is not believed before the other orientations have been tried: 18 heads have .905 to
+/// .965 in the right one, and at most .89 in any other.
+const SURE: f64 = 0.90;
+/// By how much another orientation must be better than the one that the header states.
+const CLEARLY: f64 = 0.03;
+/// How affine maps are searched.
+const AFFINE: Search = Search { freedom: Freedom::Affine, steps: 30, tolerance: 1e-6, stiffness: 0.0 };
+
+/// A brain aligned to another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Aligned {
+    /// The map from the fixed brain's world to that of the image, and how well it fits.
+    pub fit: Fit,
+    /// How the brain lies in the image; [`Orientation::AS_LABELLED`] when the header is right.
+    pub orientation: Orientation,
+}
 
 /// Why two brains could not be aligned.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -113,30 +130,48 @@ impl FixedBrain {
         Ok(Self { levels, centre: found.centre, volume: found.volume })
     }
 
-    /// The affine map from this brain's world to that of `image` (with its own `mask` and matrix), and how well it fits.
-    /// The same bytes at any number of threads.
+    /// The affine map from this brain's world to that of `image` (with its own `mask` and matrix), how well it fits, and
+    /// how the brain lies in the image. The same bytes at any number of threads.
     ///
     /// # Errors
     /// [`AlignError`] when shapes differ, nothing is in the mask, or the matrix is singular.
-    pub fn align(&self, image: ArrayView3<f32>, to_world: &Matrix4, mask: ArrayView3<u8>) -> Result<Fit, AlignError> {
+    pub fn align(
+        &self,
+        image: ArrayView3<f32>,
+        to_world: &Matrix4,
+        mask: ArrayView3<u8>,
+    ) -> Result<Aligned, AlignError> {
         invert_affine(to_world).ok_or(AlignError::Singular)?;
         let moving = Levels::new(image, to_world, mask)?;
         let [fine, middle, coarse] = moving.images.as_slice() else { return Err(AlignError::Nothing) };
+        let mut best = self.coarse(&moving, coarse, Orientation::AS_LABELLED)?;
+        if best.correlation < SURE {
+            let others = Orientation::all().into_iter().skip(1);
+            let others: Vec<Fit> = others.map(|o| self.coarse(&moving, coarse, o)).collect::<Result<_, _>>()?;
+            let other = others.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
+            best = other.filter(|other| other.cost < best.cost - CLEARLY).unwrap_or(best);
+        }
+        let best = fit_affine(&self.levels[1], middle, &best.matrix, AFFINE);
+        let finest = Search { steps: 20, tolerance: 1e-8, ..AFFINE };
+        let fit = fit_affine(&self.levels[2], fine, &best.matrix, finest);
+        // A start of one orientation may end in another.
+        Ok(Aligned { fit, orientation: Orientation::nearest(&linear_part(&fit.matrix)) })
+    }
+
+    /// The best map at the coarsest level for a brain that lies as `orientation` says.
+    fn coarse(&self, moving: &Levels, image: &Placed, orientation: Orientation) -> Result<Fit, AlignError> {
         let similar = Search { freedom: Freedom::Similarity, steps: 20, tolerance: 1e-5, stiffness: 0.0 };
+        let starts = self.starts(moving, orientation);
         let mut fits: Vec<Fit> =
-            self.starts(&moving).par_iter().map(|start| fit_affine(&self.levels[0], coarse, start, similar)).collect();
+            starts.par_iter().map(|start| fit_affine(&self.levels[0], image, start, similar)).collect();
         fits.sort_by(|a, b| a.cost.total_cmp(&b.cost));
         fits.truncate(FOLLOWED);
-        let affine = Search { freedom: Freedom::Affine, steps: 30, tolerance: 1e-6, stiffness: 0.0 };
-        let fits: Vec<Fit> = fits.par_iter().map(|f| fit_affine(&self.levels[0], coarse, &f.matrix, affine)).collect();
-        let best = fits.iter().min_by(|a, b| a.cost.total_cmp(&b.cost)).ok_or(AlignError::Nothing)?;
-        let best = fit_affine(&self.levels[1], middle, &best.matrix, affine);
-        let finest = Search { steps: 20, tolerance: 1e-8, ..affine };
-        Ok(fit_affine(&self.levels[2], fine, &best.matrix, finest))
+        let fits: Vec<Fit> = fits.par_iter().map(|f| fit_affine(&self.levels[0], image, &f.matrix, AFFINE)).collect();
+        fits.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost)).ok_or(AlignError::Nothing)
     }
 
     /// First guesses: centre on centre, the ratio of the volumes as scale, not turned and turned about each axis both ways.
-    fn starts(&self, moving: &Levels) -> Vec<Matrix4> {
+    fn starts(&self, moving: &Levels, orientation: Orientation) -> Vec<Matrix4> {
         let scale = cube_root(moving.volume / self.volume.max(1.0)).clamp(0.3, 3.0);
         let mut turns = vec![[0.0; 3]];
         for axis in 0..3 {
@@ -147,7 +182,7 @@ impl FixedBrain {
             }
         }
         let matrix = |turn: &[f64; 3]| {
-            let turned = rotation(*turn);
+            let turned = product(&orientation.rotation(), &rotation(*turn));
             let mut m = IDENTITY;
             for r in 0..3 {
                 (0..3).for_each(|c| m[r][c] = scale * turned[r][c]);

@@ -34,6 +34,15 @@ impl Orientation {
         all
     }
 
+    /// The one that is nearest to a linear map from the head's axes to the scan's world.
+    #[must_use]
+    pub fn nearest(map: &[[f64; 3]; 3]) -> Self {
+        let alike =
+            |o: &Self| -> f64 { o.rotation().iter().flatten().zip(map.iter().flatten()).map(|(a, b)| a * b).sum() };
+        let best = Self::all().into_iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+        best.unwrap_or(Self::AS_LABELLED)
+    }
+
     fn determinant(self) -> i32 {
         let m = self.0.map(|r| r.map(i32::from));
         let cofactor = |a: usize, b: usize| m[1][a] * m[2][b] - m[1][b] * m[2][a];

@@ -1,11 +1,10 @@
 //! What a registration finds: fields there and back, and how points and images go through them.
 
-use ndarray::{Array3, Array4, ArrayView3};
+use ndarray::{Array3, Array4, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::field::Field;
 use super::symmetric::LevelReport;
-use crate::filter::par_planes;
 use crate::interpolate::SplineVolume;
 use crate::rigid::{Matrix4, apply};
 
@@ -27,18 +26,44 @@ impl DisplacementField {
         let [nx, ny, nz] = grid.size;
         let mut data = super::inverse::trimmed(field);
         data.par_iter_mut().for_each(|v| *v *= grid.spacing as f32);
+        // As long as the grid by construction.
+        let vectors = Array4::from_shape_vec((nz, ny, nx, 3), data).unwrap_or_default();
+        Self::on_lattice(vectors, grid.spacing, std::array::from_fn(|axis| first[axis] + grid.origin[axis]))
+    }
+
+    /// `vectors` (mm) at nodes `spacing` mm apart along the axes of RAS+ space, the first of them at `origin`.
+    fn on_lattice(vectors: Array4<f32>, spacing: f64, origin: [f64; 3]) -> Self {
         let mut affine = [[0.0; 4]; 4];
         let mut to_node = [[0.0; 4]; 3];
         affine[3][3] = 1.0;
         for axis in 0..3 {
-            affine[axis][axis] = grid.spacing;
-            affine[axis][3] = first[axis] + grid.origin[axis];
-            to_node[axis][axis] = 1.0 / grid.spacing;
-            to_node[axis][3] = -affine[axis][3] / grid.spacing;
+            (affine[axis][axis], affine[axis][3]) = (spacing, origin[axis]);
+            (to_node[axis][axis], to_node[axis][3]) = (1.0 / spacing, -origin[axis] / spacing);
         }
-        // As long as the grid by construction.
-        let vectors = Array4::from_shape_vec((nz, ny, nx, 3), data).unwrap_or_default();
         Self { vectors, affine, to_node }
+    }
+
+    /// The same field at every `step`th node, over the box from `low` to `high` (RAS+ mm) at least: what lies outside the
+    /// nodes there were has the displacement of their edge. What readers take for zero beyond a field's grid lies outside
+    /// the box then.
+    #[must_use]
+    pub fn over(&self, low: [f64; 3], high: [f64; 3], step: usize) -> Self {
+        let step = step.max(1);
+        let fine = self.affine[0][0];
+        let spacing = fine * step as f64;
+        let (nz, ny, nx, _) = self.vectors.dim();
+        let node = |axis: usize, mm: f64| (mm - self.affine[axis][3]) / spacing;
+        let from: [i64; 3] = std::array::from_fn(|a| node(a, low[a]).floor() as i64);
+        let to: [i64; 3] = std::array::from_fn(|a| (node(a, high[a]).ceil() as i64).max(from[a] + 1));
+        let extent = |a: usize| (to[a] - from[a] + 1) as usize;
+        let was = |a: usize, at: usize, n: usize| ((from[a] + at as i64) * step as i64).clamp(0, n as i64 - 1) as usize;
+        let mut vectors = Array4::zeros((extent(2), extent(1), extent(0), 3));
+        vectors.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(k, mut plane)| {
+            for ((j, i, c), v) in plane.indexed_iter_mut() {
+                *v = self.vectors[[was(2, k, nz), was(1, j, ny), was(0, i, nx), c]];
+            }
+        });
+        Self::on_lattice(vectors, spacing, std::array::from_fn(|a| self.affine[a][3] + from[a] as f64 * spacing))
     }
 
     /// The displacement at a point in RAS+ mm, trilinear; beyond the grid that of its edge.
@@ -158,6 +183,17 @@ impl Warp {
     }
 }
 
+/// An image that is resampled, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Shape `(nz, ny, nx)`.
+    pub image: ArrayView3<'a, f32>,
+    /// How values between voxels are found.
+    pub how: Interpolation,
+    /// What is not seen gets this.
+    pub elsewhere: f32,
+}
+
 /// `image` at the voxel coordinates (x, y, z) that `place` gives for each voxel (i, j, k) of `shape`; up to half a voxel
 /// outside the image counts as its edge.
 #[must_use]
@@ -168,33 +204,73 @@ pub fn resample(
     elsewhere: f32,
     place: impl Fn([f64; 3]) -> [f64; 3] + Sync,
 ) -> Array3<f32> {
-    let mut out = Array3::from_elem(shape, elsewhere);
-    let image = image.as_standard_layout();
-    let (nz, ny, nx) = image.dim();
-    let Some(values) = image.as_slice().filter(|values| !values.is_empty()) else { return out };
-    let spline = (how == Interpolation::Cubic).then(|| {
-        let mut spline = SplineVolume::new([nz, ny, nx]);
-        spline.interpolate(values);
-        spline
-    });
-    par_planes(&mut out, 0).enumerate().for_each(|(k, mut slice)| {
-        for ((j, i), out) in slice.indexed_iter_mut() {
+    let [out] = resample_all([Source { image, how, elsewhere }], shape, place);
+    out
+}
+
+/// Several images of one grid at the same places, as [`resample`] does it for one: each place is computed once.
+#[must_use]
+pub fn resample_all<const N: usize>(
+    sources: [Source<'_>; N],
+    shape: (usize, usize, usize),
+    place: impl Fn([f64; 3]) -> [f64; 3] + Sync,
+) -> [Array3<f32>; N] {
+    let images = sources.each_ref().map(|source| source.image.as_standard_layout());
+    let samplers: [Option<Sampled>; N] = std::array::from_fn(|n| Sampled::new(images[n].view(), sources[n].how));
+    let mut out = sources.map(|source| Array3::from_elem(shape, source.elsewhere));
+    let mut planes: Vec<Vec<_>> = (0..shape.0).map(|_| Vec::with_capacity(N)).collect();
+    for volume in &mut out {
+        volume.outer_iter_mut().zip(&mut planes).for_each(|(plane, of)| of.push(plane));
+    }
+    planes.into_par_iter().enumerate().for_each(|(k, mut planes)| {
+        for (j, i) in (0..shape.1).flat_map(|j| (0..shape.2).map(move |i| (j, i))) {
             let p = place([i, j, k].map(|v| v as f64));
-            let known = p.iter().zip([nx, ny, nz]).all(|(v, n)| *v >= -0.5 && *v <= n as f64 - 0.5);
-            if !known {
-                continue;
-            }
-            *out = match (how, &spline) {
-                (Interpolation::Cubic, Some(spline)) => spline.sample(p.map(|v| v as f32)).unwrap_or(elsewhere),
-                (Interpolation::Nearest, _) => {
-                    let [x, y, z] = p.map(|v| v.round().max(0.0) as usize);
-                    values[(z.min(nz - 1) * ny + y.min(ny - 1)) * nx + x.min(nx - 1)]
+            for (plane, sampler) in planes.iter_mut().zip(&samplers) {
+                if let Some(v) = sampler.as_ref().and_then(|sampler| sampler.at(p)) {
+                    plane[[j, i]] = v;
                 }
-                _ => linear(values, [nx, ny, nz], p),
-            };
+            }
         }
     });
     out
+}
+
+/// An image that can be asked for values between its voxels.
+struct Sampled<'a> {
+    values: &'a [f32],
+    size: [usize; 3],
+    how: Interpolation,
+    spline: Option<SplineVolume>,
+}
+
+impl<'a> Sampled<'a> {
+    /// `None` for an image without voxels.
+    fn new(image: ArrayView3<'a, f32>, how: Interpolation) -> Option<Self> {
+        let (nz, ny, nx) = image.dim();
+        let values = image.to_slice().filter(|values| !values.is_empty())?;
+        let spline = (how == Interpolation::Cubic).then(|| {
+            let mut spline = SplineVolume::new([nz, ny, nx]);
+            spline.interpolate(values);
+            spline
+        });
+        Some(Self { values, size: [nx, ny, nz], how, spline })
+    }
+
+    /// The value at voxel coordinates (x, y, z); `None` more than half a voxel outside.
+    fn at(&self, p: [f64; 3]) -> Option<f32> {
+        if !p.iter().zip(self.size).all(|(v, n)| *v >= -0.5 && *v <= n as f64 - 0.5) {
+            return None;
+        }
+        match (self.how, &self.spline) {
+            (Interpolation::Cubic, Some(spline)) => spline.sample(p.map(|v| v as f32)),
+            (Interpolation::Nearest, _) => {
+                let [nx, ny, nz] = self.size;
+                let [x, y, z] = p.map(|v| v.round().max(0.0) as usize);
+                self.values.get((z.min(nz - 1) * ny + y.min(ny - 1)) * nx + x.min(nx - 1)).copied()
+            }
+            _ => Some(linear(self.values, self.size, p)),
+        }
+    }
 }
 
 /// `a + t (b − a)`.
@@ -221,6 +297,18 @@ fn linear(values: &[f32], size: [usize; 3], place: [f64; 3]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_over_a_larger_box_is_the_same_and_goes_on_beyond() {
+        let vectors = Array4::from_shape_fn((5, 6, 7, 3), |(k, j, i, c)| (i + 2 * j + 3 * k) as f32 * (c as f32 + 0.5));
+        let field = DisplacementField::on_lattice(vectors, 2.0, [-4.0, 2.0, 1.0]);
+        let wide = field.over([-9.0, -3.0, -5.5], [20.0, 20.0, 20.0], 1);
+        let inside = [3.3, 7.7, 5.1];
+        assert_eq!((wide.at(inside), wide.affine[0][3]), (field.at(inside), -10.0));
+        assert_eq!(wide.at([-8.0, -1.0, -4.0]), field.at([-8.0, -1.0, -4.0]));
+        let thin = field.over([-4.0, 2.0, 1.0], [8.0, 12.0, 9.0], 2);
+        assert_eq!((thin.affine[1][1], thin.at([0.0, 6.0, 5.0])), (4.0, field.at([0.0, 6.0, 5.0])));
+    }
 
     #[test]
     fn images_are_read_where_the_map_says() {
