@@ -343,7 +343,7 @@ fn a_scan_that_fails_leaves_the_others_done() {
     let page = fs::read_to_string(place.out().join("sub-01.html")).unwrap();
     assert_eq!(page.matches("load_scan").count(), 2, "each scan has the bars of its own trace");
 
-    // What is wanted decides what is there: maps of tissues are made when they are asked for.
+    // What should be there decides.
     fs::remove_file(place.out().join("sub-01/func/sub-01_task-rest_boldref.nii.gz")).unwrap();
     assert_eq!(place.scans("01"), [("sub-01_T1w".into(), true), ("sub-01_task-rest_bold".into(), false)]);
     let rest = run(place.args()).exits(0);
@@ -397,13 +397,6 @@ fn options_count_when_they_change_what_is_made() {
     ] {
         assert!(with(idle).starts_with("kept"), "{idle:?}");
     }
-    assert_eq!(place.reason(&["--tissues"]), ("tissues".into(), "rerun: --tissues asked for".into()));
-    let mut tissues = binary();
-    run_command(tissues.args(place.args()).arg("--tissues")).exits(0);
-    assert!(with(&["--tissues"]).starts_with("kept"));
-    // More than was asked for is there.
-    assert!(with(&[]).starts_with("kept"));
-
     let image = "sub-01/anat/sub-01_T1w.nii.gz";
     assert_eq!(with(&["--synthetic", "--seed", "4"]), format!("rerun: {image} was read, now generated from seed 4"));
     let mut synthetic = binary();

@@ -101,9 +101,6 @@ pub(super) struct RunArgs {
     /// guessed at fails; a dataset with files left out or other warnings is not begun. What is done already is kept
     #[arg(long, help_heading = SCANS)]
     pub strict: bool,
-    /// Also write a segmentation and probability maps of CSF, grey and white matter for T1w scans
-    #[arg(long, help_heading = SCANS)]
-    pub tissues: bool,
     /// Write no report pages (index.html, sub-XX.html); the verb report makes them later
     #[arg(long, help_heading = RUN)]
     pub no_report: bool,

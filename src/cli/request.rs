@@ -107,8 +107,6 @@ pub struct RunConfig {
     pub threads: usize,
     /// Memory to stay within, in bytes.
     pub memory_bytes: Option<u64>,
-    /// Also write tissue maps of T1w scans.
-    pub tissues: bool,
     /// Refuse what is otherwise only noted about the input.
     pub strict: bool,
     /// Go on without a valid `dataset_description.json`.

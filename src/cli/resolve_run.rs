@@ -217,7 +217,6 @@ fn finish(
         selection,
         threads,
         memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
-        tissues: settings.tissues.unwrap_or(false),
         strict: settings.strict.unwrap_or(false),
         skip_validation: settings.skip_bids_validation.unwrap_or(false),
         dry_run: run.dry_run,
@@ -239,7 +238,6 @@ pub(super) fn each_once(named: Vec<Modality>) -> Vec<Modality> {
 fn flags_of_run(run: &RunArgs) -> Settings {
     Settings {
         work_dir: run.work_dir.clone(),
-        tissues: run.tissues.then_some(true),
         strict: run.strict.then_some(true),
         no_report: run.no_report.then_some(true),
         modalities: (!run.modalities.is_empty()).then(|| run.modalities.clone()),

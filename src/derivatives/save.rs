@@ -41,8 +41,6 @@ pub enum Content<'a> {
     Image(&'a Header, Voxels<'a>),
     /// A smooth map on the grid of a header, made when it is written, so that only some are in memory.
     Map(&'a Header, Box<dyn Fn() -> Array3<f32> + Sync + 'a>),
-    /// Labels on the grid of a header, made when they are written.
-    Labels(&'a Header, Box<dyn Fn() -> Array3<u8> + Sync + 'a>),
     /// A table with a row per volume.
     Table(&'a [Confound]),
     /// Text or a picture.
@@ -94,7 +92,6 @@ fn stage_content(path: PathBuf, content: &Content<'_>) -> Result<Staged, Derivat
             let map = make();
             stage_nifti(path, header, Voxels::Smooth(map.view().insert_axis(Axis(0))))
         }
-        Content::Labels(header, make) => stage_nifti(path, header, Voxels::Mask(make().view())),
         Content::Table(columns) => Staged::write(path, |w| Ok(write_table(w, columns)?)),
         Content::Bytes(bytes) => Staged::write(path, |w| Ok(w.write_all(bytes)?)),
         Content::Figures(data) => {
@@ -110,7 +107,7 @@ fn stage_content(path: PathBuf, content: &Content<'_>) -> Result<Staged, Derivat
 /// [`DerivativeError::Access`] when a file is there and cannot be removed.
 pub fn remove_old(root: &Path, modality: Modality, entities: &Entities) -> Result<(), DerivativeError> {
     // Without a name there are no files either.
-    let outputs = outputs_of(modality, entities, Wanted { tissues: true }).unwrap_or_default();
+    let outputs = outputs_of(modality, entities, Wanted::default()).unwrap_or_default();
     for path in outputs.iter().flat_map(Output::files) {
         remove_if_there(&root.join(path))?;
     }

@@ -6,7 +6,6 @@ use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
-use imaging::tissue::TissueError;
 use nifti::{HeaderFault, NiftiError};
 use phantom::SynthError;
 
@@ -27,7 +26,6 @@ coded! {
     FigureError => Panicked;
     MotionError => MotionFailed;
     IntensityError => NormalizationFailed;
-    TissueError => TissuesFailed;
 }
 
 impl Coded for NiftiError {

@@ -141,7 +141,6 @@ error_codes! {
     NoBrain Processing "NP-NO-BRAIN", "No brain could be found in the image.", "Look at the scan: field of view, contrast, orientation; it may not be a head.", "A phantom, another part of the body, an inverted contrast, or an orientation that the header gets wrong.";
     BiasFailed Processing "NP-BIAS-FAILED", "The bias field could not be estimated.", "Look at the scan and its mask; too little tissue is usable.", "A mask that holds hardly any tissue, or an image with few grey levels.";
     MotionFailed Processing "NP-MOTION-FAILED", "The volumes could not be aligned.", "Look at the run: missing slices, dropped volumes, or motion of more than the field of view.", "A series that was broken off, spikes over whole volumes, or a participant who left the coil.";
-    TissuesFailed Processing "NP-TISSUES-FAILED", "Grey matter, white matter and CSF could not be told apart.", "Look at the scan's contrast and brain mask; --tissues needs T1w contrast and voxels of at most 2 mm.", "A contrast without three tissue peaks, thick slices, or a mask outside the head.";
     NormalizationFailed Processing "NP-NORMALIZATION-FAILED", "No reference intensity could be found.", "Look at the scan's contrast and brain mask.", "A contrast without white-matter peak, or a mask outside the head.";
     // Input and output.
     ReadFailed Io "NP-READ-FAILED", "A file could not be read.", "Check permissions, the disk and the network mount, then run again.", "No read permission, a network disk that was away, or a failing disk.";

@@ -31,10 +31,10 @@ pub fn process(scan: &mut Scan<'_>, raw: Volume) -> Result<Anatomical, Failed> {
         let brain = p.step(Stage::SkullStrip, |found| skull_strip::t1w(&raw, plan, strict, found))?;
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::t1w(raw, &brain, found))?;
         let scaled = p.step(Stage::Intensity, |found| intensity::t1w(even, &brain, found))?;
-        let tissues = p.step(Stage::Quality, |found| {
-            let tissues = tissues::classify(&scaled, &brain, plan.wanted, found)?;
+        let tissues = p.step(Stage::Tissues, |found| Ok::<_, StageError>(tissues::t1w(&scaled, &brain, found)))?;
+        p.step(Stage::Quality, |found| {
             quality::t1w(&scaled, &brain, tissues.as_ref(), found);
-            Ok::<_, StageError>(tissues)
+            Ok::<_, StageError>(())
         })?;
         let figures = p.step(Stage::Figures, |_| figures::t1w(&scaled, &brain, tissues.as_ref()))?;
         Ok(Anatomical { scaled, brain, tissues, figures })

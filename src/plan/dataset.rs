@@ -180,8 +180,8 @@ fn source_of(file: &ScanFile, path: PathBuf, modality: Modality, options: PlanOp
             session: file.session().map(str::to_owned),
             seed,
         };
-        return (source, estimate(modality, None, options.wanted));
+        return (source, estimate(modality, None));
     }
     let header = nifti::read_header(&path).ok();
-    (Source::File(path), estimate(modality, header.as_ref(), options.wanted))
+    (Source::File(path), estimate(modality, header.as_ref()))
 }

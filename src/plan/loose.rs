@@ -155,7 +155,7 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: PlanOptions) ->
     let scan = ScanPlan {
         wanted: options.wanted,
         state: State::ToDo(Reason::NeverDone),
-        memory: estimate(modality, read, options.wanted),
+        memory: estimate(modality, read),
         metadata: common.of(used(modality, metadata)),
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id: printable::line(&id).into_owned(),

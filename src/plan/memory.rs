@@ -6,14 +6,11 @@
 use super::units::{Need, Plan, Problem, SessionPlan};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
-use crate::vocabulary::Wanted;
 use nifti::Header;
 
 /// Volumes of f32 that a T1w image takes: itself, two copies of the brain's neighbourhood while its edge is looked for,
 /// which at most are the whole volume, and bits. Later, instead: the bias field, the mask, labels and the values in it.
 const T1W_VOLUMES: f64 = 3.15;
-/// What tissue maps add: the labels kept, and a map as it is written.
-const TISSUE_VOLUMES: f64 = 0.9;
 /// Volumes besides the series of a bold run, which is resampled in place: the mean, the field, and what a T1w image takes.
 const BOLD_VOLUMES: f64 = 5.0;
 /// What does not grow with the image: the template and what is brought to its grid, histograms, the figures.
@@ -39,11 +36,10 @@ const ADVICE_BYTES: u64 = 24_000_000;
     clippy::cast_sign_loss,
     reason = "an estimate of a size"
 )]
-pub(super) fn estimate(modality: Modality, header: Option<&Header>, wanted: Wanted) -> Need {
+pub(super) fn estimate(modality: Modality, header: Option<&Header>) -> Need {
     let volume = header.map_or(0.0, |h| h.grid().shape.iter().map(|&n| n as f64).product::<f64>() * VOXEL_BYTES);
     let series = volume * header.map_or(0.0, |h| h.volumes() as f64);
     let (image, per_thread) = match modality {
-        Modality::T1w if wanted.tissues => (series * (T1W_VOLUMES + TISSUE_VOLUMES), WRITING_BYTES),
         Modality::T1w => (series * T1W_VOLUMES, WRITING_BYTES),
         Modality::Bold => (series + volume * BOLD_VOLUMES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES)),
     };
@@ -130,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_alone_is_refused_with_what_would_do() {
-        let need = estimate(Modality::Bold, Some(&header([72, 104, 104], 900)), Wanted::default());
+        let need = estimate(Modality::Bold, Some(&header([72, 104, 104], 900)));
         let refusal = room(2000, 4).refusal("sub-01_bold", need).unwrap();
         assert_eq!(refusal.code, ErrorCode::OutOfMemory);
         let asked: u64 = refusal.message.split("give it ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();

@@ -8,7 +8,6 @@ use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
-use imaging::tissue::TissueError;
 use nifti::NiftiError;
 use thiserror::Error;
 
@@ -43,9 +42,6 @@ pub enum StageError {
     /// The volumes could not be aligned.
     #[error(transparent)]
     Motion(#[from] MotionError),
-    /// No tissue classes were found.
-    #[error(transparent)]
-    Tissue(#[from] TissueError),
     /// No reference intensity was found.
     #[error(transparent)]
     Normalize(#[from] IntensityError),
@@ -87,7 +83,6 @@ impl Coded for StageError {
             Self::Brain(e) => e.code(),
             Self::Bias(e) => e.code(),
             Self::Motion(e) => e.code(),
-            Self::Tissue(e) => e.code(),
             Self::Normalize(e) => e.code(),
             Self::Figure(e) => e.code(),
             Self::Derivative(e) => e.code(),

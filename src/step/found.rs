@@ -1,7 +1,7 @@
 //! What a stage found, as plain data: attributes of its span and of its phase's, events, notes, the summary's part.
 
 use crate::derivatives::ledger::Input;
-use crate::derivatives::measured::{Located, Quality};
+use crate::derivatives::measured::{Located, Quality, TissueVolumes};
 use std::fmt;
 
 /// The value of a fact.
@@ -70,6 +70,8 @@ pub struct Known {
     pub brain_volume_ml: Option<f64>,
     /// How the brain was found.
     pub brain: Option<Located>,
+    /// Volumes of the tissues, where they can be told apart.
+    pub tissues: Option<TissueVolumes>,
     /// How good the scan is.
     pub quality: Option<Quality>,
 }

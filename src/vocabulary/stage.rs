@@ -83,6 +83,11 @@ stages! {
         "method": "the method, where there is a choice",
         "reference_intensity": "the reference in input units"
     }
+    Tissues "tissues" "segment_tissues" Process [T1w] "telling grey matter, white matter and CSF apart" {
+        "tissues.gm_ml": "volume of grey matter, ml",
+        "tissues.wm_ml": "volume of white matter, ml",
+        "tissues.csf_ml": "volume of cerebrospinal fluid, ml"
+    }
     Quality "quality" "quality_check" Process [T1w, Bold] "measuring the quality" {}
     Figures "figures" "make_figures" Process [T1w, Bold] "drawing the pictures of the reports" {}
     Save "save" "save_scan" Save [T1w, Bold] "writing the derivatives" {

@@ -49,6 +49,50 @@ impl Mixture {
         Some(mixture)
     }
 
+    /// Like [`Mixture::fit`], with the variances drawn together by `part` ([`Mixture::tie`]) in each of `steps` steps.
+    #[must_use]
+    pub fn fit_tied(values: &[f64], counts: &[f64], part: f64, steps: usize) -> Option<Self> {
+        let mut mixture = Self { classes: divide(values, counts)? };
+        for _ in 0..steps {
+            mixture.improve(values, counts)?;
+            mixture.tie(part);
+        }
+        Some(mixture)
+    }
+
+    /// How much better the classes explain a histogram than one Gaussian does: the mean gain of log likelihood a voxel.
+    #[must_use]
+    pub fn gain(&self, values: &[f64], counts: &[f64]) -> f64 {
+        let mut sums = [0.0; 3];
+        values.iter().zip(counts).for_each(|(v, n)| add(&mut sums, *v, *n));
+        let [total, mean, square] = sums.map(|s| s / sums[0]);
+        let logs = values.iter().zip(counts).filter(|(_, n)| **n > 0.0).map(|(v, n)| {
+            let density: f64 = self.classes.iter().map(|c| c.density(*v)).sum();
+            n / sums[0] * density.max(f64::MIN_POSITIVE).ln()
+        });
+        // The mean log density of one Gaussian, without the factor that all leave out, is -ln sd - 1/2.
+        total * (logs.sum::<f64>() + 0.5 * (square - mean * mean).ln() + 0.5)
+    }
+
+    /// The smallest sd that a class of this mean can have.
+    pub fn narrowest(mean: f64) -> f64 {
+        NARROWEST * mean.abs()
+    }
+
+    /// The variance within classes, mean over all voxels.
+    #[must_use]
+    pub fn pooled_variance(&self) -> f64 {
+        let [sum, shares] = self.classes.iter().fold([0.0; 2], |[s, n], c| [s + c.share * c.sd * c.sd, n + c.share]);
+        sum / shares
+    }
+
+    /// Draws the variance of each class towards the pooled one by `part` (0 leaves them, 1 makes them equal): a broad
+    /// class, left free, takes in the flanks of its narrow neighbours.
+    pub fn tie(&mut self, part: f64) {
+        let pooled = self.pooled_variance();
+        self.classes.iter_mut().for_each(|c| c.sd = ((1.0 - part) * c.sd * c.sd + part * pooled).sqrt());
+    }
+
     /// One step of expectation maximisation (Dempster, Laird and Rubin 1977). `None`, and no change, when a class dies out
     /// or classes change their order.
     #[must_use]

@@ -58,6 +58,10 @@ const REFERENCES: &[(&str, &str)] = &[
         "Wells et al. 1996",
         "Wells WM, Grimson WEL, Kikinis R, Jolesz FA (1996). Adaptive segmentation of MRI data. IEEE Trans Med Imaging 15, 429–442. doi:10.1109/42.511747",
     ),
+    (
+        "Zhang et al. 2001",
+        "Zhang Y, Brady M, Smith S (2001). Segmentation of brain MR images through a hidden Markov random field model and the expectation-maximization algorithm. IEEE Trans Med Imaging 20, 45–57. doi:10.1109/42.906424",
+    ),
 ];
 
 /// What is known of how one scan was processed.
@@ -68,6 +72,8 @@ pub(super) struct Ran<'a> {
     pub preproc: &'a Map<String, Value>,
     pub mask: &'a Map<String, Value>,
     pub bias: &'a Map<String, Value>,
+    /// Sidecar of the tissue labels; empty without them.
+    pub tissues: &'a Map<String, Value>,
     pub figures: &'a FigureData,
 }
 
@@ -102,6 +108,13 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
     });
     text.push_str(&bias(ran));
     text.push_str(&intensity(ran));
+    if !ran.tissues.is_empty() {
+        text.push_str(
+            "Grey matter, white matter and cerebrospinal fluid were told apart in the mask by a hidden Markov random field of \
+             Gaussian classes (Zhang et al. 2001), and their shares in each voxel estimated with classes for voxels of two \
+             tissues (Shattuck et al. 2001). ",
+        );
+    }
     text.push_str("Nothing was resampled to a template");
     text.push_str(if ran.modality == "bold" {
         "; slice timing and susceptibility distortion were not corrected. Framewise displacement and DVARS follow Power et al. \

@@ -1,12 +1,11 @@
 //! Figures: draws the pictures of the reports while the arrays are in memory, and says what was decided about the scan.
 
 use super::intensity::{ScaledSeries, ScaledVolume};
-use super::tissues::peaks;
+use super::tissues::{Tissues, peaks};
 use figures::{FigureError, Figures, Run, Series, Volume, draw_bold, draw_t1w};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
-use imaging::tissue::Tissues;
 use ndarray::ArrayView3;
 use nifti::Header;
 

@@ -1,9 +1,10 @@
 //! Save: writes the derivatives of the scan, whole or not at all.
 
 use super::intensity::{ScaledSeries, ScaledVolume};
+use super::tissues::Tissues;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::measured::Confound;
-use crate::derivatives::outputs::{Output, OutputKind, Tissue};
+use crate::derivatives::outputs::{Output, OutputKind};
 use crate::derivatives::save::{Content, File, Saved, save};
 use crate::derivatives::sidecar::{SidecarContext, columns};
 use crate::plan::ScanPlan;
@@ -11,8 +12,8 @@ use crate::step::Found;
 use figures::Figures;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
-use imaging::tissue::Tissues;
-use ndarray::{Array3, ArrayView4, Axis};
+use imaging::segmentation::Tissue;
+use ndarray::{ArrayView4, Axis};
 use nifti::{Header, Voxels};
 use serde_json::Value;
 use std::path::Path;
@@ -56,15 +57,13 @@ pub fn anatomical(
     let image = fine(scaled.image.view().insert_axis(Axis(0)), &scaled.reference, found);
     out.add(OutputKind::Preproc, Content::Image(header, image), cx.preproc(brain, &scaled.reference, None));
     out.add_common(&cx, header, brain, &scaled.bias);
-    // Without them the scan has failed where they were wanted.
-    if let Some(tissues) = tissues.as_ref().filter(|_| plan.wanted.tissues) {
-        let labels = Box::new(|| segmentation(tissues));
-        let described = cx.segmentation(tissues, header.grid().voxel_mm);
-        out.add(OutputKind::Segmentation, Content::Labels(header, labels), described);
+    if let Some(Tissues { found, shares }) = tissues {
+        let labels = Voxels::Mask(found.labels.view());
+        out.add(OutputKind::Segmentation, Content::Image(header, labels), cx.segmentation());
         out.add(OutputKind::LabelTable, Content::Bytes(LABEL_TABLE.as_bytes()), Value::Null);
         for tissue in Tissue::ALL {
-            let map = Box::new(move || tissues.probability(scaled.image.view(), tissue.class()));
-            out.add(OutputKind::Probability(tissue), Content::Map(header, map), cx.probability(tissue));
+            let map = Content::Map(header, Box::new(move || shares.map(tissue)));
+            out.add(OutputKind::Probability(tissue), map, cx.probability(shares, tissue));
         }
     }
     out.add_figures(figures);
@@ -172,13 +171,6 @@ impl<'a> Outputs<'a> {
     }
 }
 
-/// The tissue labels by BIDS' numbers.
-fn segmentation(tissues: &Tissues) -> Array3<u8> {
-    let mut numbers = [0; 4];
-    Tissue::ALL.iter().for_each(|t| numbers[usize::from(t.class())] = *t as u8);
-    tissues.labels.mapv(|class| numbers.get(usize::from(class)).copied().unwrap_or(0))
-}
-
 /// The table that names the labels of a segmentation, as BIDS asks for it.
 const LABEL_TABLE: &str = "index\tname\tabbreviation\n0\tBackground\tBG\n1\tGray Matter\tGM\n2\tWhite Matter\tWM\n\
                            3\tCerebrospinal Fluid\tCSF\n";
@@ -189,7 +181,7 @@ mod tests {
 
     #[test]
     fn labels_have_the_numbers_and_names_of_bids() {
-        let row = |t: &Tissue| format!("{}\t{}\t{}\n", *t as u8, t.name(), t.abbreviation());
+        let row = |t: &Tissue| format!("{}\t{}\t{}\n", t.label(), t.name(), t.abbreviation());
         let rows: String = Tissue::ALL.iter().map(row).collect();
         assert_eq!(LABEL_TABLE, format!("index\tname\tabbreviation\n0\tBackground\tBG\n{rows}"));
     }
