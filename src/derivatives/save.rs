@@ -64,9 +64,17 @@ pub struct File<'a> {
 /// # Errors
 /// [`DerivativeError`]; no file of the scan has then its name, unless the last renames themselves were refused.
 pub fn save(root: &Path, files: &[File<'_>]) -> Result<Saved, DerivativeError> {
-    // Side by side, so that one is compressed while the disk takes another.
-    let staged: Vec<_> = files.par_iter().map(|file| stage_files(root, file)).collect();
-    let staged: Vec<_> = staged.into_iter().collect::<Result<_, _>>()?;
+    // Side by side, so that one is compressed while the disk takes another; but of maps, which are as large as the image, one
+    // after the other.
+    let stage = |(at, file): (usize, &File<'_>)| (at, stage_files(root, file));
+    let is_map = |file: &File<'_>| matches!(file.content, Content::Map(..));
+    let (maps, mut staged) = rayon::join(
+        || files.iter().enumerate().filter(|(_, file)| is_map(file)).map(stage).collect::<Vec<_>>(),
+        || files.par_iter().enumerate().filter(|(_, file)| !is_map(file)).map(stage).collect::<Vec<_>>(),
+    );
+    staged.extend(maps);
+    staged.sort_by_key(|(at, _)| *at);
+    let staged: Vec<_> = staged.into_iter().map(|(_, staged)| staged).collect::<Result<_, _>>()?;
     let (paths, staged): (Vec<_>, Vec<_>) = staged.into_iter().flatten().unzip();
     let sizes = publish_all(staged)?;
     let bytes = sizes.iter().sum();

@@ -9,8 +9,14 @@ use crate::error::ErrorCode;
 use nifti::Header;
 
 /// Volumes of f32 that a T1w image takes: itself, two copies of the brain's neighbourhood while its edge is looked for,
-/// which at most are the whole volume, and bits. Later, instead: the bias field, the mask, labels and the values in it.
+/// which at most are the whole volume, and bits. Later, instead: the bias field, the mask and the values in it.
 const T1W_VOLUMES: f64 = 3.15;
+/// Volumes it takes while the tissues are told apart: itself, the field, mask and labels.
+const TISSUE_VOLUMES: f64 = 2.5;
+/// And for each voxel of the box around the brain: five classes before and after a sweep, two bytes each, and the image.
+const BOX_BYTES: f64 = 24.0;
+/// The largest box around a brain, however it lies, mm³.
+const BOX_MM3: f64 = 6.5e6;
 /// Volumes besides the series of a bold run, which is resampled in place: the mean, the field, and what a T1w image takes.
 const BOLD_VOLUMES: f64 = 5.0;
 /// What does not grow with the image: the template and what is brought to its grid, histograms, the figures.
@@ -40,7 +46,11 @@ pub(super) fn estimate(modality: Modality, header: Option<&Header>) -> Need {
     let volume = header.map_or(0.0, |h| h.grid().shape.iter().map(|&n| n as f64).product::<f64>() * VOXEL_BYTES);
     let series = volume * header.map_or(0.0, |h| h.volumes() as f64);
     let (image, per_thread) = match modality {
-        Modality::T1w => (series * T1W_VOLUMES, WRITING_BYTES),
+        Modality::T1w => {
+            let boxed = header.map_or(0.0, |h| BOX_MM3 / h.grid().voxel_mm.iter().product::<f64>());
+            let tissues = series * TISSUE_VOLUMES + BOX_BYTES * boxed.min(series / VOXEL_BYTES);
+            (tissues.max(series * T1W_VOLUMES), WRITING_BYTES)
+        }
         Modality::Bold => (series + volume * BOLD_VOLUMES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES)),
     };
     let voxels = (series / VOXEL_BYTES) as u64;

@@ -194,12 +194,15 @@ mod tests {
         let preproc = object(json!({ "IntensityTarget": 1000.0, "IntensityMethod": "white-matter-peak" }));
         let mask = object(json!({ "Method": "surface and tissue" }));
         let bias = object(json!({ "Iterations": [8, 12] }));
-        let ran = Ran { modality: "T1w", preproc: &preproc, mask: &mask, bias: &bias, figures: &FigureData::default() };
+        let figures = FigureData::default();
+        let tissues = object(json!({ "Method": "HMRF" }));
+        let ran =
+            Ran { modality: "T1w", preproc: &preproc, mask: &mask, bias: &bias, tissues: &tissues, figures: &figures };
         let text = paragraph(&ran, "9.9.9");
         for part in ["9.9.9", "8 iterations", "12 iterations", "is 1000.", "Smith 2002"] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert_eq!(references(&text).len(), 7, "{text}");
+        assert_eq!(references(&text).len(), 8, "{text}");
         assert!(!text.contains("Unser") && !text.contains("quantile"));
 
         let none = object(json!({ "Iterations": [40, 0] }));
@@ -213,7 +216,8 @@ mod tests {
         let series = figures::Series { volumes: 9, repetition_time: Some(2.0), non_steady: 2, ..Default::default() };
         let figures = FigureData { series: Some(series), ..FigureData::default() };
         let (empty, mask) = (Map::new(), object(json!({ "Method": "surface and tissue" })));
-        let ran = |modality| Ran { modality, preproc: &empty, mask: &mask, bias: &empty, figures: &figures };
+        let ran =
+            |modality| Ran { modality, preproc: &empty, mask: &mask, bias: &empty, tissues: &empty, figures: &figures };
         for modality in ["T1w", "bold"] {
             let text = paragraph(&ran(modality), "1");
             let years = text.split(|c: char| !c.is_ascii_digit()).filter(|w| w.len() == 4).count();
