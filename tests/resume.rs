@@ -381,6 +381,31 @@ fn a_killed_session_keeps_its_finished_scans() {
     assert_eq!(place.summary().len(), 2);
 }
 
+/// A scan whose tissues could not be told apart is done without their maps; of any other scan they are missing.
+#[test]
+fn tissue_maps_are_not_waited_for_where_there_can_be_none() {
+    let place = Place { dir: tempfile::tempdir().unwrap() };
+    let size = ["--participants", "1", "--modalities", "T1w", "--voxel-size", "6"];
+    run(["synth", text(&place.bids())].iter().chain(&size)).exits(0);
+    run(place.args()).exits(0);
+    let without = |yes: bool| {
+        for name in ["ledger", "success"] {
+            let path = place.out().join(format!("sub-01/sub-01_{name}.json"));
+            let mut all: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            let scan = &mut all["scans"][0];
+            scan["outputs"].as_array_mut().unwrap().retain(|made| !made["path"].as_str().unwrap().contains("seg"));
+            scan["without_tissues"] = yes.into();
+            fs::write(&path, all.to_string()).unwrap();
+        }
+    };
+    without(true);
+    place.is_kept("");
+    without(false);
+    assert_eq!(place.reason(&[]).0, "output");
+    run(place.args()).exits(0);
+    place.is_kept("");
+}
+
 #[test]
 fn options_count_when_they_change_what_is_made() {
     let place = Place { dir: tempfile::tempdir().unwrap() };
