@@ -9,7 +9,7 @@ use imaging::brain::{Contrast, extract_brain};
 use imaging::intensity::white_matter_reference;
 use imaging::motion::{estimate_motion, resample_in_place};
 use imaging::quality_t1w::t1w_quality;
-use imaging::tissue::classify_tissues;
+use imaging::segmentation::{estimate_shares, segment_tissues};
 use ndarray::{Array3, Array4, ArrayView3, Axis};
 use neuro_preprocess::templates;
 use nifti::{Header, Voxels};
@@ -56,9 +56,12 @@ fn anatomical(criterion: &mut Criterion, head: &SynthT1w) -> Outcome {
     divide_by_field(even.view_mut(), field(raw)?.field.view());
     let (image, mask) = (even.view(), brain.view());
     criterion.bench_function("t1w/reference", |b| b.iter(|| white_matter_reference(black_box(image), mask)));
-    criterion.bench_function("t1w/tissues", |b| b.iter(|| classify_tissues(black_box(image), mask)));
-    let labels = classify_tissues(image, mask)?.labels;
-    let quality = |image| t1w_quality(image, mask, Some(labels.view()), voxel_mm);
+    let segment = |image| segment_tissues(image, mask, voxel_mm, None);
+    criterion.bench_function("t1w/tissues", |b| b.iter(|| segment(black_box(image))));
+    let found = segment(image)?;
+    let shares = |image| estimate_shares(image, mask, voxel_mm, None, &found);
+    criterion.bench_function("t1w/shares", |b| b.iter(|| shares(black_box(image))));
+    let quality = |image| t1w_quality(image, mask, Some(found.labels.view()), voxel_mm);
     criterion.bench_function("t1w/quality", |b| b.iter(|| quality(black_box(image))));
     Ok(())
 }

@@ -79,14 +79,7 @@ fn a_bids_app_call() {
     assert_eq!(config.selection.modalities, Modality::ALL);
     assert!(config.selection.participants.is_empty() && config.selection.sessions.is_empty());
     assert!(config.threads >= 1 && config.memory_bytes.is_none());
-    assert!(
-        !(config.tissues
-            || config.strict
-            || config.skip_validation
-            || config.dry_run
-            || config.force
-            || config.synthetic)
-    );
+    assert!(!(config.strict || config.skip_validation || config.dry_run || config.force || config.synthetic));
     assert!(config.telemetry.enabled && config.telemetry.endpoint.is_none() && config.notes.is_empty());
     assert_eq!((config.faults.fail_rate, config.faults.slow, config.faults.seed), (0.0, None, 1));
     assert_eq!(place.run("@/bids @/out group").level, Level::Group);
@@ -250,13 +243,13 @@ fn every_option_of_a_run_arrives() {
     place.write("filter.json", "{}");
     let config = place.run(
         "@/bids @/out participant --bids-filter-file @/filter.json -w @/work --n_cpus 3 --mem 2GiB \
-         --skip-bids-validation --strict --tissues --dry-run --format json --force --fail-rate 0.2 --slow-stage process:1.5 --seed 7 \
+         --skip-bids-validation --strict --dry-run --format json --force --fail-rate 0.2 --slow-stage process:1.5 --seed 7 \
          --synthetic --otel-endpoint http://c:4317 --traceparent 00-a-b-01 --trace --log-format json --debug",
     );
     assert_eq!(config.selection.filter_file, Some(place.path("filter.json")));
     assert_eq!(config.threads, 3);
     assert_eq!(config.memory_bytes, Some(2 << 30));
-    assert!(config.skip_validation && config.dry_run && config.force && config.synthetic && config.tissues);
+    assert!(config.skip_validation && config.dry_run && config.force && config.synthetic);
     assert!(config.strict);
     assert_eq!(config.format, Format::Json);
     assert_eq!((config.faults.fail_rate, config.faults.seed), (0.2, 7));
@@ -271,7 +264,7 @@ fn every_option_of_a_run_arrives() {
 }
 
 const FILE: &str = "[run]\nnprocs = 5\nmem = \"5GB\"\nmodalities = [\"bold\"]\nskip-bids-validation = true\n\
-                    tissues = true\nstrict = true\n                    work-dir = \"/scratch/work\"\n[observability]\notel-endpoint = \"http://file:4317\"\n\
+                    strict = true\nwork-dir = \"/scratch/work\"\n[observability]\notel-endpoint = \"http://file:4317\"\n\
                     log-format = \"json\"\nverbosity = \"quiet\"\ntrace = true\n";
 
 #[test]
@@ -288,7 +281,6 @@ fn option_beats_environment_beats_file_beats_default() {
         ("NEURO_PREPROCESS_LOG_FORMAT", "text"),
         ("NEURO_PREPROCESS_VERBOSITY", "debug"),
         ("NEURO_PREPROCESS_TRACE", "0"),
-        ("NEURO_PREPROCESS_TISSUES", "no"),
         ("NEURO_PREPROCESS_STRICT", "off"),
         ("NEURO_PREPROCESS_SKIP_BIDS_VALIDATION", ""),
     ];
@@ -296,14 +288,14 @@ fn option_beats_environment_beats_file_beats_default() {
     let file = place.run_with(base, &[xdg]);
     assert_eq!((file.threads, file.memory_bytes), (5, Some(5_000_000_000)));
     assert_eq!((file.selection.modalities, file.skip_validation), (vec![Modality::Bold], true));
-    assert!(file.tissues && file.strict);
+    assert!(file.strict);
     assert_eq!((file.telemetry.log_format, file.telemetry.verbosity), (LogFormat::Json, Verbosity::Quiet));
     assert_eq!((file.telemetry.endpoint.as_deref(), file.telemetry.print_tree), (Some("http://file:4317"), true));
 
     let environment = place.run_with(base, &env);
     assert_eq!((environment.threads, environment.memory_bytes), (4, Some(4_000_000_000)));
     assert_eq!(environment.selection.modalities, [Modality::T1w]);
-    assert!(!environment.tissues && !environment.strict);
+    assert!(!environment.strict);
     assert!(environment.skip_validation, "an empty variable counts as unset");
     assert_eq!(environment.telemetry.endpoint.as_deref(), Some("http://env:4317"));
     assert_eq!(environment.telemetry.log_format, LogFormat::Text);

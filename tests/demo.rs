@@ -110,31 +110,29 @@ fn every_summary_is_as_its_schema_says() {
 #[test]
 fn each_participant_has_one_trace_with_the_tree_of_the_contract() {
     let spans = otlp::spans(&normal().output.join("logs"));
-    let scan = |modality: &str| -> BTreeSet<String> {
-        let bold = (modality == "bold").then_some("process_scan/motion_correct");
-        [
-            "/preprocess_subject",
-            "preprocess_subject/preprocess_scan",
-            "preprocess_scan/load_scan",
-            "load_scan/validate_data",
-            "preprocess_scan/process_scan",
-            "process_scan/skull_strip",
-            "process_scan/bias_correction",
-            "process_scan/normalization",
-            "process_scan/quality_check",
-            "process_scan/make_figures",
-            "preprocess_scan/save_scan",
-        ]
-        .into_iter()
-        .chain(bold)
-        .map(str::to_owned)
-        .collect()
-    };
+    let expected: BTreeSet<String> = [
+        "/preprocess_subject",
+        "preprocess_subject/preprocess_scan",
+        "preprocess_scan/load_scan",
+        "load_scan/validate_data",
+        "preprocess_scan/process_scan",
+        "process_scan/skull_strip",
+        "process_scan/bias_correction",
+        "process_scan/motion_correct",
+        "process_scan/normalization",
+        "process_scan/segment_tissues",
+        "process_scan/quality_check",
+        "process_scan/make_figures",
+        "preprocess_scan/save_scan",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .collect();
     let run = spans.iter().find(|s| s.name == "preprocess_run").unwrap();
     for summary in summaries(&normal().output) {
         let of_trace = spans.iter().filter(|s| summary["trace_id"] == s.trace.as_str());
-        assert_eq!(tree(of_trace.clone()), scan("bold"), "both modalities together have every span");
-        assert_eq!(of_trace.clone().count(), 1 + 10 + 11, "one subject, 10 spans of the T1w and 11 of the bold");
+        assert_eq!(tree(of_trace.clone()), expected, "both modalities together have every span");
+        assert_eq!(of_trace.clone().count(), 1 + 11 + 11, "one subject, and 11 spans of each scan");
         let root = of_trace.clone().find(|s| s.parent.is_empty()).unwrap();
         assert_eq!(
             root.attribute("participant_id").map(|p| format!("sub-{p}")).as_deref(),

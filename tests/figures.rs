@@ -20,7 +20,7 @@ fn run(paths: &[&Path], options: &[&str]) -> common::Ran {
     common::run(paths.iter().map(|p| p.as_os_str()).chain(options.iter().map(OsStr::new)))
 }
 
-/// Two participants with tissue maps, made once: the dataset and its derivatives.
+/// Two participants, made once: the dataset and its derivatives.
 fn made() -> &'static (PathBuf, PathBuf) {
     static MADE: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -28,7 +28,7 @@ fn made() -> &'static (PathBuf, PathBuf) {
         let (raw, output) = (root.join("bids"), root.join("derivatives"));
         let synth = ["--participants", "2", "--seed", "41", "--voxel-size", "2", "--volumes", "24"];
         run(&[Path::new("synth"), &raw], &synth).exits(0);
-        run(&[&raw, &output, Path::new("participant")], &["--tissues", "--nprocs", "2"]).exits(0);
+        run(&[&raw, &output, Path::new("participant")], &["--nprocs", "2"]).exits(0);
         (raw, output)
     })
 }
@@ -70,8 +70,7 @@ fn every_scan_leaves_its_pictures() {
 fn threads_change_nothing() {
     let (raw, output) = made();
     let other = folder("threads");
-    run(&[raw, &other, Path::new("participant")], &["--tissues", "--nprocs", "1", "--participant-label", "01"])
-        .exits(0);
+    run(&[raw, &other, Path::new("participant")], &["--nprocs", "1", "--participant-label", "01"]).exits(0);
     let one = figures(&other);
     let two = figures(output);
     assert!(one.len() == 12 && one.iter().all(|(path, bytes)| two[path] == *bytes));

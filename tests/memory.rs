@@ -84,10 +84,9 @@ fn asked(message: &str) -> u64 {
 fn the_peak_stays_within_the_budget_at_any_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
     let bids = synth(dir.path(), &["--participants", "2", "--voxel-size", "2", "--volumes", "30"]);
-    for (threads, tissues) in [("1", false), ("2", true), ("8", false)] {
+    for threads in ["1", "2", "8"] {
         let out = dir.path().join(threads);
-        let maps: &[&str] = if tissues { &["--tissues"] } else { &[] };
-        let (ran, peak) = participant(&bids, &out, &[&["--nprocs", threads, "--mem", "256MB"], maps].concat());
+        let (ran, peak) = participant(&bids, &out, &["--nprocs", threads, "--mem", "256MB"]);
         ran.exits(0);
         let summary = fs::read(out.join("sub-02/sub-02_summary.json")).unwrap();
         let own = serde_json::from_slice::<Value>(&summary).unwrap()["peak_memory_mb"].as_f64().unwrap();

@@ -343,7 +343,7 @@ fn a_scan_that_fails_leaves_the_others_done() {
     let page = fs::read_to_string(place.out().join("sub-01.html")).unwrap();
     assert_eq!(page.matches("load_scan").count(), 2, "each scan has the bars of its own trace");
 
-    // What is wanted decides what is there: maps of tissues are made when they are asked for.
+    // What should be there decides.
     fs::remove_file(place.out().join("sub-01/func/sub-01_task-rest_boldref.nii.gz")).unwrap();
     assert_eq!(place.scans("01"), [("sub-01_T1w".into(), true), ("sub-01_task-rest_bold".into(), false)]);
     let rest = run(place.args()).exits(0);
@@ -381,6 +381,31 @@ fn a_killed_session_keeps_its_finished_scans() {
     assert_eq!(place.summary().len(), 2);
 }
 
+/// A scan whose tissues could not be told apart is done without their maps; of any other scan they are missing.
+#[test]
+fn tissue_maps_are_not_waited_for_where_there_can_be_none() {
+    let place = Place { dir: tempfile::tempdir().unwrap() };
+    let size = ["--participants", "1", "--modalities", "T1w", "--voxel-size", "6"];
+    run(["synth", text(&place.bids())].iter().chain(&size)).exits(0);
+    run(place.args()).exits(0);
+    let without = |yes: bool| {
+        for name in ["ledger", "success"] {
+            let path = place.out().join(format!("sub-01/sub-01_{name}.json"));
+            let mut all: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            let scan = &mut all["scans"][0];
+            scan["outputs"].as_array_mut().unwrap().retain(|made| !made["path"].as_str().unwrap().contains("seg"));
+            scan["without_tissues"] = yes.into();
+            fs::write(&path, all.to_string()).unwrap();
+        }
+    };
+    without(true);
+    place.is_kept("");
+    without(false);
+    assert_eq!(place.reason(&[]).0, "output");
+    run(place.args()).exits(0);
+    place.is_kept("");
+}
+
 #[test]
 fn options_count_when_they_change_what_is_made() {
     let place = Place { dir: tempfile::tempdir().unwrap() };
@@ -397,13 +422,6 @@ fn options_count_when_they_change_what_is_made() {
     ] {
         assert!(with(idle).starts_with("kept"), "{idle:?}");
     }
-    assert_eq!(place.reason(&["--tissues"]), ("tissues".into(), "rerun: --tissues asked for".into()));
-    let mut tissues = binary();
-    run_command(tissues.args(place.args()).arg("--tissues")).exits(0);
-    assert!(with(&["--tissues"]).starts_with("kept"));
-    // More than was asked for is there.
-    assert!(with(&[]).starts_with("kept"));
-
     let image = "sub-01/anat/sub-01_T1w.nii.gz";
     assert_eq!(with(&["--synthetic", "--seed", "4"]), format!("rerun: {image} was read, now generated from seed 4"));
     let mut synthetic = binary();

@@ -128,42 +128,47 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
 }
 
 #[test]
-fn tissue_maps_are_written_when_asked_for_and_go_when_not() {
+fn every_t1w_scan_has_maps_and_volumes_of_its_tissues() {
     let dir = tempfile::tempdir().unwrap();
     let (bids, out) = (dir.path().join("bids"), dir.path().join("out"));
-    let coarse = dataset(&dir.path().join("coarse"), 1);
-    let refused = run([text(&coarse), text(&dir.path().join("none")), "participant", "--tissues"]).exits(1);
-    assert!(refused.stdout.contains("hold more than one tissue"), "{}\n{}", refused.stdout, refused.stderr);
     run(["synth", text(&bids), "--participants", "1", "--modalities", "T1w", "--voxel-size", "2"]).exits(0);
     let anat = out.join("sub-01/anat");
     let names = || images(&out).into_iter().filter(|(p, _)| p.to_string_lossy().contains("seg")).count();
     run([text(&bids), text(&out), "participant"]).exits(0);
-    assert_eq!(names(), 0);
-    run([text(&bids), text(&out), "participant", "--tissues"]).exits(0);
+    assert_eq!(names(), 9);
     let read = |name: &str| nifti::read(&anat.join(name)).unwrap().data;
     let labels = read("sub-01_dseg.nii.gz");
     let mask = read("sub-01_desc-brain_mask.nii.gz");
     let maps = ["GM", "WM", "CSF"].map(|t| read(&format!("sub-01_label-{t}_probseg.nii.gz")));
-    let mut voxels = [0; 4];
+    let (mut voxels, mut agree, mut sums) = ([0; 4], 0, [0.0; 3]);
     for (at, &label) in labels.indexed_iter() {
         assert_eq!(label > 0.0, mask[at] > 0.0);
         voxels[label as usize] += 1;
-        let sum: f32 = maps.iter().map(|m| m[at]).sum();
-        assert!((sum - mask[at]).abs() < 2e-3, "{sum}");
-        // Maps are stored in steps of 1/1023.
         let p = maps.each_ref().map(|m| m[at]);
-        assert!(label == 0.0 || p.iter().all(|q| *q <= p[label as usize - 1] + 1e-3), "{label} {p:?}");
+        assert!((p.iter().sum::<f32>() - mask[at]).abs() < 2e-3, "{p:?}");
+        sums.iter_mut().zip(p).for_each(|(sum, p)| *sum += f64::from(p) * 0.008);
+        agree += usize::from(label > 0.0 && p.iter().all(|q| *q <= p[label as usize - 1] + 1e-3));
     }
     let [_, grey, white, csf] = voxels;
     assert!(grey > white && white > csf && csf > 0, "{voxels:?}");
+    // Labels are of three classes, maps of five: where two tissues share a voxel they may differ.
+    assert!(agree * 100 > (grey + white + csf) * 85, "{agree} of {voxels:?}");
     let table = fs::read_to_string(anat.join("sub-01_dseg.tsv")).unwrap();
     assert!(table.starts_with("index\tname\tabbreviation\n0\tBackground\tBG\n1\tGray Matter\tGM\n"), "{table}");
-    assert_eq!(names(), 9);
+    // The volumes are the sums of the maps, in the summary and in the table of the group.
+    let summary = summary(&out, "01");
+    let scan = &summary["scans"][0];
+    let volume = |name: &str| scan[format!("{name}_volume_ml")].as_f64().unwrap();
+    for (name, sum) in ["gm", "wm", "csf"].into_iter().zip(sums) {
+        assert!((volume(name) - sum).abs() < 0.002 * sum, "{name} {scan} {sum}");
+    }
+    assert!((volume("intracranial") - volume("brain")).abs() < 0.1, "{scan}");
+    run([text(&bids), text(&out), "group"]).exits(0);
+    let group = fs::read_to_string(out.join("group_T1w.tsv")).unwrap();
+    assert!(group.contains("\tgm_volume_ml\twm_volume_ml\tcsf_volume_ml\tintracranial_volume_ml\t"), "{group}");
     if let Some(checked) = common::peer("check_validator.py", &[&bids, &out]) {
         checked.exits(0);
     }
-    run([text(&bids), text(&out), "participant", "--force"]).exits(0);
-    assert_eq!(names(), 0, "maps of an earlier run are left");
 }
 
 #[test]

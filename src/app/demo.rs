@@ -48,7 +48,6 @@ fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig 
         selection: Selection { modalities: Modality::ALL.to_vec(), ..Selection::default() },
         threads: config.threads,
         memory_bytes: config.memory_bytes,
-        tissues: false,
         output_spaces: Vec::new(),
         strict: false,
         skip_validation: false,

@@ -124,7 +124,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
         force: config.force,
         synthetic: config.synthetic.then_some(config.faults.seed),
         skip_validation: config.skip_validation,
-        wanted: Wanted { tissues: config.tissues, spaces: Arc::new(spaces) },
+        wanted: Wanted { spaces: Arc::new(spaces) },
         selected_only: !config.dry_run,
         images: config.dry_run && config.format == Format::Json,
         strict: config.strict,

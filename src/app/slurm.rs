@@ -183,7 +183,6 @@ fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     option("--seed", (run.synthetic || faults.fail_rate > 0.0).then(|| faults.seed.to_string()));
     let telemetry = &run.telemetry;
     let flags = [
-        ("--tissues", run.tissues),
         ("--strict", run.strict),
         ("--no-report", !run.report),
         ("--skip-bids-validation", run.skip_validation),

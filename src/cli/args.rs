@@ -106,9 +106,6 @@ pub(super) struct RunArgs {
     /// are read from TEMPLATEFLOW_HOME [default: MNI152NLin2009cAsym:res-2 func]
     #[arg(long, value_name = "SPACE", num_args = 1.., help_heading = SCANS)]
     pub output_spaces: Vec<String>,
-    /// Also write a segmentation and probability maps of CSF, grey and white matter for T1w scans
-    #[arg(long, help_heading = SCANS)]
-    pub tissues: bool,
     /// Write no report pages (index.html, sub-XX.html); the verb report makes them later
     #[arg(long, help_heading = RUN)]
     pub no_report: bool,

@@ -147,11 +147,11 @@ mod tests {
             // A TOML writer of its own; numbers may also stand in quotes.
             let word = |text: String| if quoted { format!("\"{text}\"") } else { text };
             let text = format!(
-                "[run]\nnprocs = {}\nmem = \"{megabytes}MB\"\nwork-dir = {}\ntissues = {}\n[observability]\nflush_timeout = {}\n",
+                "[run]\nnprocs = {}\nmem = \"{megabytes}MB\"\nwork-dir = {}\nstrict = {}\n[observability]\nflush_timeout = {}\n",
                 word(nprocs.to_string()), Value::String(folder.clone()), word(yes.to_string()), word(format!("{seconds:?}")),
             );
             let read = read(Path::new("c.toml"), &text).unwrap().settings;
-            proptest::prop_assert_eq!((read.nprocs, read.tissues), (Some(nprocs), Some(yes)));
+            proptest::prop_assert_eq!((read.nprocs, read.strict), (Some(nprocs), Some(yes)));
             proptest::prop_assert_eq!(read.mem.unwrap().bytes, megabytes * 1_000_000);
             proptest::prop_assert_eq!(read.work_dir, Some(PathBuf::from(folder.trim())));
             proptest::prop_assert_eq!(read.flush_timeout, Some(std::time::Duration::from_secs_f64(seconds)));

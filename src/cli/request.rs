@@ -109,8 +109,6 @@ pub struct RunConfig {
     pub memory_bytes: Option<u64>,
     /// Output spaces as they were written; none for the default.
     pub output_spaces: Vec<String>,
-    /// Also write tissue maps of T1w scans.
-    pub tissues: bool,
     /// Refuse what is otherwise only noted about the input.
     pub strict: bool,
     /// Go on without a valid `dataset_description.json`.

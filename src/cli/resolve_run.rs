@@ -218,7 +218,6 @@ fn finish(
         threads,
         memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
         output_spaces: settings.output_spaces.clone().unwrap_or_default(),
-        tissues: settings.tissues.unwrap_or(false),
         strict: settings.strict.unwrap_or(false),
         skip_validation: settings.skip_bids_validation.unwrap_or(false),
         dry_run: run.dry_run,
@@ -241,7 +240,6 @@ fn flags_of_run(run: &RunArgs) -> Settings {
     Settings {
         work_dir: run.work_dir.clone(),
         output_spaces: (!run.output_spaces.is_empty()).then(|| run.output_spaces.clone()),
-        tissues: run.tissues.then_some(true),
         strict: run.strict.then_some(true),
         no_report: run.no_report.then_some(true),
         modalities: (!run.modalities.is_empty()).then(|| run.modalities.clone()),

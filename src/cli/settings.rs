@@ -49,7 +49,6 @@ pub const SETTINGS: &[Setting] = &[
     row("run", "work-dir", "a folder", "Taken for callers that give one; nothing is written there."),
     row("run", "modalities", "T1w, bold or both", "Kinds of scan to process."),
     row("run", "output-spaces", "spaces such as MNI152NLin2009cAsym:res-2", "Spaces of the outputs of T1w scans."),
-    row("run", "tissues", "true or false", "Also write tissue maps of T1w scans."),
     row("run", "strict", "true or false", "Refuse what is otherwise only noted about the input."),
     row("run", "no-report", "true or false", "Write no report pages."),
     row("run", "skip-bids-validation", "true or false", "Go on without a valid dataset_description.json."),
@@ -72,7 +71,6 @@ pub(super) struct Settings {
     pub work_dir: Option<PathBuf>,
     pub modalities: Option<Vec<Modality>>,
     pub output_spaces: Option<Vec<String>>,
-    pub tissues: Option<bool>,
     pub strict: Option<bool>,
     pub no_report: Option<bool>,
     pub skip_bids_validation: Option<bool>,
@@ -96,7 +94,6 @@ impl Settings {
             work_dir: self.work_dir.or(weaker.work_dir),
             modalities: self.modalities.or(weaker.modalities),
             output_spaces: self.output_spaces.or(weaker.output_spaces),
-            tissues: self.tissues.or(weaker.tissues),
             strict: self.strict.or(weaker.strict),
             no_report: self.no_report.or(weaker.no_report),
             skip_bids_validation: self.skip_bids_validation.or(weaker.skip_bids_validation),
@@ -123,7 +120,6 @@ impl Settings {
             "output-spaces" => {
                 self.output_spaces = Some(text.split([',', ' ']).filter(|w| !w.is_empty()).map(str::to_owned).collect())
             }
-            "tissues" => self.tissues = Some(boolean(text)?),
             "strict" => self.strict = Some(boolean(text)?),
             "no-report" => self.no_report = Some(boolean(text)?),
             "skip-bids-validation" => self.skip_bids_validation = Some(boolean(text)?),

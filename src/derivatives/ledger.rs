@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// What the ledger holds; a change of the fields is a new form.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// One scan: what its outputs were made from, and what they were when they were written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct DoneScan {
     pub metadata: Map<String, Value>,
     /// Whether something was odd about it, which `--strict` refuses.
     pub odd: bool,
+    /// Whether its tissues could not be told apart, so that it has no maps of them.
+    pub without_tissues: bool,
     /// The outputs, relative to the output folder.
     pub outputs: Vec<SavedFile>,
 }

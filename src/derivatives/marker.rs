@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What the marker holds: 1 had sizes and times of inputs only, 2 did not say what was odd, 3 had no ledger beside it. A
-/// change of the fields is a new form.
-const FORM: u32 = 4;
+/// What the marker holds: 1 had sizes and times of inputs only, 2 did not say what was odd, 3 had no ledger beside it, 4 knew no
+/// scans without tissue maps. A change of the fields is a new form.
+const FORM: u32 = 5;
 
 /// What the marker says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -156,7 +156,14 @@ mod tests {
         let print = Fingerprint { bytes: 3, modified: Some(Timestamp::now()), xxh3: "0".repeat(32) };
         let metadata = serde_json::from_str(r#"{"RepetitionTime": 2.0, "B": [1, {"c": null}]}"#).unwrap();
         let outputs = vec![SavedFile { path: "sub-01/x.txt".into(), bytes: 7 }];
-        let file = DoneScan { path: "a.nii".into(), input: Input::File(print), metadata, odd: false, outputs };
+        let file = DoneScan {
+            path: "a.nii".into(),
+            input: Input::File(print),
+            metadata,
+            odd: false,
+            without_tissues: false,
+            outputs,
+        };
         let made = DoneScan { path: "b.nii".into(), input: Input::Synthetic(u64::MAX), ..file.clone() };
         let marker = Marker::new(&unit, None, vec![file, made]);
         marker.write(dir.path(), &unit, None).unwrap();

@@ -1,6 +1,7 @@
 //! What was measured of a scan and is written down: the brain, quality, and the columns of the confounds table.
 
 use imaging::brain::Brain;
+use imaging::segmentation::{Tissue, TissueMaps};
 use serde::{Deserialize, Serialize};
 
 /// How the brain was found, and how far the mask is to be believed.
@@ -78,6 +79,48 @@ pub struct Normalized {
     pub round_trip_mm: f64,
     /// What makes the map doubtful, as short names; empty for a plain success.
     pub doubts: Vec<String>,
+}
+
+/// Volumes of the tissues inside the brain mask, ml: the sums of their probability maps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TissueVolumes {
+    /// Grey matter.
+    pub gm_volume_ml: f64,
+    /// White matter.
+    pub wm_volume_ml: f64,
+    /// Cerebrospinal fluid, and whatever else in the mask is as dark.
+    pub csf_volume_ml: f64,
+    /// The three together.
+    pub intracranial_volume_ml: f64,
+}
+
+impl TissueVolumes {
+    /// The volumes that these maps have.
+    #[must_use]
+    pub fn of(maps: &TissueMaps) -> Self {
+        let [gm_volume_ml, wm_volume_ml, csf_volume_ml] = Tissue::ALL.map(|tissue| maps.volume_ml(tissue));
+        let intracranial_volume_ml = gm_volume_ml + wm_volume_ml + csf_volume_ml;
+        Self { gm_volume_ml, wm_volume_ml, csf_volume_ml, intracranial_volume_ml }
+    }
+
+    /// Each by its name in tables, with what it is.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, &'static str, f64); 4] {
+        [
+            ("gm_volume_ml", "Volume of grey matter: sum of its probabilities in the brain mask.", self.gm_volume_ml),
+            ("wm_volume_ml", "Volume of white matter: sum of its probabilities in the brain mask.", self.wm_volume_ml),
+            (
+                "csf_volume_ml",
+                "Volume of cerebrospinal fluid: sum of its probabilities in the brain mask.",
+                self.csf_volume_ml,
+            ),
+            (
+                "intracranial_volume_ml",
+                "Total intracranial volume: grey matter, white matter and fluid in the brain mask together.",
+                self.intracranial_volume_ml,
+            ),
+        ]
+    }
 }
 
 /// One column of the confounds table: a name and a value per volume, `None` where it is not defined.

@@ -3,6 +3,7 @@
 use crate::bids::{Datatype, Entities, Modality, NameError, derivative_name, participant_dir};
 use crate::vocabulary::{Resolution, Space, TemplateId, Wanted};
 use figures::PictureKind;
+use imaging::segmentation::Tissue;
 use std::path::{Path, PathBuf};
 
 /// The files a scan leaves.
@@ -34,52 +35,6 @@ pub enum OutputKind {
     FigureData,
 }
 
-/// The tissues that are told apart, with the numbers of BIDS' common image-derived labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tissue {
-    /// Grey matter.
-    Gm = 1,
-    /// White matter.
-    Wm = 2,
-    /// Cerebrospinal fluid.
-    Csf = 3,
-}
-
-impl Tissue {
-    /// In the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Gm, Self::Wm, Self::Csf];
-
-    /// BIDS' abbreviation, as in `label-GM`.
-    #[must_use]
-    pub const fn abbreviation(self) -> &'static str {
-        match self {
-            Self::Gm => "GM",
-            Self::Wm => "WM",
-            Self::Csf => "CSF",
-        }
-    }
-
-    /// BIDS' name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Gm => "Gray Matter",
-            Self::Wm => "White Matter",
-            Self::Csf => "Cerebrospinal Fluid",
-        }
-    }
-
-    /// The number [`imaging::tissue::Tissues`] has for it.
-    #[must_use]
-    pub const fn class(self) -> u8 {
-        match self {
-            Self::Csf => 1,
-            Self::Gm => 2,
-            Self::Wm => 3,
-        }
-    }
-}
-
 /// One row: which file, of which modality, by what name.
 #[derive(Debug)]
 pub struct OutputRow {
@@ -96,14 +51,14 @@ pub struct OutputRow {
 /// Every output of every modality. Each file also has a JSON sidecar, but for the table of labels, which explains itself, and
 /// the figures of the reports, which have one for all.
 ///
-/// Segmentation, table and probabilities are written when tissue maps are asked for.
+/// Segmentation, table and probabilities are left out where the tissues cannot be told apart.
 pub const OUTPUTS: &[OutputRow] = {
     use Modality::{Bold, T1w};
     use OutputKind::{
         BiasField, BoldRef, BrainMask, Confounds, FigureData, LabelTable, Picture, Preproc, Probability, Segmentation,
     };
     use PictureKind::{Carpet, Corrected, Input, Thumbnail, Tsnr};
-    use Tissue::{Csf, Gm, Wm};
+    use Tissue::{Csf, Grey, White};
     const fn row(
         kind: OutputKind,
         modality: Modality,
@@ -119,8 +74,8 @@ pub const OUTPUTS: &[OutputRow] = {
         row(BiasField, T1w, &[("desc", "biasfield")], "T1w", ".nii.gz"),
         row(Segmentation, T1w, &[], "dseg", ".nii.gz"),
         row(LabelTable, T1w, &[], "dseg", ".tsv"),
-        row(Probability(Gm), T1w, &[("label", "GM")], "probseg", ".nii.gz"),
-        row(Probability(Wm), T1w, &[("label", "WM")], "probseg", ".nii.gz"),
+        row(Probability(Grey), T1w, &[("label", "GM")], "probseg", ".nii.gz"),
+        row(Probability(White), T1w, &[("label", "WM")], "probseg", ".nii.gz"),
         row(Probability(Csf), T1w, &[("label", "CSF")], "probseg", ".nii.gz"),
         row(Preproc, Bold, &[("desc", "preproc")], "bold", ".nii.gz"),
         row(BoldRef, Bold, &[], "boldref", ".nii.gz"),
@@ -184,16 +139,10 @@ impl OutputKind {
         matches!(self, Self::Preproc | Self::BrainMask | Self::Segmentation | Self::Probability(_))
     }
 
-    /// Whether it is written only when tissue maps are asked for.
+    /// Whether it is a map of the tissues, or goes with one.
     #[must_use]
     pub const fn is_of_tissues(self) -> bool {
         matches!(self, Self::Segmentation | Self::LabelTable | Self::Probability(_))
-    }
-
-    /// Whether it is written when this is asked for.
-    #[must_use]
-    pub const fn is_wanted(self, wanted: &Wanted) -> bool {
-        wanted.tissues || !self.is_of_tissues()
     }
 
     /// Its name in summaries.
@@ -207,8 +156,8 @@ impl OutputKind {
             Self::Confounds => "confounds",
             Self::Segmentation => "dseg",
             Self::LabelTable => "dseg_labels",
-            Self::Probability(Tissue::Gm) => "probseg_gm",
-            Self::Probability(Tissue::Wm) => "probseg_wm",
+            Self::Probability(Tissue::Grey) => "probseg_gm",
+            Self::Probability(Tissue::White) => "probseg_wm",
             Self::Probability(Tissue::Csf) => "probseg_csf",
             Self::ToTemplate => "xfm_to_template",
             Self::FromTemplate => "xfm_from_template",
@@ -235,12 +184,12 @@ impl OutputKind {
     }
 }
 
-/// The files a scan of this modality and these entities will leave, as far as they are wanted.
+/// The files a scan of this modality and these entities will leave.
 ///
 /// # Errors
 /// When the entities lack a participant.
 pub fn outputs_of(modality: Modality, entities: &Entities, wanted: &Wanted) -> Result<Vec<Output>, NameError> {
-    let rows = || OUTPUTS.iter().filter(|row| row.modality == modality && row.kind.is_wanted(wanted));
+    let rows = || OUTPUTS.iter().filter(|row| row.modality == modality);
     let mut outputs: Vec<Output> = rows().map(|row| row.output(entities, None)).collect::<Result<_, _>>()?;
     if modality == Modality::T1w {
         for space in wanted.spaces.iter().filter(|space| matches!(space, Space::Template(..))) {

@@ -42,8 +42,6 @@ pub enum Content<'a> {
     Image(&'a Header, Voxels<'a>),
     /// A smooth map on the grid of a header, made when it is written, so that only some are in memory.
     Map(&'a Header, Box<dyn Fn() -> Array3<f32> + Sync + 'a>),
-    /// Labels on the grid of a header, made when they are written.
-    Labels(&'a Header, Box<dyn Fn() -> Array3<u8> + Sync + 'a>),
     /// A map of points, in the steps in which a point takes them, as an ITK file.
     Transform(Vec<itk::StepView<'a>>),
     /// A table with a row per volume.
@@ -69,9 +67,17 @@ pub struct File<'a> {
 /// # Errors
 /// [`DerivativeError`]; no file of the scan has then its name, unless the last renames themselves were refused.
 pub fn save(root: &Path, files: &[File<'_>]) -> Result<Saved, DerivativeError> {
-    // Side by side, so that one is compressed while the disk takes another.
-    let staged: Vec<_> = files.par_iter().map(|file| stage_files(root, file)).collect();
-    let staged: Vec<_> = staged.into_iter().collect::<Result<_, _>>()?;
+    // Side by side, so that one is compressed while the disk takes another; but of maps, which are as large as the image, one
+    // after the other.
+    let stage = |(at, file): (usize, &File<'_>)| (at, stage_files(root, file));
+    let is_map = |file: &File<'_>| matches!(file.content, Content::Map(..));
+    let (maps, mut staged) = rayon::join(
+        || files.iter().enumerate().filter(|(_, file)| is_map(file)).map(stage).collect::<Vec<_>>(),
+        || files.par_iter().enumerate().filter(|(_, file)| !is_map(file)).map(stage).collect::<Vec<_>>(),
+    );
+    staged.extend(maps);
+    staged.sort_by_key(|(at, _)| *at);
+    let staged: Vec<_> = staged.into_iter().map(|(_, staged)| staged).collect::<Result<_, _>>()?;
     let (paths, staged): (Vec<_>, Vec<_>) = staged.into_iter().flatten().unzip();
     let sizes = publish_all(staged)?;
     let bytes = sizes.iter().sum();
@@ -97,7 +103,6 @@ fn stage_content(path: PathBuf, content: &Content<'_>) -> Result<Staged, Derivat
             let map = make();
             stage_nifti(path, header, Voxels::Smooth(map.view().insert_axis(Axis(0))))
         }
-        Content::Labels(header, make) => stage_nifti(path, header, Voxels::Mask(make().view())),
         Content::Transform(steps) => {
             Staged::write(path, |w| Ok(itk::write_h5(w, steps).map_err(std::io::Error::other)?))
         }
@@ -116,8 +121,7 @@ fn stage_content(path: PathBuf, content: &Content<'_>) -> Result<Staged, Derivat
 /// [`DerivativeError::Access`] when a file is there and cannot be removed.
 pub fn remove_old(root: &Path, modality: Modality, entities: &Entities) -> Result<(), DerivativeError> {
     // Without a name there are no files either.
-    let all = Wanted { tissues: true, ..Wanted::default() };
-    let outputs = outputs_of(modality, entities, &all).unwrap_or_default();
+    let outputs = outputs_of(modality, entities, &Wanted::default()).unwrap_or_default();
     for path in outputs.iter().flat_map(Output::files) {
         remove_if_there(&root.join(path))?;
     }

@@ -1,14 +1,13 @@
 //! The JSON beside each output: what it is, what it was made from, and the values a reader needs to use it.
 
 use super::measured::{Confound, Located, Normalized};
-use super::outputs::Tissue;
 use crate::bids::{Entities, Modality};
 use crate::vocabulary::{Resolution, Space};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
 use imaging::motion::MotionEstimate;
-use imaging::tissue::Tissues;
+use imaging::segmentation::{Tissue, TissueMaps};
 use serde_json::{Map, Value, json};
 
 /// What `res-` of a name stands for, as BIDS asks for it.
@@ -135,6 +134,16 @@ impl SidecarContext<'_> {
         })))
     }
 
+    /// Of a map of tissues in the space of a template.
+    #[must_use]
+    pub fn tissues_in(&self, space: &Space) -> Value {
+        self.with_sources(object(json!({
+            "Description": "The map of the scan itself, resampled to the template: labels by the nearest voxel, probabilities linearly",
+            "Manual": false,
+            "Resolution": resolution(space),
+        })))
+    }
+
     /// Of the map between the scan and a template that was read from `sources`.
     #[must_use]
     pub fn transform(&self, sources: Vec<String>, told: Option<&Normalized>) -> Value {
@@ -175,33 +184,30 @@ impl SidecarContext<'_> {
 
     /// Of the tissue labels.
     #[must_use]
-    pub fn segmentation(&self, tissues: &Tissues, voxel_mm: [f64; 3]) -> Value {
-        let ml = voxel_mm.iter().product::<f64>() / 1000.0;
-        #[expect(clippy::cast_precision_loss, reason = "a count of voxels")]
-        let volume = |t: Tissue| tissues.voxels[usize::from(t.class()) - 1] as f64 * ml;
-        let volumes: Map<String, Value> =
-            Tissue::ALL.into_iter().map(|t| (t.abbreviation().to_owned(), json!(volume(t)))).collect();
+    pub fn segmentation(&self) -> Value {
         self.with_sources(object(json!({
-            "Description": "Tissue of each voxel of the brain by its intensity; for quality control, not for volumetry",
+            "Description": "Tissue of each voxel of the brain: the one its intensity, its place and its neighbours speak for",
             "Manual": false,
-            "Method": TISSUE_METHOD,
-            "VolumeMillilitres": volumes,
+            "Method": LABEL_METHOD,
         })))
     }
 
     /// Of the probability of a tissue.
     #[must_use]
-    pub fn probability(&self, tissue: Tissue) -> Value {
+    pub fn probability(&self, maps: &TissueMaps, tissue: Tissue) -> Value {
         self.with_sources(object(json!({
-            "Description": format!("Probability of {} at each voxel of the brain", tissue.name().to_lowercase()),
+            "Description": format!("Probability of {}, or its share, at each voxel of the brain", tissue.name().to_lowercase()),
             "Manual": false,
-            "Method": TISSUE_METHOD,
+            "Method": SHARE_METHOD,
+            "VolumeMillilitres": maps.volume_ml(tissue),
         })))
     }
 }
 
-const TISSUE_METHOD: &str =
-    "Gaussian mixture of three classes with a Potts prior (Besag 1986, doi:10.1111/j.2517-6161.1986.tb01412.x)";
+const LABEL_METHOD: &str = "Hidden Markov random field of three Gaussian classes (Zhang 2001, doi:10.1109/42.906424) with \
+                            variances drawn together and local means";
+const SHARE_METHOD: &str = "Hidden Markov random field (Zhang 2001, doi:10.1109/42.906424) of three pure and two partial-volume \
+                            classes (Shattuck 2001, doi:10.1006/nimg.2000.0730) with local means";
 
 /// The dictionary of the columns of the confounds table, as BIDS asks of a tabular file's sidecar.
 #[must_use]

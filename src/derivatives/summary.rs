@@ -1,6 +1,6 @@
 //! What a unit of work left to be read by people and programs: one JSON file per participant-session.
 
-use super::measured::{Located, Normalized};
+use super::measured::{Located, Normalized, TissueVolumes};
 use super::outputs::{Output, OutputKind};
 use super::{DerivativeError, atomic};
 use crate::files;
@@ -70,6 +70,9 @@ pub struct ScanSummary {
     /// Brain volume in ml.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub brain_volume_ml: Option<f64>,
+    /// Volumes of the tissues in ml, of T1w scans whose tissues could be told apart.
+    #[serde(flatten)]
+    pub tissues: Option<TissueVolumes>,
     /// How the brain was found, and how far the mask is to be believed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub brain: Option<Located>,

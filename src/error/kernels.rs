@@ -7,7 +7,6 @@ use imaging::brain::BrainError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
 use imaging::normalization::NormalizationError;
-use imaging::tissue::TissueError;
 use nifti::{HeaderFault, NiftiError};
 use phantom::SynthError;
 
@@ -29,7 +28,6 @@ coded! {
     MotionError => MotionFailed;
     IntensityError => NormalizationFailed;
     NormalizationError => RegistrationFailed;
-    TissueError => TissuesFailed;
 }
 
 impl Coded for NiftiError {

@@ -38,11 +38,12 @@ pub fn process<'a>(scan: &mut Scan<'_>, raw: Volume, targets: &'a Targets) -> Re
         let maps = p.step(Stage::Normalization, |found| {
             spatial_normalization::t1w(&scaled, &brain, targets, (plan, strict), found)
         })?;
-        let in_templates = p.step(Stage::Resampling, |_| resampling::t1w(&scaled, &brain, &maps))?;
-        let tissues = p.step(Stage::Quality, |found| {
-            let tissues = tissues::classify(&scaled, &brain, &plan.wanted, found)?;
+        let tissues =
+            p.step(Stage::Tissues, |found| Ok::<_, StageError>(tissues::t1w(&scaled, &brain, &maps, found)))?;
+        let in_templates = p.step(Stage::Resampling, |_| resampling::t1w(&scaled, &brain, tissues.as_ref(), &maps))?;
+        p.step(Stage::Quality, |found| {
             quality::t1w(&scaled, &brain, tissues.as_ref(), found);
-            Ok::<_, StageError>(tissues)
+            Ok::<_, StageError>(())
         })?;
         let figures =
             p.step(Stage::Figures, |_| figures::t1w(&scaled, &brain, tissues.as_ref(), (&maps, &in_templates)))?;

@@ -6,14 +6,26 @@
 use super::units::{Need, Plan, Problem, SessionPlan};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
-use crate::vocabulary::Wanted;
+use crate::vocabulary::{Resolution, Space, Wanted};
 use nifti::Header;
 
 /// Volumes of f32 that a T1w image takes: itself, two copies of the brain's neighbourhood while its edge is looked for,
-/// which at most are the whole volume, and bits. Later, instead: the bias field, the mask, labels and the values in it.
+/// which at most are the whole volume, and bits. Later, instead: the bias field, the mask and the values in it.
 const T1W_VOLUMES: f64 = 3.15;
-/// What tissue maps add: the labels kept, and a map as it is written.
-const TISSUE_VOLUMES: f64 = 0.9;
+/// Volumes it takes while the tissues are told apart: itself, the field, mask and labels.
+const TISSUE_VOLUMES: f64 = 2.5;
+/// And for each voxel of the box around the brain: five classes before and after a sweep, two bytes each, and the image.
+const BOX_BYTES: f64 = 24.0;
+/// The largest box around a brain, however it lies, mm³.
+const BOX_MM3: f64 = 6.5e6;
+/// Volumes it takes while it is brought to a template: itself, the field, the mask, both scaled for the comparison.
+const REGISTRATION_VOLUMES: f64 = 4.3;
+/// And what does not grow with it: both brains and their fields at 1 and 2 mm.
+const REGISTRATION_BYTES: f64 = 200e6;
+/// A template that is kept, and the map to it there and back.
+const TEMPLATE_BYTES: f64 = 60e6;
+/// Images in the space of a template on its grid of 1 mm: one of f32, two of labels, probabilities while they are written.
+const GRID_BYTES: f64 = 9.7e6 * 14.0;
 /// Volumes besides the series of a bold run, which is resampled in place: the mean, the field, and what a T1w image takes.
 const BOLD_VOLUMES: f64 = 5.0;
 /// What does not grow with the image: the template and what is brought to its grid, histograms, the figures.
@@ -43,12 +55,30 @@ pub(super) fn estimate(modality: Modality, header: Option<&Header>, wanted: &Wan
     let volume = header.map_or(0.0, |h| h.grid().shape.iter().map(|&n| n as f64).product::<f64>() * VOXEL_BYTES);
     let series = volume * header.map_or(0.0, |h| h.volumes() as f64);
     let (image, per_thread) = match modality {
-        Modality::T1w if wanted.tissues => (series * (T1W_VOLUMES + TISSUE_VOLUMES), WRITING_BYTES),
-        Modality::T1w => (series * T1W_VOLUMES, WRITING_BYTES),
+        Modality::T1w => {
+            let boxed = header.map_or(0.0, |h| BOX_MM3 / h.grid().voxel_mm.iter().product::<f64>());
+            let tissues = series * TISSUE_VOLUMES + BOX_BYTES * boxed.min(series / VOXEL_BYTES);
+            let (templates, grids) = in_templates(wanted);
+            let registration = if templates > 0.0 { series * REGISTRATION_VOLUMES + REGISTRATION_BYTES } else { 0.0 };
+            let at_work = tissues.max(series * T1W_VOLUMES).max(registration);
+            (at_work + templates * TEMPLATE_BYTES + grids, WRITING_BYTES)
+        }
         Modality::Bold => (series + volume * BOLD_VOLUMES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES)),
     };
     let voxels = (series / VOXEL_BYTES) as u64;
     Need { bytes: (image + SCAN_BYTES) as u64, per_thread: per_thread as u64, voxels }
+}
+
+/// How many templates a T1w image is brought to, and bytes of the images in their spaces.
+fn in_templates(wanted: &Wanted) -> (f64, f64) {
+    let grid = |space: &Space| match space {
+        Space::Template(_, Resolution::Numbered(number)) if *number > 1 => GRID_BYTES / 8.0,
+        Space::Template(..) => GRID_BYTES,
+        _ => 0.0,
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a handful")]
+    let templates = wanted.spaces.templates().len() as f64;
+    (templates, wanted.spaces.iter().map(grid).sum())
 }
 
 /// The memory of a run.

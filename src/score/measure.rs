@@ -54,6 +54,9 @@ measures! {
     CjvExcess "cjv_excess_percent" "above ideal %" Better::Low, 1, "By how much the joint variation exceeds the ideal, %.";
     WhiteMatter "white_matter_level" "white matter" Better::Near(1.0), 4,
         "Median of true white matter over the level it was to be given (`IntensityTarget` of the sidecar).";
+    GreyDice "grey_dice" "GM Dice" Better::High, 4, "Overlap of the labels of grey matter (deep nuclei included) in the true brain.";
+    WhiteDice "white_dice" "WM Dice" Better::High, 4, "Overlap of the labels of white matter in the true brain.";
+    FluidDice "csf_dice" "CSF Dice" Better::High, 4, "Overlap of the labels of fluid in the true brain.";
     MotionMean "motion_rms_mean_mm" "motion mean mm" Better::Low, 4,
         "RMS deviation (Jenkinson 1999) of the volumes' estimated from their true positions, mean over volumes, mm.";
     MotionP95 "motion_rms_p95_mm" "p95 mm" Better::Low, 4, "The same, 95 % quantile over volumes, mm.";

@@ -1,10 +1,12 @@
-//! A T1w scan: brain mask, bias field, contrast of the corrected image, and the level of its white matter.
+//! A T1w scan: brain mask, bias field, contrast of the corrected image, the level of its white matter, tissues.
 
 use super::compare::{fields, joint_variation, keep, mask, masks, values, volume, volume_on};
 use super::find::{Roots, Scan};
 use super::{Measure, Problem, ScanScore};
 use crate::derivatives::outputs::OutputKind;
 use imaging::filter::quantiles;
+use imaging::metrics::dice;
+use imaging::segmentation::Tissue;
 use ndarray::{Array3, Zip};
 use nifti::Grid;
 use serde_json::Value;
@@ -14,6 +16,16 @@ use std::path::Path;
 /// Labels of the true tissues that contrast is taken between.
 const GREY: f32 = 2.0;
 const WHITE: f32 = 3.0;
+
+/// Labels of the truth that deep grey matter and fluid have.
+const DEEP_GREY: f32 = 4.0;
+const FLUID: f32 = 1.0;
+/// The overlap of each tissue: the label in derivatives, and those of the truth.
+const TISSUES: [(Measure, Tissue, &[f32]); 3] = [
+    (Measure::GreyDice, Tissue::Grey, &[GREY, DEEP_GREY]),
+    (Measure::WhiteDice, Tissue::White, &[WHITE]),
+    (Measure::FluidDice, Tissue::Csf, &[FLUID]),
+];
 
 type Measures = BTreeMap<Measure, f64>;
 
@@ -28,7 +40,8 @@ pub(super) fn score(roots: &Roots, scan: &Scan) -> ScanScore {
     match truth(roots, scan) {
         Err(e) => problems.push(e),
         Ok(truth) => {
-            let parts = [brain_mask, bias_field, contrast].map(|part| part(roots, scan, &truth, &mut measures));
+            let parts =
+                [brain_mask, bias_field, contrast, tissues].map(|part| part(roots, scan, &truth, &mut measures));
             problems.extend(parts.into_iter().filter_map(Result::err));
         }
     }
@@ -75,6 +88,21 @@ fn contrast(roots: &Roots, scan: &Scan, truth: &Truth, measures: &mut Measures) 
     raw.zip_mut_with(&true_field(roots, scan, truth)?, |v, field| *v /= field);
     let ideal = joint_variation(&values(raw.view(), &grey), &values(raw.view(), &white)).ok_or_else(empty)?;
     keep(measures, [(Measure::CjvIdeal, ideal), (Measure::CjvExcess, 100.0 * (cjv / ideal - 1.0))]);
+    Ok(())
+}
+
+/// Labels outside the true brain count as wrong.
+fn tissues(roots: &Roots, scan: &Scan, truth: &Truth, measures: &mut Measures) -> Result<(), Problem> {
+    let found = volume_on(&roots.derivative(scan, OutputKind::Segmentation)?, &truth.grid)?;
+    let labels = volume_on(&roots.truth(scan, None, "dseg", ".nii.gz")?, &truth.grid)?;
+    for (measure, tissue, numbers) in TISSUES {
+        let number = f32::from(tissue.label());
+        let found = found.mapv(|label| u8::from(label == number));
+        let is_true = |label: &f32, brain: &u8| u8::from(*brain != 0 && numbers.contains(label));
+        let labels = Zip::from(&labels).and(&truth.brain).map_collect(is_true);
+        let overlap = dice(found.view(), labels.view()).ok_or(Problem::Empty("a tissue"))?;
+        keep(measures, [(measure, overlap)]);
+    }
     Ok(())
 }
 

@@ -9,7 +9,6 @@ use imaging::brain::BrainError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
 use imaging::normalization::NormalizationError;
-use imaging::tissue::TissueError;
 use nifti::NiftiError;
 use thiserror::Error;
 
@@ -44,9 +43,6 @@ pub enum StageError {
     /// The volumes could not be aligned.
     #[error(transparent)]
     Motion(#[from] MotionError),
-    /// No tissue classes were found.
-    #[error(transparent)]
-    Tissue(#[from] TissueError),
     /// The brain could not be brought to a template.
     #[error("{template}: {source}")]
     Registration {
@@ -96,7 +92,6 @@ impl Coded for StageError {
             Self::Brain(e) => e.code(),
             Self::Bias(e) => e.code(),
             Self::Motion(e) => e.code(),
-            Self::Tissue(e) => e.code(),
             Self::Registration { source, .. } => source.code(),
             Self::Normalize(e) => e.code(),
             Self::Figure(e) => e.code(),

@@ -1,7 +1,7 @@
 //! What a stage found, as plain data: attributes of its span and of its phase's, events, notes, the summary's part.
 
 use crate::derivatives::ledger::Input;
-use crate::derivatives::measured::{Located, Normalized, Quality};
+use crate::derivatives::measured::{Located, Normalized, Quality, TissueVolumes};
 use std::fmt;
 
 /// The value of a fact.
@@ -72,6 +72,8 @@ pub struct Known {
     pub brain: Option<Located>,
     /// How well the brain was brought to each template.
     pub normalization: Vec<Normalized>,
+    /// Volumes of the tissues, where they can be told apart.
+    pub tissues: Option<TissueVolumes>,
     /// How good the scan is.
     pub quality: Option<Quality>,
 }

@@ -3,6 +3,7 @@
 use super::Context;
 use super::error::{Failed, StageError};
 use super::found::Known;
+use crate::bids::Modality;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::ledger::DoneScan;
 use crate::derivatives::save::{Saved, remove_old};
@@ -157,12 +158,15 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         brain_volume_ml: known.brain_volume_ml,
         brain: known.brain,
         normalization: known.normalization,
+        tissues: known.tissues,
         quality: quality.map(|q| q.measures.iter().map(|m| (m.name.to_owned(), m.value)).collect()).unwrap_or_default(),
         outputs: saved.files.iter().map(|f| f.path.clone()).collect(),
         files: saved.kinds.iter().map(SummaryFile::of).collect(),
         notes: known.notes,
     };
-    let done = input.map(|input| DoneScan { path, input, metadata, odd: known.odd, outputs: saved.files });
+    let without_tissues = plan.modality == Modality::T1w && known.tissues.is_none();
+    let done =
+        input.map(|input| DoneScan { path, input, metadata, odd: known.odd, without_tissues, outputs: saved.files });
     Finished { status, trace_id: summary.trace_id.clone(), summary, done, bytes: saved.bytes }
 }
 

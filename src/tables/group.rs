@@ -55,7 +55,9 @@ fn write_rows(w: &mut dyn std::io::Write, rows: &[(&SessionSummary, &ScanSummary
         "quality_score",
         "brain_volume_ml",
     ];
-    table.write_record(fixed.into_iter().map(str::to_owned).chain(measures.iter().map(|m| cell(m))))?;
+    let volumes = rows.iter().find_map(|(_, s)| s.tissues).map_or_else(Vec::new, |v| v.named().map(|v| v.0).to_vec());
+    let header = fixed.into_iter().chain(volumes.iter().copied()).map(str::to_owned);
+    table.write_record(header.chain(measures.iter().map(|m| cell(m))))?;
     let number = |v: Option<f64>| v.map_or_else(|| "n/a".to_owned(), |v| format!("{v:.6}"));
     for (unit, scan) in rows {
         let code = scan.error.as_ref().map_or("n/a", |e| e.code.as_str());
@@ -69,6 +71,8 @@ fn write_rows(w: &mut dyn std::io::Write, rows: &[(&SessionSummary, &ScanSummary
             number(scan.quality_score),
             number(scan.brain_volume_ml),
         ];
+        let tissues = scan.tissues.map(|tissues| tissues.named());
+        row.extend((0..volumes.len()).map(|at| number(tissues.map(|tissues| tissues[at].2))));
         row.extend(measures.iter().map(|m| number(scan.quality.get(*m).copied())));
         table.write_record(row)?;
     }

@@ -137,6 +137,13 @@ fn of_modality(modality: Modality, units: &[SessionSummary]) -> Vec<Column> {
             move |u| of_kind(u, kind).filter(|s| s.motion_detected == Some(true)).count().to_string(),
         ),
     ];
+    for (at, (volume, description, _)) in all.iter().find_map(|s| s.tissues).iter().flat_map(|v| v.named()).enumerate()
+    {
+        let about = json!({ "Description": averaged(description), "Units": "ml" });
+        columns.push(column(&name(volume), about, move |u| {
+            mean(of_kind(u, kind).map(|s| s.tissues.map(|tissues| tissues.named()[at].2)))
+        }));
+    }
     // The volume of the brain has its column already.
     let measures: BTreeSet<&String> = all.iter().flat_map(|s| s.quality.keys()).filter(|m| *m != "brain_ml").collect();
     for measure in measures {

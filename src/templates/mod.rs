@@ -11,13 +11,16 @@ mod error;
 mod find;
 mod grids;
 mod head;
+mod packed;
 mod targets;
+mod tissues;
 
 pub use error::TemplateError;
 pub use find::names;
 pub use grids::output_grid;
 pub use head::head;
 pub use targets::{Targets, TemplateTarget};
+pub use tissues::tissue_prior;
 
 use crate::vocabulary::TemplateId;
 use find::{Pair, Search};

@@ -79,8 +79,6 @@ pub enum Reason {
     },
     /// Something was odd about the scan, and `--strict` refuses that now.
     Strict(PathBuf),
-    /// Tissue maps are asked for and were not made.
-    Tissues,
     /// The output is not there.
     OutputMissing(PathBuf),
     /// The output has another size, in bytes.
@@ -131,7 +129,6 @@ impl Reason {
             Self::InputSize { .. } | Self::InputContent(_) | Self::InputUnreadable(..) => "input",
             Self::Metadata { .. } => "metadata",
             Self::Strict(_) => "strict",
-            Self::Tissues => "tissues",
             Self::OutputMissing(_) | Self::OutputSize { .. } => "output",
         }
     }
@@ -183,7 +180,6 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Strict(scan) => write!(f, "--strict asked for, and there was a note on {}", scan.display()),
-            Self::Tissues => f.write_str("--tissues asked for"),
             Self::OutputMissing(output) => write!(f, "output {} is missing", output.display()),
             Self::OutputSize { output, was, now } => {
                 write!(f, "output {} changed size {was} → {now} bytes", output.display())

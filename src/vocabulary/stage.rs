@@ -88,6 +88,11 @@ stages! {
         "normalization.likeness": "mean squared local correlation of scan and template after the warp, 0 to 1, the least of all templates",
         "normalization.mask_overlap": "Dice overlap of the brain masks after the warp, the least of all templates"
     }
+    Tissues "tissues" "segment_tissues" Process [T1w] "telling grey matter, white matter and CSF apart" {
+        "tissues.gm_ml": "volume of grey matter, ml",
+        "tissues.wm_ml": "volume of white matter, ml",
+        "tissues.csf_ml": "volume of cerebrospinal fluid, ml"
+    }
     Resampling "resampling" "resample_to_template" Process [T1w] "resampling to the grids of the templates" {}
     Quality "quality" "quality_check" Process [T1w, Bold] "measuring the quality" {}
     Figures "figures" "make_figures" Process [T1w, Bold] "drawing the pictures of the reports" {}

@@ -6,8 +6,6 @@ use std::sync::Arc;
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Maps of the tissues of T1w images.
-    pub tissues: bool,
     /// The spaces in which outputs are wanted; shared by all scans of a run.
     pub spaces: Arc<Spaces>,
 }

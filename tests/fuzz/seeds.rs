@@ -104,7 +104,7 @@ fn invocations() -> Vec<Vec<u8>> {
 
 fn configurations() -> Vec<Vec<u8>> {
     [
-        "[run]\nnprocs = 3\nmem = \"4GB\"\nwork_dir = \"/w\"\nmodalities = [\"bold\", \"T1w\"]\ntissues = true\n\
+        "[run]\nnprocs = 3\nmem = \"4GB\"\nwork_dir = \"/w\"\nmodalities = [\"bold\", \"T1w\"]\nstrict = true\n\
          no-report = false\nskip-bids-validation = true\n",
         "[observability]\nno-telemetry = false\notel-endpoint = \"https://c.example:4317\"\nflush-timeout = 2.5\n\
          no-subject-metrics = true\npseudonymize = false\npseudonymize-key = \"/k\"\ntrace = true\nlog-format = \"json\"\n\

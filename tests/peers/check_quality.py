@@ -3,7 +3,7 @@ disk, and compares them with those in the summaries. Prints what differs by more
 
     check_quality.py DERIVATIVES
 
-The derivatives must have been made with --tissues: the tissue labels are taken from there. Images are stored as 16-bit
+The tissue labels are taken from the derivatives. Images are stored as 16-bit
 integers, which is why the tolerance is not zero."""
 import csv
 import json

@@ -21,6 +21,10 @@ def load(path):
     return np.asarray(image.dataobj, dtype=np.float64), image
 
 
+def dice(found, true):
+    return 2 * (found & true).sum() / (found.sum() + true.sum())
+
+
 def surface(mask):
     return mask & ~ndimage.binary_erosion(mask)
 
@@ -31,7 +35,7 @@ def mask_measures(found, true, zooms):
     far = [ndimage.distance_transform_edt(~e, sampling=zooms) for e in edges]
     pooled = np.concatenate([far[1][edges[0]], far[0][edges[1]]])
     return {
-        "dice": 2 * (found & true).sum() / (found.sum() + true.sum()),
+        "dice": dice(found, true),
         "hd95_mm": np.quantile(pooled, 0.95),
         "false_positive_ml": (found & ~true).sum() * ml,
         "false_negative_ml": (true & ~found).sum() * ml,
@@ -51,6 +55,9 @@ def t1w_measures(name, folder, brain):
     scan = load(raw / folder / f"{name}_T1w.nii.gz")[0]
     target = json.loads((derived / folder / f"{name}_desc-preproc_T1w.json").read_text())["IntensityTarget"]
     a, b = np.log(field[brain]), np.log(true[brain])
+    tissues = load(derived / folder / f"{name}_dseg.nii.gz")[0]
+    numbers = {"grey_dice": (1, (2, 4)), "white_dice": (2, (3,)), "csf_dice": (3, (1,))}
+    overlap = {m: dice(tissues == n, np.isin(labels, true_ones) & brain) for m, (n, true_ones) in numbers.items()}
     found, ideal = cjv(image, labels, brain), cjv(scan / true, labels, brain)
     return {
         "field_r": np.corrcoef(a, b)[0, 1],
@@ -59,6 +66,7 @@ def t1w_measures(name, folder, brain):
         "cjv_ideal": ideal,
         "cjv_excess_percent": 100 * (found / ideal - 1),
         "white_matter_level": np.median(image[(labels == 3) & brain]) / target,
+        **overlap,
     }
 
 

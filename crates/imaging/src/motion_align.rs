@@ -7,7 +7,8 @@
 
 use crate::interpolate::{LANES, SplineVolume};
 use crate::interpolate_line::{Bounds, Lanes};
-use crate::motion_points::{Block, blocks, cholesky, solve, trusted};
+use crate::linear::{cholesky, solve};
+use crate::motion_points::{Block, blocks, trusted};
 use crate::motion_pyramid::Grid;
 use crate::rigid::{HEAD_RADIUS_MM, Matrix4, compose, from_parameters, invert_rigid};
 

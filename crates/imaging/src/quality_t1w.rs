@@ -52,7 +52,7 @@ pub struct T1wQuality {
 }
 
 /// Measures `image` (nz, ny, nx; corrected for the bias field, with the head and the air around it) with its brain mask
-/// and, where they are known, tissue labels (1 csf, 2 gm, 3 wm) of the same shape. Voxel sizes are `[dz, dy, dx]` mm.
+/// and, where they are known, tissue labels (1 gm, 2 wm, 3 csf) of the same shape. Voxel sizes are `[dz, dy, dx]` mm.
 ///
 /// A mask or label image of another shape counts as empty. Negative values count as 0.
 #[must_use]
@@ -154,7 +154,7 @@ fn tissues(image: ArrayView3<f32>, brain: ArrayView3<u8>, labels: ArrayView3<u8>
         })
         .collect();
     let of = |t: usize| RegionStats::of(&mut planes.iter().flat_map(|p| &p[t]).copied().collect());
-    let (csf, (gm, wm)) = rayon::join(|| of(0), || rayon::join(|| of(1), || of(2)));
+    let (csf, (gm, wm)) = rayon::join(|| of(2), || rayon::join(|| of(0), || of(1)));
     [csf, gm, wm]
 }
 
@@ -309,7 +309,7 @@ mod tests {
         // One row: csf 10, 20, 30; gm 90, 100, 110; wm 190, 200, 210, and a voxel outside the brain.
         let values = vec![10.0, 20.0, 30.0, 90.0, 100.0, 110.0, 190.0, 200.0, 210.0, 999.0];
         let image = Array3::from_shape_vec((1, 1, 10), values).unwrap();
-        let labels = Array3::from_shape_vec((1, 1, 10), vec![1, 1, 1, 2, 2, 2, 3, 3, 3, 3]).unwrap();
+        let labels = Array3::from_shape_vec((1, 1, 10), vec![3, 3, 3, 1, 1, 1, 2, 2, 2, 2]).unwrap();
         let brain = Array3::from_shape_vec((1, 1, 10), vec![1, 1, 1, 1, 1, 1, 1, 1, 1, 0]).unwrap();
         let q = t1w_quality(image.view(), brain.view(), Some(labels.view()), [1.0, 1.0, 2.0]);
         assert!(close(q.cjv, 2.0 * 14.826_02 / 100.0, 1e-4), "{q:?}");

@@ -51,7 +51,7 @@ fn images(modality: Modality, session: bool, suffix: &str) -> Vec<Value> {
         return Vec::new();
     };
     let entities = parsed.as_str().to_owned();
-    let mut outputs = outputs_of(modality, &parsed, &Wanted { tissues: true, ..Wanted::default() }).unwrap_or_default();
+    let mut outputs = outputs_of(modality, &parsed, &Wanted::default()).unwrap_or_default();
     // Parts of the reports, not results.
     outputs.retain(|output| !output.kind.is_figure());
     let rests: Vec<String> = outputs.iter().map(|output| rest(&output.path, &entities)).collect();

@@ -58,6 +58,10 @@ const REFERENCES: &[(&str, &str)] = &[
         "Wells et al. 1996",
         "Wells WM, Grimson WEL, Kikinis R, Jolesz FA (1996). Adaptive segmentation of MRI data. IEEE Trans Med Imaging 15, 429–442. doi:10.1109/42.511747",
     ),
+    (
+        "Zhang et al. 2001",
+        "Zhang Y, Brady M, Smith S (2001). Segmentation of brain MR images through a hidden Markov random field model and the expectation-maximization algorithm. IEEE Trans Med Imaging 20, 45–57. doi:10.1109/42.906424",
+    ),
 ];
 
 /// What is known of how one scan was processed.
@@ -68,6 +72,8 @@ pub(super) struct Ran<'a> {
     pub preproc: &'a Map<String, Value>,
     pub mask: &'a Map<String, Value>,
     pub bias: &'a Map<String, Value>,
+    /// Sidecar of the tissue labels; empty without them.
+    pub tissues: &'a Map<String, Value>,
     pub figures: &'a FigureData,
 }
 
@@ -102,6 +108,13 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
     });
     text.push_str(&bias(ran));
     text.push_str(&intensity(ran));
+    if !ran.tissues.is_empty() {
+        text.push_str(
+            "Grey matter, white matter and cerebrospinal fluid were told apart in the mask by a hidden Markov random field of \
+             Gaussian classes (Zhang et al. 2001), and their shares in each voxel estimated with classes for voxels of two \
+             tissues (Shattuck et al. 2001). ",
+        );
+    }
     text.push_str("Nothing was resampled to a template");
     text.push_str(if ran.modality == "bold" {
         "; slice timing and susceptibility distortion were not corrected. Framewise displacement and DVARS follow Power et al. \
@@ -181,12 +194,15 @@ mod tests {
         let preproc = object(json!({ "IntensityTarget": 1000.0, "IntensityMethod": "white-matter-peak" }));
         let mask = object(json!({ "Method": "surface and tissue" }));
         let bias = object(json!({ "Iterations": [8, 12] }));
-        let ran = Ran { modality: "T1w", preproc: &preproc, mask: &mask, bias: &bias, figures: &FigureData::default() };
+        let figures = FigureData::default();
+        let tissues = object(json!({ "Method": "HMRF" }));
+        let ran =
+            Ran { modality: "T1w", preproc: &preproc, mask: &mask, bias: &bias, tissues: &tissues, figures: &figures };
         let text = paragraph(&ran, "9.9.9");
         for part in ["9.9.9", "8 iterations", "12 iterations", "is 1000.", "Smith 2002"] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert_eq!(references(&text).len(), 7, "{text}");
+        assert_eq!(references(&text).len(), 8, "{text}");
         assert!(!text.contains("Unser") && !text.contains("quantile"));
 
         let none = object(json!({ "Iterations": [40, 0] }));
@@ -200,7 +216,8 @@ mod tests {
         let series = figures::Series { volumes: 9, repetition_time: Some(2.0), non_steady: 2, ..Default::default() };
         let figures = FigureData { series: Some(series), ..FigureData::default() };
         let (empty, mask) = (Map::new(), object(json!({ "Method": "surface and tissue" })));
-        let ran = |modality| Ran { modality, preproc: &empty, mask: &mask, bias: &empty, figures: &figures };
+        let ran =
+            |modality| Ran { modality, preproc: &empty, mask: &mask, bias: &empty, tissues: &empty, figures: &figures };
         for modality in ["T1w", "bold"] {
             let text = paragraph(&ran(modality), "1");
             let years = text.split(|c: char| !c.is_ascii_digit()).filter(|w| w.len() == 4).count();

@@ -123,9 +123,11 @@ fn of_scan(
     let preproc = files.sidecar(OutputKind::Preproc)?;
     let mask = files.sidecar(OutputKind::BrainMask)?;
     let bias = files.sidecar(OutputKind::BiasField)?;
+    let tissues = files.sidecar(OutputKind::Segmentation)?;
     let figures = files.figures()?;
     let text = figures.as_ref().map(|figures| {
-        let ran = Ran { modality: &scan.modality, preproc: &preproc, mask: &mask, bias: &bias, figures };
+        let ran =
+            Ran { modality: &scan.modality, preproc: &preproc, mask: &mask, bias: &bias, tissues: &tissues, figures };
         paragraph(&ran, version)
     });
     let confounds = files.confounds()?;
@@ -136,6 +138,7 @@ fn of_scan(
         "score": scan.quality_score.map(|v| format!("{v:.0}")),
         "motion_detected": scan.motion_detected,
         "brain_volume_ml": scan.brain_volume_ml.map(number),
+        "tissue_volumes": scan.tissues.map(|t| [t.gm_volume_ml, t.wm_volume_ml, t.csf_volume_ml].map(number)),
         "notes": scan.notes,
         "quality": quality::rows(scan, places),
         "stages": scan.stages.iter().map(|(name, s)| json!([name, format!("{s:.3}")])).collect::<Vec<_>>(),

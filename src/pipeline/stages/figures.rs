@@ -3,7 +3,7 @@
 use super::intensity::{ScaledSeries, ScaledVolume};
 use super::resampling::Resampled;
 use super::spatial_normalization::Registered;
-use super::tissues::peaks;
+use super::tissues::{Tissues, peaks};
 use crate::templates::TemplateTarget;
 use figures::{FigureError, Figures, Mosaic, OnTemplate, PictureKind, Run, Series, TemplateMosaic, Volume};
 use figures::{draw_bold, draw_on_template, draw_t1w};
@@ -11,7 +11,6 @@ use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
 use imaging::normalization::Normalization;
-use imaging::tissue::Tissues;
 use ndarray::ArrayView3;
 use nifti::Header;
 

@@ -3,9 +3,10 @@
 use super::intensity::{ScaledSeries, ScaledVolume};
 use super::resampling::Resampled;
 use super::spatial_normalization::Registered;
+use super::tissues::Tissues;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::measured::Confound;
-use crate::derivatives::outputs::{Output, OutputKind, Tissue};
+use crate::derivatives::outputs::{Output, OutputKind};
 use crate::derivatives::save::{Content, File, Saved, save};
 use crate::derivatives::sidecar::{SidecarContext, columns};
 use crate::plan::ScanPlan;
@@ -15,8 +16,8 @@ use crate::vocabulary::{Resolution, Space};
 use figures::Figures;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
-use imaging::tissue::Tissues;
-use ndarray::{Array3, ArrayView4, Axis};
+use imaging::segmentation::Tissue;
+use ndarray::{ArrayView4, Axis};
 use nifti::{Header, Voxels};
 use serde_json::Value;
 use std::path::Path;
@@ -64,15 +65,13 @@ pub fn anatomical(
     let image = fine(scaled.image.view().insert_axis(Axis(0)), &scaled.reference, found);
     out.add(OutputKind::Preproc, Content::Image(header, image), cx.preproc(brain, &scaled.reference, None));
     out.add_common(&cx, header, brain, &scaled.bias);
-    // Without them the scan has failed where they were wanted.
-    if let Some(tissues) = tissues.as_ref().filter(|_| plan.wanted.tissues) {
-        let labels = Box::new(|| segmentation(tissues));
-        let described = cx.segmentation(tissues, header.grid().voxel_mm);
-        out.add(OutputKind::Segmentation, Content::Labels(header, labels), described);
+    if let Some(Tissues { found, shares }) = tissues {
+        let labels = Voxels::Mask(found.labels.view());
+        out.add(OutputKind::Segmentation, Content::Image(header, labels), cx.segmentation());
         out.add(OutputKind::LabelTable, Content::Bytes(LABEL_TABLE.as_bytes()), Value::Null);
         for tissue in Tissue::ALL {
-            let map = Box::new(move || tissues.probability(scaled.image.view(), tissue.class()));
-            out.add(OutputKind::Probability(tissue), Content::Map(header, map), cx.probability(tissue));
+            let map = Content::Map(header, Box::new(move || shares.map(tissue)));
+            out.add(OutputKind::Probability(tissue), map, cx.probability(shares, tissue));
         }
     }
     for there in in_templates {
@@ -87,6 +86,14 @@ pub fn anatomical(
         );
         let mask = Voxels::Mask(there.mask.view());
         out.add_in(OutputKind::BrainMask, space, Content::Image(&there.header, mask), cx.mask_in(&there.space));
+        let Some((tissues, labels)) = tissues.as_ref().zip(there.labels.as_ref()) else { continue };
+        let labels = Content::Image(&there.header, Voxels::Mask(labels.view()));
+        out.add_in(OutputKind::Segmentation, space, labels, cx.tissues_in(&there.space));
+        for tissue in Tissue::ALL {
+            let by = &maps[there.by];
+            let map = Content::Map(&there.header, Box::new(move || there.probability(tissues, tissue, by)));
+            out.add_in(OutputKind::Probability(tissue), space, map, cx.tissues_in(&there.space));
+        }
     }
     for Registered { template, map } in maps {
         let space = Space::Template(template.id.clone(), Resolution::Unsaid);
@@ -243,13 +250,6 @@ fn template_sources(template: &TemplateTarget) -> Vec<String> {
     }
 }
 
-/// The tissue labels by BIDS' numbers.
-fn segmentation(tissues: &Tissues) -> Array3<u8> {
-    let mut numbers = [0; 4];
-    Tissue::ALL.iter().for_each(|t| numbers[usize::from(t.class())] = *t as u8);
-    tissues.labels.mapv(|class| numbers.get(usize::from(class)).copied().unwrap_or(0))
-}
-
 /// The table that names the labels of a segmentation, as BIDS asks for it.
 const LABEL_TABLE: &str = "index\tname\tabbreviation\n0\tBackground\tBG\n1\tGray Matter\tGM\n2\tWhite Matter\tWM\n\
                            3\tCerebrospinal Fluid\tCSF\n";
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn labels_have_the_numbers_and_names_of_bids() {
-        let row = |t: &Tissue| format!("{}\t{}\t{}\n", *t as u8, t.name(), t.abbreviation());
+        let row = |t: &Tissue| format!("{}\t{}\t{}\n", t.label(), t.name(), t.abbreviation());
         let rows: String = Tissue::ALL.iter().map(row).collect();
         assert_eq!(LABEL_TABLE, format!("index\tname\tabbreviation\n0\tBackground\tBG\n{rows}"));
     }

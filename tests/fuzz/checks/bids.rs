@@ -48,7 +48,7 @@ fn entities(text: &str) {
 fn outputs(modality: Modality, of: &Entities) {
     let participant = format!("sub-{}", of.get("sub").unwrap());
     let mut seen = HashSet::new();
-    for output in outputs_of(modality, of, Wanted { tissues: true }).expect("an indexed scan has outputs") {
+    for output in outputs_of(modality, of, Wanted::default()).expect("an indexed scan has outputs") {
         for path in output.files() {
             assert!(path.starts_with(&participant) && path.components().all(|c| matches!(c, Component::Normal(_))));
             assert!(seen.insert(path.clone()), "{} twice", path.display());

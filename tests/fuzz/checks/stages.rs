@@ -63,7 +63,7 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
         problem: None,
         bytes: 0,
         memory: Need::default(),
-        wanted: Wanted { tissues: true },
+        wanted: Wanted::default(),
         state: State::ToDo(Reason::NeverDone),
     };
     let (output, remote, cancel) = (place("out"), spans::Context::default(), Cancel::default());

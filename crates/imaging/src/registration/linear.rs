@@ -9,28 +9,7 @@ use crate::rigid::Matrix4;
 /// it is not positive definite.
 #[must_use]
 pub fn solve<const N: usize>(a: &[[f64; N]; N], b: [f64; N]) -> Option<[f64; N]> {
-    let mut l = [[0.0; N]; N];
-    for r in 0..N {
-        for c in 0..=r {
-            let rest = a[r][c] - (0..c).map(|k| l[r][k] * l[c][k]).sum::<f64>();
-            if r > c {
-                l[r][c] = rest / l[c][c];
-            } else if rest > 0.0 {
-                l[r][r] = rest.sqrt();
-            } else {
-                return None;
-            }
-        }
-    }
-    let mut x = b;
-    for r in 0..N {
-        let known: f64 = (0..r).map(|k| l[r][k] * x[k]).sum();
-        x[r] = (x[r] - known) / l[r][r];
-    }
-    for r in (0..N).rev() {
-        let known: f64 = (r + 1..N).map(|k| l[k][r] * x[k]).sum();
-        x[r] = (x[r] - known) / l[r][r];
-    }
+    let x = crate::linear::solve(&crate::linear::cholesky(a)?, b);
     x.iter().all(|v| v.is_finite()).then_some(x)
 }
 

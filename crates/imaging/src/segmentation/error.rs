@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{COARSEST_MM, FEWEST};
+use super::FEWEST;
 
 /// Why there is no map of tissues.
 #[derive(Debug, Error, PartialEq)]
@@ -28,14 +28,6 @@ pub enum SegmentationError {
     TooFew {
         /// Voxels that could be used.
         usable: usize,
-    },
-    /// The voxels are too large for a map.
-    #[error(
-        "tissues: most voxels of {size_mm:.1} mm hold more than one tissue; a map needs {COARSEST_MM} mm or less, leave it out"
-    )]
-    Coarse {
-        /// Edge of a cube of the voxels' size, mm.
-        size_mm: f64,
     },
     /// The intensities do not fall into three classes.
     #[error(

@@ -31,12 +31,13 @@ use partial_volume::{SharedClasses, shares};
 use prior::PriorLogs;
 use pure::PureClasses;
 use region::Region;
-use sweep::{Classes, Maps, Scene, Sums, sweep};
+use sweep::{Classes, Maps, Scene, Sums, sweep, unpack};
 
 /// Bins of the histogram, and steps of the fit to it.
 const BINS: usize = 256;
 const STEPS: usize = 60;
-/// Largest voxels (edge of a cube of their size, mm) that still show the cortex, which is about as thick.
+/// Largest voxels (edge of a cube of their size, mm) that still show the cortex, which is about as thick: of larger ones most
+/// hold more than one tissue.
 const COARSEST_MM: f64 = 2.5;
 /// Fewest voxels to be told apart.
 const FEWEST: usize = 300;
@@ -58,7 +59,7 @@ const GAIN: f64 = 0.005;
 const APART: f64 = 1.0;
 
 /// The tissues, with the numbers of BIDS' common labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tissue {
     /// Grey matter.
     Grey = 1,
@@ -76,6 +77,26 @@ impl Tissue {
     #[must_use]
     pub const fn label(self) -> u8 {
         self as u8
+    }
+
+    /// BIDS' abbreviation, as in `label-GM`.
+    #[must_use]
+    pub const fn abbreviation(self) -> &'static str {
+        match self {
+            Self::Grey => "GM",
+            Self::White => "WM",
+            Self::Csf => "CSF",
+        }
+    }
+
+    /// BIDS' name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Grey => "Gray Matter",
+            Self::White => "White Matter",
+            Self::Csf => "Cerebrospinal Fluid",
+        }
     }
 
     /// Its place among the classes, which are in the order of their brightness.
@@ -106,11 +127,10 @@ pub struct TissueFacts {
 pub struct Segmentation {
     /// For each voxel 0 outside, 1 grey matter, 2 white matter, 3 CSF ([`Tissue::label`]).
     pub labels: Array3<u8>,
-    /// The probability of each tissue, as the labels were decided by.
-    pub probabilities: TissueMaps,
     /// Volume inside the skull as far as the mask knows it, ml: of all voxels that have a label.
     pub intracranial_ml: f64,
     facts: [TissueFacts; 3],
+    region: Region,
     model: Model,
 }
 
@@ -126,39 +146,38 @@ impl Segmentation {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TissueMaps {
     region: Region,
-    maps: [Array3<f32>; 3],
+    maps: Maps<3>,
     voxel_ml: f64,
 }
 
 impl TissueMaps {
     fn new(region: Region, maps: Maps<3>, voxel_mm: [f64; 3]) -> Self {
-        let [nz, ny, nx] = region.shape;
-        // The maps have as many voxels as the box, so the shape fits.
-        let maps = maps.map(|map| Array3::from_shape_vec((nz, ny, nx), map).unwrap_or_default());
         Self { region, maps, voxel_ml: voxel_mm.iter().product::<f64>() / 1000.0 }
     }
 
     /// The map of one tissue, shape of the image. Made anew at each call, from what is kept for the brain alone.
     #[must_use]
     pub fn map(&self, tissue: Tissue) -> Array3<f32> {
-        let map = self.maps[tissue.class()].as_slice().unwrap_or_default();
-        self.region.scatter(|at| map[at])
+        let map = &self.maps[tissue.class()];
+        self.region.scatter(|at| unpack(map[at]))
     }
 
-    /// The maps of CSF, grey and white matter as they are kept: of the box around the brain, and the affine of that box,
-    /// given that of the image.
+    /// The maps of CSF, grey and white matter in the box around the brain, and the affine of that box, given that of the
+    /// image.
     #[must_use]
-    pub fn boxed(&self, affine: &Matrix4) -> ([ArrayView3<'_, f32>; 3], Matrix4) {
-        let views = self.maps.each_ref().map(|map| map.view());
-        (views, self.region.affine(affine))
+    pub fn boxed(&self, affine: &Matrix4) -> ([Array3<f32>; 3], Matrix4) {
+        let [nz, ny, nx] = self.region.shape;
+        let unpacked = |map: &Vec<u16>| map.par_iter().map(|steps| unpack(*steps)).collect();
+        // The maps have as many voxels as the box, so the shape fits.
+        let boxed = |map| Array3::from_shape_vec((nz, ny, nx), unpacked(map)).unwrap_or_default();
+        (self.maps.each_ref().map(boxed), self.region.affine(affine))
     }
 
     /// The volume of a tissue, ml: the sum of its map.
     #[must_use]
     pub fn volume_ml(&self, tissue: Tissue) -> f64 {
-        let planes: Vec<_> = self.maps[tissue.class()].outer_iter().collect();
-        let sums: Vec<f64> = planes.into_par_iter().map(|plane| plane.iter().map(|v| f64::from(*v)).sum()).collect();
-        sums.iter().sum::<f64>() * self.voxel_ml
+        let steps: u64 = self.maps[tissue.class()].par_iter().map(|steps| u64::from(*steps)).sum();
+        steps as f64 / f64::from(u16::MAX) * self.voxel_ml
     }
 }
 
@@ -176,7 +195,7 @@ struct Model {
 /// warp ([`TissuePrior::carried`]). Voxels that are not finite get no label. The same bytes at any number of threads.
 ///
 /// # Errors
-/// [`SegmentationError`]: shapes differ, impossible or too large voxels, hardly a voxel in the mask, or no three classes.
+/// [`SegmentationError`]: shapes differ, impossible voxel sizes, hardly a voxel in the mask, or no three classes.
 pub fn segment_tissues(
     image: ArrayView3<f32>,
     mask: ArrayView3<u8>,
@@ -208,12 +227,12 @@ pub fn segment_tissues(
         TissueFacts { mean: class.mean, sd: class.sd, voxels, volume_ml: voxels as f64 * voxel_ml }
     });
     let intracranial_ml = scene.region.voxels as f64 * voxel_ml;
-    let probabilities = TissueMaps::new(scene.region, maps, voxel_mm);
-    Ok(Segmentation { labels, probabilities, intracranial_ml, facts, model })
+    Ok(Segmentation { labels, intracranial_ml, facts, region: scene.region, model })
 }
 
-/// The share of each tissue in each voxel, with voxels that two tissues divide: better than the probabilities of pure
-/// classes for volumes and for weights. Takes the same arguments as [`segment_tissues`], and what that found.
+/// The share of each tissue in each voxel, with voxels that two tissues divide: better for volumes and for weights than the
+/// probabilities of pure classes that the labels were decided by. Takes the same arguments as [`segment_tissues`], and what
+/// that found.
 ///
 /// # Errors
 /// As [`segment_tissues`].
@@ -225,7 +244,7 @@ pub fn estimate_shares(
     found: &Segmentation,
 ) -> Result<TissueMaps, SegmentationError> {
     let scene = scene(image, mask, voxel_mm, prior)?;
-    if scene.region != found.probabilities.region {
+    if scene.region != found.region {
         let other = found.labels.dim();
         return Err(SegmentationError::Shape { what: "segmentation", found: other, image: image.dim() });
     }
@@ -235,16 +254,11 @@ pub fn estimate_shares(
     Ok(TissueMaps::new(scene.region, maps, voxel_mm))
 }
 
-/// Whether voxels of `voxel_mm` = `[dz, dy, dx]` are small enough for a map of tissues.
-///
-/// # Errors
-/// [`SegmentationError::Coarse`]: most of them hold more than one tissue. [`SegmentationError::Sizes`]: not positive.
-pub fn check_voxel_size(voxel_mm: [f64; 3]) -> Result<(), SegmentationError> {
-    if !voxel_mm.iter().all(|v| v.is_finite() && *v > 0.0) {
-        return Err(SegmentationError::Sizes { voxel_mm });
-    }
-    let size_mm = voxel_mm.iter().product::<f64>().cbrt();
-    if size_mm > COARSEST_MM { Err(SegmentationError::Coarse { size_mm }) } else { Ok(()) }
+/// The edge (mm) of a cube of the size of a voxel, where voxels of `voxel_mm` = `[dz, dy, dx]` are so large that most of the
+/// cortex shares its voxel with fluid or white matter: labels then say little, shares still something.
+#[must_use]
+pub fn too_coarse(voxel_mm: [f64; 3]) -> Option<f64> {
+    Some(voxel_mm.iter().product::<f64>().cbrt()).filter(|size_mm| *size_mm > COARSEST_MM)
 }
 
 /// Checks the arguments and brings the voxels together.
@@ -254,7 +268,9 @@ fn scene(
     voxel_mm: [f64; 3],
     prior: Option<&TissuePrior>,
 ) -> Result<Scene, SegmentationError> {
-    check_voxel_size(voxel_mm)?;
+    if !voxel_mm.iter().all(|v| v.is_finite() && *v > 0.0) {
+        return Err(SegmentationError::Sizes { voxel_mm });
+    }
     let shape = |what: &'static str, found| SegmentationError::Shape { what, found, image: image.dim() };
     if mask.dim() != image.dim() {
         return Err(shape("mask", mask.dim()));
@@ -284,7 +300,7 @@ impl Scene {
 
 /// Maps of zeros.
 fn empty<const K: usize>(scene: &Scene) -> Maps<K> {
-    std::array::from_fn(|_| vec![0.0; scene.region.len()])
+    std::array::from_fn(|_| vec![0; scene.region.len()])
 }
 
 /// Where CSF, grey and white matter lie among the intensities of `mask`, by the histogram alone; `None` where it shows no

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::WEAKEST_SHARE;
 use super::local_means::CellMeans;
 use super::pure::{gaussian, gaussian_logs};
-use super::sweep::{Classes, Maps, Scene};
+use super::sweep::{Classes, Maps, Scene, pack, unpack};
 use crate::elementary::{exp, ln};
 use crate::mixture::Mixture;
 
@@ -104,8 +104,10 @@ pub(super) fn shares(scene: &Scene, mixture: &Mixture, means: &CellMeans, maps: 
                 for (pair, mixed) in mixed.iter().enumerate() {
                     let (low, high) = (rows[pair][x - span.from], rows[pair + 1][x - span.from]);
                     let part = ((scene.image[at] - low) / (high - low).max(closest)).clamp(0.0, 1.0);
-                    tissues[pair][here] += mixed[at] * (1.0 - part);
-                    tissues[pair + 1][here] += mixed[at] * part;
+                    let brighter = pack(unpack(mixed[at]) * part).min(mixed[at]);
+                    for (tissue, steps) in [(pair, mixed[at] - brighter), (pair + 1, brighter)] {
+                        tissues[tissue][here] = tissues[tissue][here].saturating_add(steps);
+                    }
                 }
             }
         }

@@ -15,8 +15,26 @@ use crate::elementary::exp;
 /// Numbers that are added up side by side: a row has few enough for single precision.
 const LANES: usize = 8;
 
-/// A probability of each of `K` classes for every voxel of the box.
-pub(super) type Maps<const K: usize> = [Vec<f32>; K];
+/// A probability of each of `K` classes for every voxel of the box, in steps that take half the memory of `f32` ([`pack`]).
+pub(super) type Maps<const K: usize> = [Vec<u16>; K];
+
+/// Steps of a probability.
+const STEPS: f32 = 65535.0;
+/// 2^23: a number of this size keeps whole numbers in the last digits of its fraction.
+const SHIFT: f32 = 8_388_608.0;
+
+/// A probability, 0 to 1, rounded to the nearest step.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the digits above are those of the shift")]
+pub(super) fn pack(probability: f32) -> u16 {
+    (probability * STEPS + SHIFT).to_bits() as u16
+}
+
+/// The probability of so many steps.
+#[inline]
+pub(super) fn unpack(steps: u16) -> f32 {
+    f32::from(steps) * (1.0 / STEPS)
+}
 
 /// What does not change from sweep to sweep.
 pub(super) struct Scene {
@@ -62,7 +80,7 @@ pub(super) fn sweep<const K: usize, C: Classes<K>>(
     let (plane, depth) = (scene.region.plane(), scene.cells.step[0]);
     let mut parts = new.each_mut().map(|map| map.chunks_mut((plane * depth).max(1)));
     let slabs = scene.region.shape[0].div_ceil(depth);
-    let slabs: Vec<[&mut [f32]; K]> =
+    let slabs: Vec<[&mut [u16]; K]> =
         (0..slabs).map(|_| parts.each_mut().map(|part| part.next().unwrap_or_default())).collect();
     let done: Vec<([[f64; 3]; 3], LayerSums)> = slabs
         .into_par_iter()
@@ -75,13 +93,18 @@ pub(super) fn sweep<const K: usize, C: Classes<K>>(
                 for (z, spans) in scene.region.spans.iter().enumerate().skip(first).take(depth) {
                     for span in spans {
                         let offset = (z - first) * plane + span.y * scene.region.shape[2];
-                        let mut out = slab.each_mut().map(|map| &mut map[offset + span.from..offset + span.to]);
-                        rows.classify(scene, classes, means, before, (z, span), &mut out);
+                        rows.classify(scene, classes, means, before, (z, span));
+                        let n = span.to - span.from;
+                        for (map, row) in slab.iter_mut().zip(&rows.probabilities) {
+                            let out = &mut map[offset + span.from..offset + span.to];
+                            out.iter_mut().zip(&row[..n]).for_each(|(out, p)| *out = pack(*p));
+                        }
                         let at = z * plane + span.y * scene.region.shape[2];
                         let values = &scene.image[at + span.from..at + span.to];
                         for (tissue, class) in C::PURE.into_iter().enumerate() {
-                            add_moments(&mut moments[tissue], values, &rows.means[tissue], out[class]);
-                            scene.cells.add(&mut cells[tissue], span, values, out[class]);
+                            let row = &rows.probabilities[class][..n];
+                            add_moments(&mut moments[tissue], values, &rows.means[tissue], row);
+                            scene.cells.add(&mut cells[tissue], span, values, row);
                         }
                     }
                 }
@@ -101,6 +124,7 @@ struct Rows<const K: usize> {
     means: [Vec<f32>; 3],
     logs: [Vec<f32>; K],
     around: [Vec<f32>; K],
+    probabilities: [Vec<f32>; K],
     line: Vec<f32>,
 }
 
@@ -111,11 +135,12 @@ impl<const K: usize> Rows<K> {
             means: std::array::from_fn(|_| row()),
             logs: std::array::from_fn(|_| row()),
             around: std::array::from_fn(|_| row()),
+            probabilities: std::array::from_fn(|_| row()),
             line: Vec::new(),
         }
     }
 
-    /// The probabilities of the voxels of `span` in plane `z`.
+    /// Finds the probabilities of the voxels of `span` in plane `z`.
     fn classify<C: Classes<K>>(
         &mut self,
         scene: &Scene,
@@ -123,7 +148,6 @@ impl<const K: usize> Rows<K> {
         means: &CellMeans,
         before: Option<(&Maps<K>, f32)>,
         (z, span): (usize, &Span),
-        out: &mut [&mut [f32]; K],
     ) {
         let n = span.to - span.from;
         let at = z * scene.region.plane() + span.y * scene.region.shape[2] + span.from;
@@ -150,20 +174,22 @@ impl<const K: usize> Rows<K> {
                 }
             }
         }
-        normalise(self.logs.each_ref().map(|row| &row[..n]), out);
+        let mut out = self.probabilities.each_mut().map(|row| &mut row[..n]);
+        normalise(self.logs.each_ref().map(|row| &row[..n]), &mut out);
     }
 }
 
 /// The sum of `map` over the six neighbours of each voxel from `at` on, times `weight` and what each neighbour counts.
-fn add_up_neighbours(out: &mut [f32], map: &[f32], at: usize, scene: &Scene, weight: f32) {
+fn add_up_neighbours(out: &mut [f32], map: &[u16], at: usize, scene: &Scene, weight: f32) {
     let n = out.len();
     let row = |from: usize| &map[from..from + n];
-    let [wz, wy, wx] = scene.neighbours.map(|w| w * weight);
+    let [wz, wy, wx] = scene.neighbours.map(|w| w * weight / STEPS);
     let (up, along) = (scene.region.plane(), scene.region.shape[2]);
     let (left, right, front, back) = (row(at - 1), row(at + 1), row(at + along), row(at - along));
     let (above, below) = (row(at + up), row(at - up));
     for i in 0..n {
-        out[i] = wx * (left[i] + right[i]) + wy * (front[i] + back[i]) + wz * (above[i] + below[i]);
+        let pair = |a: &[u16], b: &[u16]| f32::from(a[i]) + f32::from(b[i]);
+        out[i] = wx * pair(left, right) + wy * pair(front, back) + wz * pair(above, below);
     }
 }
 
@@ -234,6 +260,13 @@ mod tests {
                 assert!((f64::from(map[i]) - exact / total).abs() < 1e-6, "{i}");
             }
         }
+    }
+
+    #[test]
+    fn probabilities_are_kept_to_a_step() {
+        assert_eq!([0.0, 1.0, 0.5, 1e-6].map(pack), [0, u16::MAX, 32768, 0]);
+        assert!((0..=1000).map(|i| i as f32 / 1000.0).all(|p| (unpack(pack(p)) - p).abs() < 0.6 / STEPS));
+        assert_eq!((unpack(0), unpack(u16::MAX)), (0.0, 1.0));
     }
 
     #[test]

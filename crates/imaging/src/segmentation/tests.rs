@@ -31,6 +31,10 @@ fn segment(image: &Array3<f32>, mask: &Array3<u8>) -> Segmentation {
     segment_tissues(image.view(), mask.view(), [1.0; 3], None).unwrap()
 }
 
+fn shares(image: &Array3<f32>, mask: &Array3<u8>, found: &Segmentation) -> TissueMaps {
+    estimate_shares(image.view(), mask.view(), [1.0; 3], None, found).unwrap()
+}
+
 #[test]
 fn layers_are_told_apart_and_their_volumes_add_up() {
     let (image, mask, truth) = layers();
@@ -40,7 +44,7 @@ fn layers_are_told_apart_and_their_volumes_add_up() {
         let facts = found.facts(tissue);
         assert!((facts.mean - mean).abs() < 25.0 && (facts.sd - 100.0).abs() < 15.0, "{facts:?}");
         assert_eq!(facts.voxels, found.labels.iter().filter(|l| **l == tissue.label()).count());
-        assert!((facts.volume_ml - found.probabilities.volume_ml(tissue)).abs() < 0.1);
+        assert!((facts.volume_ml - shares(&image, &mask, &found).volume_ml(tissue)).abs() < 0.15);
     }
     let voxels = mask.iter().filter(|m| **m > 0).count();
     assert!((found.intracranial_ml - voxels as f64 / 1000.0).abs() < 1e-9);
@@ -62,27 +66,25 @@ fn a_slow_change_of_brightness_is_followed() {
 }
 
 #[test]
-fn probabilities_sum_to_one_and_agree_with_the_labels() {
+fn shares_sum_to_one_and_mostly_agree_with_the_labels() {
     let (image, mask, _) = layers();
     let found = segment(&image, &mask);
-    let shares = estimate_shares(image.view(), mask.view(), [1.0; 3], None, &found).unwrap();
+    let shares = shares(&image, &mask, &found);
+    let all = Tissue::ALL.map(|tissue| shares.map(tissue));
+    let mut agree = 0;
+    for (at, label) in found.labels.indexed_iter() {
+        let here = all.each_ref().map(|map| map[at]);
+        assert!((here.iter().sum::<f32>() - f32::from(u8::from(*label > 0))).abs() < 1e-4);
+        agree += usize::from(*label > 0 && here.iter().all(|share| *share <= here[usize::from(*label) - 1]));
+    }
+    let voxels = mask.iter().filter(|m| **m > 0).count();
+    assert!(agree * 100 > voxels * 97, "{agree} of {voxels}");
+    // The box is the same volume, cut out.
     let affine = [[-1.0, 0.0, 0.0, 9.0], [0.0, 1.0, 0.0, 8.0], [0.0, 0.0, 1.0, 7.0], [0.0, 0.0, 0.0, 1.0]];
-    for maps in [&found.probabilities, &shares] {
-        let all = Tissue::ALL.map(|tissue| maps.map(tissue));
-        for (at, label) in found.labels.indexed_iter() {
-            let sum: f32 = all.iter().map(|map| map[at]).sum();
-            assert!((sum - f32::from(u8::from(*label > 0))).abs() < 1e-5);
-        }
-        // The box is the same volume, cut out.
-        let (boxed, moved) = maps.boxed(&affine);
-        let inverse = crate::rigid::invert_affine(&moved).unwrap();
-        let [i, j, k] = crate::rigid::apply(&inverse, crate::rigid::apply(&affine, [5.0, 6.0, 7.0]));
-        assert_eq!(boxed[0][[k as usize, j as usize, i as usize]], all[2][[7, 6, 5]]);
-    }
-    let best = Tissue::ALL.map(|tissue| found.probabilities.map(tissue));
-    for (at, label) in found.labels.indexed_iter().filter(|(_, label)| **label > 0) {
-        assert!(best.iter().all(|map| map[at] <= best[usize::from(*label) - 1][at]));
-    }
+    let (boxed, moved) = shares.boxed(&affine);
+    let inverse = crate::rigid::invert_affine(&moved).unwrap();
+    let [i, j, k] = crate::rigid::apply(&inverse, crate::rigid::apply(&affine, [5.0, 6.0, 7.0]));
+    assert_eq!(boxed[0][[k as usize, j as usize, i as usize]], all[2][[7, 6, 5]]);
 }
 
 #[test]
@@ -95,16 +97,17 @@ fn divided_voxels_get_their_shares() {
         mean((z, y, x)) * 0.7 + other * 0.3 + 30.0 * noise((z, y, x))
     });
     let found = segment(&mixed, &mask);
-    let shares = estimate_shares(mixed.view(), mask.view(), [1.0; 3], None, &found).unwrap();
-    let error = |maps: &TissueMaps| {
-        let csf = maps.map(Tissue::Csf);
+    let error = |csf: &dyn Fn([usize; 3]) -> f32| {
         let of = |x: usize, share: f32| {
             let all = (2..18).flat_map(|z| (2..18).map(move |y| [z, y, x]));
-            all.map(|at| (csf[at] - share).powi(2)).sum::<f32>()
+            all.map(|at| (csf(at) - share).powi(2)).sum::<f32>()
         };
         of(7, 0.7) + of(6, 1.0) + of(8, 0.0)
     };
-    assert!(error(&shares) < 0.4 * error(&found.probabilities), "{} {}", error(&shares), error(&found.probabilities));
+    let csf = shares(&mixed, &mask, &found).map(Tissue::Csf);
+    let (shares, labels) =
+        (error(&|at| csf[at]), error(&|at| f32::from(u8::from(found.labels[at] == Tissue::Csf.label()))));
+    assert!(shares < 0.4 * labels, "{shares} {labels}");
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn threads_change_nothing_and_nan_is_no_tissue() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let found = segment(&image, &mask);
-            let shares = estimate_shares(image.view(), mask.view(), [1.0; 3], None, &found).unwrap();
+            let shares = shares(&image, &mask, &found);
             (found, shares)
         })
     };
@@ -153,8 +156,7 @@ fn what_has_no_tissues_is_refused() {
     assert_eq!(run(&one_class, &mask, [1.0; 3]), SegmentationError::NoClasses);
     assert!(matches!(run(&image, &Array3::zeros((1, 1, 1)), [1.0; 3]), SegmentationError::Shape { what: "mask", .. }));
     assert!(matches!(run(&image, &mask, [1.0, 0.0, 1.0]), SegmentationError::Sizes { .. }));
-    assert_eq!(run(&image, &mask, [3.0; 3]), SegmentationError::Coarse { size_mm: 27f64.cbrt() });
-    assert_eq!(check_voxel_size([4.0, 1.0, 1.0]), Ok(()));
+    assert_eq!((too_coarse([3.0; 3]), too_coarse([4.0, 1.0, 1.0])), (Some(27f64.cbrt()), None));
     let map = || Array3::zeros((1, 2, 3));
     let prior = TissuePrior { grey: map(), white: map(), levels: [map(), map()] };
     let refused = segment_tissues(image.view(), mask.view(), [1.0; 3], Some(&prior)).unwrap_err();
