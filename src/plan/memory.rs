@@ -16,9 +16,10 @@ const T1W_VOLUMES: f64 = 3.15;
 const TISSUE_VOLUMES: f64 = 2.5;
 /// And for each voxel of the box around the brain: five classes before and after a sweep, two bytes each, and the image.
 const BOX_BYTES: f64 = 24.0;
-<<<<<<< HEAD
-/// The largest box around a brain, however it lies, mm³.
-const BOX_MM3: f64 = 6.5e6;
+/// The largest box around a brain, mm³: of 20 heads it was 2.9e6 to 4.4e6.
+const BOX_MM3: f64 = 5e6;
+/// What does not grow with the image by then.
+const TISSUE_BYTES: f64 = 20e6;
 /// Volumes it takes while it is brought to a template: itself, the field, the mask, both scaled for the comparison.
 const REGISTRATION_VOLUMES: f64 = 4.3;
 /// And what does not grow with it: both brains and their fields at 1 and 2 mm.
@@ -27,12 +28,6 @@ const REGISTRATION_BYTES: f64 = 200e6;
 const TEMPLATE_BYTES: f64 = 60e6;
 /// Images in the space of a template on its grid of 1 mm: one of f32, two of labels, probabilities while they are written.
 const GRID_BYTES: f64 = 9.7e6 * 14.0;
-=======
-/// The largest box around a brain, mm³: of 20 heads it was 2.9e6 to 4.4e6.
-const BOX_MM3: f64 = 5e6;
-/// What does not grow with the image by then.
-const TISSUE_BYTES: f64 = 20e6;
->>>>>>> tissues
 /// Volumes besides the series of a bold run, which is resampled in place: the mean, the field, and what a T1w image takes.
 const BOLD_VOLUMES: f64 = 5.0;
 /// What does not grow with the image: the template and what is brought to its grid, histograms, the figures.
@@ -64,16 +59,11 @@ pub(super) fn estimate(modality: Modality, header: Option<&Header>, wanted: &Wan
     let (image, per_thread) = match modality {
         Modality::T1w => {
             let boxed = header.map_or(0.0, |h| BOX_MM3 / h.grid().voxel_mm.iter().product::<f64>());
-<<<<<<< HEAD
-            let tissues = series * TISSUE_VOLUMES + BOX_BYTES * boxed.min(series / VOXEL_BYTES);
+            let tissues = series * TISSUE_VOLUMES + BOX_BYTES * boxed.min(series / VOXEL_BYTES) + TISSUE_BYTES;
             let (templates, grids) = in_templates(wanted);
             let registration = if templates > 0.0 { series * REGISTRATION_VOLUMES + REGISTRATION_BYTES } else { 0.0 };
-            let at_work = tissues.max(series * T1W_VOLUMES).max(registration);
+            let at_work = tissues.max(series * T1W_VOLUMES + SCAN_BYTES).max(registration);
             (at_work + templates * TEMPLATE_BYTES + grids, WRITING_BYTES)
-=======
-            let tissues = series * TISSUE_VOLUMES + BOX_BYTES * boxed.min(series / VOXEL_BYTES) + TISSUE_BYTES;
-            (tissues.max(series * T1W_VOLUMES + SCAN_BYTES), WRITING_BYTES)
->>>>>>> tissues
         }
         Modality::Bold => (series + volume * BOLD_VOLUMES + SCAN_BYTES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES)),
     };
