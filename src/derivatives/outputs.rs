@@ -173,6 +173,12 @@ impl OutputKind {
         }
     }
 
+    /// Whether it is a map of points.
+    #[must_use]
+    pub const fn is_transform(self) -> bool {
+        matches!(self, Self::ToTemplate | Self::FromTemplate)
+    }
+
     /// Whether it is there for the reports.
     #[must_use]
     pub const fn is_figure(self) -> bool {

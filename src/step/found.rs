@@ -72,6 +72,8 @@ pub struct Known {
     pub brain: Option<Located>,
     /// How well the brain was brought to each template.
     pub normalization: Vec<Normalized>,
+    /// Whether its tissues could not be told apart, so that it has no maps of them.
+    pub without_tissues: bool,
     /// Volumes of the tissues, where they can be told apart.
     pub tissues: Option<TissueVolumes>,
     /// How good the scan is.

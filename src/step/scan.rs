@@ -3,7 +3,6 @@
 use super::Context;
 use super::error::{Failed, StageError};
 use super::found::Known;
-use crate::bids::Modality;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::ledger::DoneScan;
 use crate::derivatives::save::{Saved, remove_old};
@@ -164,7 +163,7 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         files: saved.kinds.iter().map(SummaryFile::of).collect(),
         notes: known.notes,
     };
-    let without_tissues = plan.modality == Modality::T1w && known.tissues.is_none();
+    let without_tissues = known.without_tissues;
     let done =
         input.map(|input| DoneScan { path, input, metadata, odd: known.odd, without_tissues, outputs: saved.files });
     Finished { status, trace_id: summary.trace_id.clone(), summary, done, bytes: saved.bytes }

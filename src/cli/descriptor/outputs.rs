@@ -52,8 +52,8 @@ fn images(modality: Modality, session: bool, suffix: &str) -> Vec<Value> {
     };
     let entities = parsed.as_str().to_owned();
     let mut outputs = outputs_of(modality, &parsed, &Wanted::default()).unwrap_or_default();
-    // Parts of the reports, not results.
-    outputs.retain(|output| !output.kind.is_figure());
+    // Parts of the reports, not results. What is in the space of a template is found with what is in the scan's own.
+    outputs.retain(|output| !output.kind.is_figure() && (output.space.is_none() || output.kind.is_transform()));
     let rests: Vec<String> = outputs.iter().map(|output| rest(&output.path, &entities)).collect();
     // With its wildcard `_boldref.nii.gz` would also find `_desc-biasfield_boldref.nii.gz`, so it cannot be told.
     let alone = |rest: &str| rests.iter().filter(|other| other.ends_with(rest)).count() == 1;

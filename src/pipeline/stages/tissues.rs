@@ -27,6 +27,7 @@ pub fn t1w(scaled: &ScaledVolume, brain: &Brain, maps: &[Registered<'_>], found:
     let tissues = segment(scaled, brain, maps);
     if let Err(e) = &tissues {
         found.note(format!("there are no tissue maps: {e}"));
+        found.known.without_tissues = true;
     }
     let tissues = tissues.ok()?;
     if let Some(size_mm) = too_coarse(scaled.header.grid().voxel_mm) {
