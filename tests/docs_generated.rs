@@ -44,10 +44,9 @@ fn error_codes_and_exit_statuses() {
         if of_class.is_empty() {
             continue;
         }
-        writeln!(codes, "\n### {class}\n\n| Code | What happened | What to do | Exit |\n|---|---|---|---|").unwrap();
+        writeln!(codes, "\n### {class}\n\n| Code | What happened | What to do |\n|---|---|---|").unwrap();
         for code in of_class {
-            let exit = ExitStatus::from(*code).number();
-            writeln!(codes, "| `{code}` | {} | {} | {exit} |", code.meaning(), code.advice()).unwrap();
+            writeln!(codes, "| `{code}` | {} | {} |", code.meaning(), code.advice()).unwrap();
         }
     }
     codes.push('\n');
@@ -119,8 +118,8 @@ fn every_crate_has_its_reason() {
     // Our own.
     crates.retain(|name| !["figures", "imaging", "itk", "nifti", "phantom"].contains(&name.as_str()));
     let decisions = std::fs::read_to_string(root.join("docs/decisions.md")).unwrap();
-    let rows = decisions.split("## Crates").nth(1).unwrap().lines().filter(|line| line.starts_with("| `"));
-    let cells = rows.filter_map(|row| row.split(" | ").next());
+    let lines = decisions.split("## Crates").nth(1).unwrap().lines().filter(|line| line.starts_with("- `"));
+    let cells = lines.filter_map(|line| line.split(": ").next());
     // In backquotes: crates, and after "with" their features.
     let named: BTreeSet<String> = cells
         .flat_map(|cell| cell.split(" with ").next().unwrap_or_default().split('`').skip(1).step_by(2))
