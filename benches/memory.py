@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Peak memory against budget: the table of docs/performance.md.
+"""Peak memory against budget: the table of benches/README.md.
 
     python3 benches/memory.py BINARY THREADS SCAN...
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a dataset costs by its number of scans, as the table of docs/performance.md; every column should grow with the scans.
+# What a dataset costs by its number of scans, as the table of benches/README.md; every column should grow with the scans.
 #
 #   benches/scale.sh [--index PARTICIPANTS] [--runs N,...] [--processes N,...] [--keep] [--folder DIR] [SCANS...]
 #

@@ -129,7 +129,7 @@ def about(args, runs):
 
 
 def document(text):
-    path = ROOT / "docs/telemetry.md"
+    path = ROOT / "benches/README.md"
     before, rest = path.read_text().split(BEGIN)
     _, after = rest.split(END)
     path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
@@ -141,7 +141,7 @@ def main():
     parser.add_argument("--participants", type=int, default=3)
     parser.add_argument("--voxel-size", type=float, default=1.5)
     parser.add_argument("--volumes", type=int, default=40)
-    parser.add_argument("--print", action="store_true", help="do not write to docs/telemetry.md")
+    parser.add_argument("--print", action="store_true", help="do not write to benches/README.md")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

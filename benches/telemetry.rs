@@ -1,6 +1,6 @@
 //! What one span and one log line cost the thread that does the work: into nothing, and into the files of a run.
 //!
-//! `cargo bench --bench telemetry`; `benches/telemetry.sh` puts the numbers into docs/telemetry.md.
+//! `cargo bench --bench telemetry`; `benches/telemetry.sh` puts the numbers into benches/README.md.
 
 use criterion::Criterion;
 use neuro_preprocess::bids::Modality;

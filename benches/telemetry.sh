@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures what telemetry costs and writes the table of docs/telemetry.md.
+# Measures what telemetry costs and writes the table of benches/README.md.
 #
 #   benches/telemetry.sh [--rounds N] [--participants N] [--voxel-size MM] [--volumes N] [--print]
 #

@@ -55,7 +55,7 @@ write_configs() {
         numbers+=(-e "s/@$name@/${!name}/g")
     done <"$configs_shipped/ports.env"
     sed -i "${names[@]}" "${numbers[@]}" "$data/configs/prometheus.yml"
-    sed -i "s|runbook_url: docs/runbooks.md|runbook_url: ${NEURO_PREPROCESS_RUNBOOKS:-file://$checkout/docs/runbooks.md}|" \
+    sed -i "s|runbook_url: docs/03-observing.md|runbook_url: ${NEURO_PREPROCESS_RUNBOOKS:-file://$checkout/docs/03-observing.md}|" \
         "$data"/configs/prometheus/rules/*.yml
 }
 

@@ -1,5 +1,5 @@
-//! Tries the documentation: every command after a `$` in the console blocks of the README, of `SECURITY.md` and of `docs/` is run, in the
-//! order it stands, in one empty folder per document.
+//! Tries the documentation: every command after a `$` in the console blocks of `docs/` and of the documents beside the code is run,
+//! in the order it stands, in one empty folder per document. Links must lead to files and headings that exist.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod common;
@@ -16,6 +16,9 @@ const RUN_ELSEWHERE: [&str; 4] = [
     "bash tests/audit.sh",
     "cargo test --release --test fuzz",
 ];
+/// Documents outside of `docs/`.
+const BESIDE: [&str; 5] =
+    ["README.md", "SECURITY.md", "benches/README.md", "tests/corpus/expected.md", "tests/fuzz/README.md"];
 /// Tried with the programs they are about, by `tests/stack/`, `tests/nipoppy.rs` and `tests/nipoppy_inside.rs`.
 const TRIED_ELSEWHERE: [&str; 3] = ["01-setup.md", "02-running.md", "04-nipoppy-integration.md"];
 /// Programs that take minutes or change this checkout; their documents say what they need.
@@ -33,7 +36,7 @@ fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = fs::read_dir(root.join("docs")).unwrap().map(|f| f.unwrap().path());
     let mut documents: Vec<PathBuf> = docs.filter(|p| p.extension().is_some_and(|e| e == "md")).collect();
-    documents.extend(["README.md", "SECURITY.md"].map(|name| root.join(name)));
+    documents.extend(BESIDE.map(|name| root.join(name)));
     documents.sort();
     documents
 }
@@ -91,17 +94,64 @@ fn commands_are_found_in_console_blocks_only() {
     assert_eq!(commands(text), ["yes a", "too"]);
 }
 
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
+    headings.map(|heading| heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")).collect()
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     for document in documents() {
         let text = fs::read_to_string(&document).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let path = target.split('#').next().unwrap();
-            if !path.is_empty() && !path.contains("://") {
-                assert!(document.parent().unwrap().join(path).exists(), "{}: {target}", document.display());
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            if path.contains("://") {
+                continue;
+            }
+            let file = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
+            assert!(file.exists(), "{}: {target}", document.display());
+            if !anchor.is_empty() {
+                let there = anchors(&fs::read_to_string(&file).unwrap());
+                assert!(there.iter().any(|a| a == anchor), "{}: {target}", document.display());
             }
         }
     }
+}
+
+#[test]
+fn anchors_are_made_as_in_a_browser() {
+    assert_eq!(anchors("# The caller's trace\n## Settings, all\ntext\n"), ["the-callers-trace", "settings-all"]);
+}
+
+/// Other files (code, configurations, scripts) that name a page of `docs/` name one that is there.
+#[test]
+fn pages_named_in_other_files_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = ["benches", "boutiques", "configs", "containers", "crates", "nipoppy", "src", "tests"]
+        .map(|f| root.join(f))
+        .to_vec();
+    let mut named = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                let made = entry.ends_with("target") || entry.ends_with("node_modules") || entry.is_symlink();
+                folders.extend((!made).then_some(entry));
+                continue;
+            }
+            // What is no text names nothing.
+            let Ok(text) = fs::read_to_string(&entry) else { continue };
+            for rest in text.split("docs/").skip(1) {
+                let length = rest.find(|c: char| !(c.is_alphanumeric() || "-_./".contains(c))).unwrap_or(rest.len());
+                let Some(end) = rest[..length].find(".md") else { continue };
+                let page = root.join("docs").join(&rest[..end + 3]);
+                assert!(page.exists(), "{} names {}", entry.display(), page.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 30, "{named} were found");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Fuzzing: every seed and every input that once broke a promise is tried again, and each target gets some inputs made up from
 //! its seeds, which takes a few seconds each.
-//! What has to hold is in `tests/fuzz/checks`; how to fuzz for longer, in `docs/fuzzing.md`.
+//! What has to hold is in `tests/fuzz/checks`; how to fuzz for longer, in `tests/fuzz/README.md`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 #[path = "common/nifti.rs"]
@@ -115,7 +115,7 @@ fn nothing_is_found_in_a_few_seconds() {
 
 #[test]
 fn the_document_names_every_target() {
-    let document = std::fs::read_to_string(install::root("docs/fuzzing.md")).unwrap();
+    let document = std::fs::read_to_string(install::root("tests/fuzz/README.md")).unwrap();
     let table = document.split("\n\n").find(|part| part.starts_with("| target |")).unwrap();
     let named: BTreeSet<&str> = table.lines().skip(2).map(|row| row.split('`').nth(1).unwrap()).collect();
     assert_eq!(named, TARGETS.iter().map(|(name, _)| *name).collect());

@@ -31,14 +31,20 @@ fn rows(heading: &str, first_column: &str) -> Vec<Vec<String>> {
     out
 }
 
+/// The names in a cell: variables share a row when they share what it says.
+fn names_in(row: &[String]) -> Vec<String> {
+    row[0].split(", ").map(code).collect()
+}
+
 fn code(cell: &str) -> String {
     cell.trim_matches('`').to_owned()
 }
 
 fn compare(heading: &str, first_column: &str, in_code: &[&str]) {
     let rows = rows(heading, first_column);
-    let documented: BTreeSet<String> = rows.iter().map(|r| code(&r[0])).collect();
-    assert_eq!(documented.len(), rows.len(), "{heading}: a name has two rows");
+    let named: Vec<String> = rows.iter().flat_map(|row| names_in(row)).collect();
+    let documented: BTreeSet<String> = named.iter().cloned().collect();
+    assert_eq!(documented.len(), named.len(), "{heading}: a name has two rows");
     let in_code: BTreeSet<String> = in_code.iter().map(|n| (*n).to_owned()).collect();
     assert!(!in_code.is_empty());
     assert_eq!(documented, in_code, "{heading}: left is docs/telemetry.md, right is names.rs");
@@ -52,7 +58,7 @@ fn every_name_has_its_row_and_every_row_its_name() {
     compare("Log fields", "field", names::LOG_FIELDS);
     compare("Log fields", "field of the event", names::LOG_EVENT_FIELDS);
     compare("Resource", "attribute", names::RESOURCE);
-    let variables: Vec<&str> = VARIABLES.iter().map(|v| v.name).collect();
+    let variables: Vec<&str> = VARIABLES.iter().filter(|v| v.idle.is_none()).map(|v| v.name).collect();
     compare("Settings", "variable", &variables);
 }
 
@@ -77,11 +83,18 @@ fn metrics_are_documented_with_unit_kind_and_labels() {
 #[test]
 fn variables_are_documented_with_default_or_the_reason_why_not() {
     for row in rows("Settings", "variable") {
-        let variable = VARIABLES.iter().find(|v| v.name == code(&row[0])).unwrap();
-        let signals = if variable.per_signal { "yes" } else { "" };
-        let default = variable.idle.map_or_else(|| variable.default.to_owned(), |why| format!("no effect: {why}"));
-        assert_eq!(row[1..], [signals.to_owned(), default], "{}", variable.name);
+        for name in names_in(&row) {
+            let variable = VARIABLES.iter().find(|v| v.name == name).unwrap();
+            let signals = if variable.per_signal { "yes" } else { "" };
+            assert_eq!(row[1..], [signals.to_owned(), variable.default.to_owned()], "{name}");
+        }
     }
+    let documented: BTreeSet<(String, String)> = rows("Settings", "no effect")
+        .iter()
+        .flat_map(|row| names_in(row).into_iter().map(|name| (name, row[1].clone())))
+        .collect();
+    let idle = VARIABLES.iter().filter_map(|v| Some((v.name.to_owned(), v.idle?.to_owned())));
+    assert_eq!(documented, idle.collect(), "left is docs/telemetry.md, right is variables.rs");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""Times this program beside its peers on the same files and writes docs/performance.md. run.sh installs them first."""
+"""Times this program beside its peers on the same files and writes benches/README.md. run.sh installs them first."""
 import argparse
 import json
 import os
@@ -249,7 +249,7 @@ def main():
     text = "\n\n".join(filter(None, [head, *(make() for name, make in steps.items() if name in (options.only or PARTS))]))
     print(text)
     if not bench.quick and not options.only:
-        document(bench.root / "docs/performance.md", text)
+        document(bench.root / "benches/README.md", text)
 
 
 if __name__ == "__main__":

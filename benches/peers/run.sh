@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Times this program beside its peers on the same files and writes the tables of docs/performance.md.
+# Times this program beside its peers on the same files and writes the tables of benches/README.md.
 #
 #   benches/peers/run.sh [--quick] [--only PART]... [--heads N] [--phantoms DIR] [--t1w FILE]... [--bold FILE]...
 #

@@ -1,4 +1,4 @@
-//! The exit statuses of the program: number, name and meaning in one table, from which `docs/exit-codes.md` is made.
+//! The exit statuses of the program: number, name and meaning in one table, from which the table in `docs/errors.md` is made.
 //!
 //! 0, 1 and 16 to 19 follow the BIDS execution specification (BEP027), the others BSD's `sysexits.h`.
 

@@ -1,7 +1,7 @@
 //! How much memory a scan will need, from its header alone, and which scans a run has no room for.
 //!
 //! What is estimated is an upper bound: a run must stay within what it was given, so a scan that would not is refused
-//! before it is read. Measured by `benches/memory.py` over real and large scans (docs/performance.md).
+//! before it is read. Measured by `benches/memory.py` over real and large scans (benches/README.md).
 
 use super::units::{Need, Plan, Problem, SessionPlan};
 use crate::bids::Modality;

@@ -1,4 +1,4 @@
-//! `docs/bad-inputs.md`, made from the table.
+//! `expected.md`, made from the table: what each case must come to, to read and to see in a diff.
 
 use crate::Group;
 use crate::case::{Outcome, Peer};
@@ -9,37 +9,36 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 const HEAD: &str = "\
-# Bad inputs
+# Broken and odd inputs
 
 <!-- Made by tests/corpus from its table: edit there. -->
 
-What becomes of an input that is broken or odd. Every row is made and run through the program by `tests/corpus`, which fails
-where an outcome, a code, an exit status or a message is another, where anything panics, hangs or changes the input, and
-where a good scan beside the bad ones does not finish.
+`tests/corpus` makes every input below and runs the program on it. The test fails when the outcome, code, exit status or
+message differs, when anything panics, hangs or changes the input, and when a good scan beside the bad ones does not finish.
 
-- **refused**: the scan fails alone, with the code and a message that names it; what to do about a code is in
-  [errors.md](errors.md). The run goes on and ends with 1. For whole datasets and requests, the last column has the status.
-- **noted**: the scan is processed, and its log, summary and report have the note. A dataset's notes are warnings of the
-  run. With `--strict` each is a refusal with the code `NP-STRICT`: of the scan, or of the dataset before anything is done
+- **refused**: the scan fails alone, with the code and a message that names it; [errors.md](../../docs/errors.md) says what to
+  do about each code. The run goes on and exits with 1. For datasets and requests, the last column is the exit status.
+- **noted**: the scan is processed, and its log, summary and report carry a note. Notes on a dataset are warnings of the run.
+  With `--strict` a note is an error with the code `NP-STRICT`: the scan fails, or the dataset is refused before anything is
+  processed (exit 16).
+- **left out**: not treated as a scan. `list`, `--dry-run` and the log give the reason; with `--strict` the dataset is refused
   (exit 16).
-- **left out**: not taken for a scan. The reason stands in `list`, `--dry-run` and the log of a run; with `--strict` the
-  dataset is refused (exit 16).
-- **fine**: processed, and nothing had to be repaired or guessed.
+- **fine**: processed; nothing had to be repaired or guessed.
 
-What is accepted is compared with nibabel: every voxel, the affine, voxel sizes and repetition time are the same, but for
-the rows that say otherwise.
+Accepted inputs are compared with nibabel: every voxel, the affine, voxel sizes and repetition time are equal, unless the row
+says otherwise.
 ";
 
 /// Compares the document with the table, or writes it anew.
 pub fn compare(groups: &[Group], runs: &[Run]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/bad-inputs.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/expected.md");
     let expected = text(groups, runs);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &expected).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     let differs = found.lines().zip(expected.lines()).find(|(a, b)| a != b);
-    assert!(found == expected, "docs/bad-inputs.md is stale, first at {differs:?}; UPDATE_DOCS=1 writes it");
+    assert!(found == expected, "tests/corpus/expected.md is stale, first at {differs:?}; UPDATE_DOCS=1 writes it");
 }
 
 fn text(groups: &[Group], runs: &[Run]) -> String {

@@ -1,6 +1,6 @@
 //! The fault corpus: every bad or odd input that turns up in practice, made here byte by byte, through the real binary.
 //!
-//! One table says for each what must come of it, and `docs/bad-inputs.md` is made from the same table
+//! One table says for each what must come of it, and `expected.md` is made from the same table
 //! (`UPDATE_DOCS=1 cargo test --release --test corpus`). Bad scans stand in one dataset beside good ones, which must finish.
 //! What is accepted is compared with nibabel, number by number; accepted without a note is only what nibabel reads the same.
 

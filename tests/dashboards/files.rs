@@ -78,7 +78,7 @@ pub fn queries(name: &str, dashboard: &Value) -> Vec<Query> {
 /// The queries in the documents: blocks of `promql`, `logql` and `traceql`, divided by empty lines.
 pub fn documented() -> Vec<Query> {
     let mut found = Vec::new();
-    for name in ["03-observing.md", "05-creating-dashboards.md", "runbooks.md", "slos.md"] {
+    for name in ["03-observing.md", "05-creating-dashboards.md"] {
         let text = fs::read_to_string(root("docs").join(name)).unwrap();
         for (block, language) in blocks(&text) {
             for query in block.split("\n\n").filter(|q| !q.trim().is_empty()) {

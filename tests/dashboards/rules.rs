@@ -44,16 +44,16 @@ fn every_alert_has_a_case_that_fires_one_that_does_not_and_a_runbook() {
     assert_eq!(fires, alerts, "left: alerts with a case that fires");
     assert_eq!(silent, alerts, "left: alerts with a case that stays silent");
 
-    let runbooks = fs::read_to_string(root("docs/runbooks.md")).unwrap();
-    let headings = runbooks.lines().filter_map(|l| l.strip_prefix("## "));
+    let runbooks = fs::read_to_string(root("docs/03-observing.md")).unwrap();
+    let headings = runbooks.lines().filter_map(|l| l.strip_prefix("### "));
     let anchors: BTreeSet<String> = headings.clone().map(str::to_lowercase).collect();
     let urls = values("configs/prometheus/rules", "runbook_url:");
     assert_eq!(urls.len(), alerts.len());
     for url in urls {
-        assert!(url.strip_prefix("docs/runbooks.md#").is_some_and(|a| anchors.contains(a)), "{url} leads nowhere");
+        assert!(url.strip_prefix("docs/03-observing.md#").is_some_and(|a| anchors.contains(a)), "{url} leads nowhere");
     }
     for alert in &alerts {
-        assert!(runbooks.contains(alert.as_str()), "docs/runbooks.md says nothing of {alert}");
+        assert!(runbooks.contains(alert.as_str()), "docs/03-observing.md says nothing of {alert}");
     }
     for heading in headings.filter(|h| h.starts_with("Neuro")) {
         assert!(alerts.iter().any(|a| a.starts_with(heading)), "{heading} is no alert any more");

@@ -37,7 +37,7 @@ def kinds():
                [prom(f'sum by (stage) ({counted(SCANS, M, FAILED, over="$__rate_interval")})', "{{stage}}")], "short",
                (12, 8), bars=True, stacked=True),
         bars("Errors by stage and class", "Classes are those of docs/errors.md: validation and io are the data and the disk, "
-             "processing is an image the methods cannot handle, resource is memory or disk space.",
+             "processing is an image the methods cannot handle, memory a scan that needs too much.",
              f"sum by (stage, error_type) ({counted(ERRORS, S)}) > 0", "{{stage}}: {{error_type}}", "short"),
     ]
 

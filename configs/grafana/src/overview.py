@@ -31,7 +31,7 @@ def now():
              f'sum({counted(SCANS, M, over="5m")}) / 5 or vector(0)', "suffix: scans/min", decimals=1),
         stat("Processes", "Processes that have reported in the last two minutes.",
              f'count({alive("neuro_process_memory_bytes")}) or vector(0)'),
-        stat("Alerts firing", "Alerts of configs/prometheus/rules. Each names its section in docs/runbooks.md. 0 also where "
+        stat("Alerts firing", "Alerts of configs/prometheus/rules. Each names its section in docs/03-observing.md. 0 also where "
              "the rules are not loaded.", 'count(ALERTS{alertname=~"Neuro.+", alertstate="firing"}) or vector(0)',
              thresholds=[(None, "green"), (1, "red")]),
         stat("Failed", "Scans that failed in the range. The errors dashboard names them with their reason.",
@@ -80,7 +80,7 @@ def objectives():
     quick = f'sum({counted(f"{SECONDS}_bucket", M, SUCCESS, WITHIN)})'
     succeeded = f'sum({counted(f"{SECONDS}_count", M, SUCCESS)})'
     failed = f"sum({counted(SCANS, M, readable, FAILED)})"
-    return "Objectives (docs/slos.md)", [
+    return "Objectives (docs/03-observing.md)", [
         stat("Budget left: success", "Of readable scans 99 % succeed. 100 %: none failed in the range; 0: the allowed 1 % "
              "failed; negative: more. Choose 14 days to see the objective's own window.",
              f"1 - ({failed} or vector(0)) / sum({counted(SCANS, M, readable)}) / 0.01", "percentunit", (6, 4),
