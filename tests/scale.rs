@@ -60,7 +60,7 @@ fn a_plan_keeps_what_its_scans_have_in_common_once() {
     fs::write(raw.join("sub-0003/anat/sub-0003_T1w.json"), other).unwrap();
     let of = |images| {
         let options = PlanOptions { images, ..PlanOptions::default() };
-        plan_dataset(&raw, Some(&out), &Selection::default(), options).unwrap()
+        plan_dataset(&raw, Some(&out), &Selection::default(), &options).unwrap()
     };
     let plan = of(false);
     let [one, two, three] = [0, 1, 2].map(|n| &plan.units[n].scans[0].metadata);

@@ -3,6 +3,7 @@
 use super::{Origin, Template, TemplateError, load, output_grid};
 use crate::vocabulary::{Resolution, Space, Spaces, TemplateId};
 use imaging::normalization::Target;
+use imaging::rigid::apply;
 use nifti::Grid;
 use std::path::Path;
 
@@ -61,14 +62,9 @@ fn one(id: &TemplateId, spaces: &Spaces, home: Option<&Path>) -> Result<Template
 /// The corners of the box around the centres of a grid's voxels.
 fn extent(grid: &Grid) -> [[f64; 3]; 2] {
     let last = [2, 1, 0].map(|axis| grid.shape[axis].saturating_sub(1) as f64);
-    let at = |r: usize, v: [f64; 3]| (0..3).map(|c| grid.affine[r][c] * v[c]).sum::<f64>() + grid.affine[r][3];
-    let corners = (0..8).map(|n| std::array::from_fn(|c| if n >> c & 1 == 1 { last[c] } else { 0.0 }));
-    let mut found = [[f64::INFINITY; 3], [f64::NEG_INFINITY; 3]];
-    for corner in corners {
-        for r in 0..3 {
-            let v = at(r, corner);
-            (found[0][r], found[1][r]) = (found[0][r].min(v), found[1][r].max(v));
-        }
-    }
-    found
+    let corners: [[f64; 3]; 8] = std::array::from_fn(|n| {
+        apply(&grid.affine, std::array::from_fn(|axis| if n >> axis & 1 == 1 { last[axis] } else { 0.0 }))
+    });
+    let of = |axis: usize, pick: fn(f64, f64) -> f64| corners.iter().map(|c| c[axis]).fold(corners[0][axis], pick);
+    [[0, 1, 2].map(|axis| of(axis, f64::min)), [0, 1, 2].map(|axis| of(axis, f64::max))]
 }

@@ -140,7 +140,7 @@ fn with_tail_sampling_the_proof_is_a_failure() {
     let listening = || TcpStream::connect(format!("127.0.0.2:{}", site.port("OTLP_GRPC_PORT"))).is_ok();
     assert!(listening());
     site.kill("otel-collector");
-    assert!(!listening());
+    wait_for("the killed Collector's port to be free", || !listening());
     site.run("start_stack.sh", &start).exits(0);
     assert!(listening());
     let command = fs::read_to_string(format!("/proc/{}/cmdline", site.process("otel-collector"))).unwrap();

@@ -12,7 +12,7 @@ mod on_template;
 mod paint;
 
 pub use data::{Bias, FigureData, Histogram, Label, Mosaic, Series, TemplateMosaic, TissuePeak};
-pub use on_template::{OnTemplate, draw_on_template};
+pub use on_template::{OnTemplate, TemplatePictures, draw_on_template};
 pub use paint::SCALE;
 
 use frame::{Frame, Plane};

@@ -19,11 +19,14 @@ pub struct OnTemplate<'a> {
     pub affine: [[f64; 4]; 4],
 }
 
+/// Both pictures as JPEG files, and what lies on them.
+pub type TemplatePictures = ([(PictureKind, Vec<u8>); 2], Mosaic);
+
 /// Draws both with the same slices; the outline is that of the template's brain.
 ///
 /// # Errors
 /// [`FigureError`], which would be a defect.
-pub fn draw_on_template(there: &OnTemplate<'_>) -> Result<([(PictureKind, Vec<u8>); 2], Mosaic), FigureError> {
+pub fn draw_on_template(there: &OnTemplate<'_>) -> Result<TemplatePictures, FigureError> {
     let planes = [Plane::Axial, Plane::Coronal, Plane::Sagittal];
     let frame = Frame::new(there.mask, there.voxel_mm, &planes, COLUMNS, SIDE);
     let inside = frame.voxels(1).mapv(|at| at.is_some_and(|at| there.mask[at] != 0));

@@ -5,7 +5,7 @@ use super::resampling::Resampled;
 use super::spatial_normalization::Registered;
 use super::tissues::{Tissues, peaks};
 use crate::templates::TemplateTarget;
-use figures::{FigureError, Figures, Mosaic, OnTemplate, PictureKind, Run, Series, TemplateMosaic, Volume};
+use figures::{FigureError, Figures, OnTemplate, Run, Series, TemplateMosaic, TemplatePictures, Volume};
 use figures::{draw_bold, draw_on_template, draw_t1w};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
@@ -44,10 +44,7 @@ pub fn t1w(
 }
 
 /// The scan and the template in the same slices.
-fn on_template(
-    there: &Resampled,
-    template: &TemplateTarget,
-) -> Result<([(PictureKind, Vec<u8>); 2], Mosaic), FigureError> {
+fn on_template(there: &Resampled, template: &TemplateTarget) -> Result<TemplatePictures, FigureError> {
     let grid = there.header.grid();
     // A grid of the template can be inverted; if not, there is the scan alone.
     let nothing = || (there.image.clone(), there.mask.clone());

@@ -48,7 +48,7 @@ fn entities(text: &str) {
 fn outputs(modality: Modality, of: &Entities) {
     let participant = format!("sub-{}", of.get("sub").unwrap());
     let mut seen = HashSet::new();
-    for output in outputs_of(modality, of, Wanted::default()).expect("an indexed scan has outputs") {
+    for output in outputs_of(modality, of, &Wanted::default()).expect("an indexed scan has outputs") {
         for path in output.files() {
             assert!(path.starts_with(&participant) && path.components().all(|c| matches!(c, Component::Normal(_))));
             assert!(seen.insert(path.clone()), "{} twice", path.display());
@@ -91,7 +91,7 @@ pub fn sidecar(bytes: &[u8]) {
     for skip_validation in [false, true] {
         let options = PlanOptions { skip_validation, ..PlanOptions::default() };
         let everything = Selection { modalities: Modality::ALL.to_vec(), ..Selection::default() };
-        match plan::survey(&root, &everything, options) {
+        match plan::survey(&root, &everything, &options) {
             Err(e) => assert!(!skip_validation, "{e}"),
             Ok(found) => {
                 let _ = (plan::list_text(&found), plan::list_json(&found).to_string());

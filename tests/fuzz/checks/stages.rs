@@ -11,6 +11,7 @@ use neuro_preprocess::pipeline::{anatomical, functional};
 use neuro_preprocess::plan::{Need, ScanPlan, Source};
 use neuro_preprocess::step::{Context, cancel::Cancel};
 use neuro_preprocess::telemetry::spans;
+use neuro_preprocess::templates::Targets;
 use neuro_preprocess::vocabulary::{Faults, Reason, SessionId, Stage, State, Wanted};
 use nifti::{Grid, Header};
 use serde_json::{Map, json};
@@ -67,9 +68,11 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
         state: State::ToDo(Reason::NeverDone),
     };
     let (output, remote, cancel) = (place("out"), spans::Context::default(), Cancel::default());
+    let targets = Targets::default();
     let cx = Context {
         run_id: "fuzz",
         output: &output,
+        targets: &targets,
         faults: Faults::default(),
         strict: false,
         cancel: &cancel,
@@ -85,7 +88,7 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
             Modality::T1w => {
                 let raw =
                     scan.phase(Stage::Load, |p| p.step(Stage::Validate, |f| validate::t1w(read, &plan, false, f)))?;
-                let made = anatomical::process(scan, raw)?;
+                let made = anatomical::process(scan, raw, &targets)?;
                 assert!(made.scaled.image.iter().all(|v| v.is_finite()), "voxels that are no numbers");
             }
             Modality::Bold => {

@@ -253,11 +253,13 @@ mod tests {
     fn an_affine_map_is_found_again_whatever_the_contrasts_scale_and_the_threads() {
         let (image, mut moving) = (blob(&IDENTITY, 4.0), blob(&truth(), 4.0));
         moving.voxels.mapv_inplace(|v| 300.0 * v - 50.0);
-        let fixed = Fixed::new(&image, image.voxels.mapv(|_| 1).view());
+        // Of the blob alone: a map that takes air out of view is held back.
+        let fixed = Fixed::new(&image, image.voxels.mapv(|v| u8::from(v > 0.0)).view());
         let search = |freedom, tolerance| Search { freedom, steps: 60, tolerance, stiffness: 0.0 };
         let rough = fit_affine(&fixed, &moving, &IDENTITY, search(Freedom::Similarity, 1e-6));
         let fit = fit_affine(&fixed, &moving, &rough.matrix, search(Freedom::Affine, 1e-10));
-        assert!(farthest(&fit.matrix, &truth()) < 0.15, "{} {fit:?}", farthest(&fit.matrix, &truth()));
+        // At the corners of a box of 100 mm, from voxels of 4 mm.
+        assert!(farthest(&fit.matrix, &truth()) < 0.6, "{} {fit:?}", farthest(&fit.matrix, &truth()));
         assert!(fit.correlation > 0.995 && fit.cost < rough.cost);
         for threads in [1, 2, 4] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
