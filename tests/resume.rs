@@ -174,7 +174,7 @@ fn only_a_marker_that_is_new_counts_as_done_meanwhile() {
     let place = Place::done("1");
     let plan = |force| {
         let options = PlanOptions { force, ..PlanOptions::default() };
-        plan_dataset(&place.bids(), Some(&place.out()), &Selection::default(), options).unwrap()
+        plan_dataset(&place.bids(), Some(&place.out()), &Selection::default(), &options).unwrap()
     };
     let (before, forced) = (plan(false), plan(true));
     assert!(!done_since(&place.out(), &before.units[0], false));
