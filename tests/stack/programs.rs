@@ -1,6 +1,7 @@
 //! The stack as plain programs: up, no-op, demonstrations, proof, each service killed and named, back up, down.
 
 use crate::common::run_command;
+use crate::server::wait_for;
 use crate::site::{SERVICES, Site};
 use crate::{collector, loki, prometheus};
 use std::fs;
