@@ -241,7 +241,7 @@ fn labels(frame: &Frame, volume: &Volume<'_>) -> Vec<Label> {
         let mut voxel = [nx as f64 / 2.0, ny as f64 / 2.0, nz as f64 / 2.0];
         voxel[axis] = tile.slice as f64;
         let mm = volume.affine[axis].iter().zip(voxel).map(|(a, v)| a * v).sum::<f64>() + volume.affine[axis][3];
-        labels.push(Label { x: tile.x + 3, y: tile.y + tile.height - 4, text: format!("{name} {mm:.0}") });
+        labels.push(Label { x: tile.x + 3, y: tile.y + tile.height - 4, text: format!("{name} {:.0}", mm.round() + 0.0) });
         let sides = if tile.plane == Plane::Sagittal { ["P", "A"] } else { [left, right] };
         for (x, side) in [(tile.x + 3, sides[0]), (tile.x + tile.width - 12, sides[1])] {
             labels.push(Label { x, y: tile.y + 13, text: side.to_owned() });

@@ -108,6 +108,7 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
     });
     text.push_str(&bias(ran));
     text.push_str(&intensity(ran));
+    text.push_str(&templates(ran));
     if !ran.tissues.is_empty() {
         text.push_str(
             "Grey matter, white matter and cerebrospinal fluid were told apart in the mask by a hidden Markov random field of \
@@ -115,12 +116,14 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
              tissues (Shattuck et al. 2001). ",
         );
     }
-    text.push_str("Nothing was resampled to a template");
+    if ran.figures.templates.is_empty() {
+        text.push_str("Nothing was resampled to a template. ");
+    }
     text.push_str(if ran.modality == "bold" {
-        "; slice timing and susceptibility distortion were not corrected. Framewise displacement and DVARS follow Power et al. \
+        "Slice timing and susceptibility distortion were not corrected. Framewise displacement and DVARS follow Power et al. \
          2012, standardised DVARS Nichols 2013, other quality measures MRIQC (Esteban et al. 2017)."
     } else {
-        ". Quality measures follow MRIQC (Esteban et al. 2017)."
+        "Quality measures follow MRIQC (Esteban et al. 2017)."
     });
     text
 }
@@ -175,6 +178,18 @@ fn intensity(ran: &Ran<'_>) -> String {
     }
 }
 
+fn templates(ran: &Ran<'_>) -> String {
+    let names: Vec<&str> = ran.figures.templates.iter().map(|there| there.template.as_str()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(
+        "The brain was registered to {} by an affine map and a symmetric diffeomorphic warp that maximises local correlation \
+         (Avants et al. 2008), and what was made of the image was resampled there in one step. ",
+        names.join(" and to ")
+    )
+}
+
 /// The references that the text names, in full.
 pub(super) fn references(text: &str) -> Vec<&'static str> {
     REFERENCES.iter().filter(|(key, _)| text.contains(key)).map(|(_, full)| *full).collect()
@@ -209,6 +224,13 @@ mod tests {
         let quantile = object(json!({ "IntensityTarget": 1000.0, "IntensityMethod": "white-matter-quantile" }));
         let text = paragraph(&Ran { preproc: &quantile, bias: &none, ..ran }, "1");
         assert!(text.contains("75 % quantile") && !text.contains("tissue classes"), "{text}");
+        assert!(text.contains("Nothing was resampled"), "{text}");
+
+        let there = figures::TemplateMosaic { template: "MNI152NLin6Asym".into(), ..Default::default() };
+        let figures = FigureData { templates: vec![there], ..FigureData::default() };
+        let text = paragraph(&Ran { figures: &figures, ..ran }, "1");
+        assert!(text.contains("registered to MNI152NLin6Asym by") && !text.contains("Nothing was"), "{text}");
+        assert!(references(&text).iter().any(|full| full.starts_with("Avants")), "{text}");
     }
 
     #[test]
