@@ -140,6 +140,8 @@ fn a_template_that_cannot_be_had_is_said_before_anything_is_done() {
         let ran = run(&bids, &out, Some(&empty), &["--output-spaces", space]);
         assert!(ran.stderr.contains(code) && ran.stderr.contains(said), "{ran:?}");
         assert!(!out.exists(), "{space}");
+        let ran = run(&bids, &out, Some(&empty), &["--dry-run", "--output-spaces", space]);
+        assert!(ran.stderr.contains(code), "{ran:?}");
     }
 }
 

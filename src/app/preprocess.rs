@@ -104,10 +104,11 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
         }
     }
     plan.refuse_empty()?;
+    // A dry run, too, says which template cannot be had.
+    let targets = pool::within(config.threads, || targets(&plan))??;
     if config.dry_run {
         return Ok(ExitStatus::Success);
     }
-    let targets = pool::within(config.threads, || targets(&plan))??;
     prepare_output(&plan)?;
     work(config, &plan, &room, &targets)
 }
@@ -146,7 +147,7 @@ fn template_home() -> Option<PathBuf> {
 }
 
 /// The templates that the scans still to be done are brought to.
-fn targets(plan: &Plan) -> Result<Targets, RunError> {
+pub(super) fn targets(plan: &Plan) -> Result<Targets, RunError> {
     let scans = || plan.units.iter().filter(|unit| !unit.done()).flat_map(SessionPlan::to_do);
     let Some(first) = scans().find(|scan| scan.modality == Modality::T1w) else { return Ok(Targets::default()) };
     Ok(Targets::load(&first.wanted.spaces, template_home().as_deref())?)

@@ -1,6 +1,6 @@
 //! A run spread over a cluster: plan, write the jobs, send them, say what was sent.
 
-use super::preprocess::{RunError, describe_delivery, make_plan, personal, prepare_output};
+use super::preprocess::{RunError, describe_delivery, make_plan, personal, prepare_output, targets};
 use super::say;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Input, RunConfig, SlurmConfig};
@@ -42,6 +42,8 @@ pub fn run(config: &SlurmConfig) -> Result<ExitStatus, SubmissionError> {
         *path = absolute(path);
     }
     plan.refuse_empty().map_err(RunError::from)?;
+    // Better here than in each of a thousand tasks.
+    targets(&plan)?;
     let units: Vec<&SessionPlan> = plan.units.iter().filter(|u| !u.done()).collect();
     if units.is_empty() {
         say(&format!("all {} participant-sessions are done: nothing to submit\n", plan.units.len()));

@@ -86,6 +86,7 @@ pub const OUTPUTS: &[OutputRow] = {
         row(Picture(Input), T1w, &[("desc", "input")], "T1w", ".jpg"),
         row(Picture(Corrected), T1w, &[("desc", "mosaic")], "T1w", ".jpg"),
         row(Picture(PictureKind::BiasField), T1w, &[("desc", "biasfield")], "T1w", ".jpg"),
+        row(Picture(PictureKind::Tissues), T1w, &[("desc", "tissues")], "T1w", ".jpg"),
         row(Picture(Thumbnail), T1w, &[("desc", "thumbnail")], "T1w", ".jpg"),
         row(FigureData, Bold, &[("desc", "figures")], "bold", ".json"),
         row(Picture(Input), Bold, &[("desc", "input")], "bold", ".jpg"),
@@ -142,7 +143,10 @@ impl OutputKind {
     /// Whether it is a map of the tissues, or goes with one.
     #[must_use]
     pub const fn is_of_tissues(self) -> bool {
-        matches!(self, Self::Segmentation | Self::LabelTable | Self::Probability(_))
+        matches!(
+            self,
+            Self::Segmentation | Self::LabelTable | Self::Probability(_) | Self::Picture(PictureKind::Tissues)
+        )
     }
 
     /// Its name in summaries.
@@ -164,6 +168,7 @@ impl OutputKind {
             Self::Picture(PictureKind::Input) => "picture_input",
             Self::Picture(PictureKind::Corrected) => "picture_corrected",
             Self::Picture(PictureKind::BiasField) => "picture_bias_field",
+            Self::Picture(PictureKind::Tissues) => "picture_tissues",
             Self::Picture(PictureKind::Tsnr) => "picture_tsnr",
             Self::Picture(PictureKind::Carpet) => "picture_carpet",
             Self::Picture(PictureKind::OnTemplate) => "picture_on_template",

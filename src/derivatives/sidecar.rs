@@ -7,8 +7,24 @@ use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
 use imaging::motion::MotionEstimate;
+use imaging::registration::recipe::{Level, Recipe};
 use imaging::segmentation::{Tissue, TissueMaps};
 use serde_json::{Map, Value, json};
+
+/// What a registration does at one resolution.
+fn level(level: &Level) -> Value {
+    json!({
+        "TemplateVoxels": 1 << level.doublings,
+        "Iterations": level.iterations,
+        "WindowNodes": level.block * level.window,
+        "FieldOnHalfTheNodes": level.coarse_field,
+        "UpdateSmoothing": level.update_sigma,
+        "FieldSmoothing": level.field_sigma,
+        "LongestStep": level.step,
+        "DifferenceWeight": level.difference,
+        "LeastJacobian": level.least_jacobian,
+    })
+}
 
 /// What `res-` of a name stands for, as BIDS asks for it.
 fn resolution(space: &Space) -> String {
@@ -146,13 +162,14 @@ impl SidecarContext<'_> {
 
     /// Of the map between the scan and a template that was read from `sources`.
     #[must_use]
-    pub fn transform(&self, sources: Vec<String>, told: Option<&Normalized>) -> Value {
+    pub fn transform(&self, sources: Vec<String>, recipe: &Recipe, told: Option<&Normalized>) -> Value {
         let mut fields = object(json!({
             "Description": "Affine and diffeomorphic warp as an ITK composite transform: takes points of the space named by to- \
                             to the space named by from-",
             "Method": "symmetric diffeomorphic registration by local correlation (after Avants 2008, \
                        doi:10.1016/j.media.2007.06.004), brain to brain",
             "TemplateSources": sources,
+            "Levels": recipe.levels.iter().map(level).collect::<Vec<_>>(),
         }));
         if let Some(Value::Object(measures)) = told.and_then(|told| serde_json::to_value(told).ok()) {
             fields.insert("Fit".into(), Value::Object(measures));

@@ -35,12 +35,18 @@ pub fn process<'a>(scan: &mut Scan<'_>, raw: Volume, targets: &'a Targets) -> Re
         let brain = p.step(Stage::SkullStrip, |found| skull_strip::t1w(&raw, plan, strict, found))?;
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::t1w(raw, &brain, found))?;
         let scaled = p.step(Stage::Intensity, |found| intensity::t1w(even, &brain, found))?;
-        let maps = p.step(Stage::Normalization, |found| {
-            spatial_normalization::t1w(&scaled, &brain, targets, (plan, strict), found)
-        })?;
+        let maps = match targets.iter().len() {
+            0 => Vec::new(),
+            _ => p.step(Stage::Normalization, |found| {
+                spatial_normalization::t1w(&scaled, &brain, targets, (plan, strict), found)
+            })?,
+        };
         let tissues =
             p.step(Stage::Tissues, |found| Ok::<_, StageError>(tissues::t1w(&scaled, &brain, &maps, found)))?;
-        let in_templates = p.step(Stage::Resampling, |_| resampling::t1w(&scaled, &brain, tissues.as_ref(), &maps))?;
+        let in_templates = match maps.len() {
+            0 => Vec::new(),
+            _ => p.step(Stage::Resampling, |_| resampling::t1w(&scaled, &brain, tissues.as_ref(), &maps))?,
+        };
         p.step(Stage::Quality, |found| {
             quality::t1w(&scaled, &brain, tissues.as_ref(), found);
             Ok::<_, StageError>(())

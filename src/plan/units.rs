@@ -117,7 +117,9 @@ impl ScanPlan {
 
     /// The stages it will go through, in order.
     pub fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
-        Stage::ALL.iter().copied().filter(|s| s.applies_to(self.modality))
+        let to_templates = !self.wanted.spaces.templates().is_empty();
+        let asked = move |s: &Stage| to_templates || !matches!(s, Stage::Normalization | Stage::Resampling);
+        Stage::ALL.iter().copied().filter(|s| s.applies_to(self.modality)).filter(asked)
     }
 }
 

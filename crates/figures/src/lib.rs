@@ -59,6 +59,8 @@ pub enum PictureKind {
     Corrected,
     /// Slices of the bias field.
     BiasField,
+    /// Slices of the corrected image with the borders of the tissues.
+    Tissues,
     /// Slices of signal over noise in time.
     Tsnr,
     /// All time courses.
@@ -118,12 +120,36 @@ pub struct Run<'a> {
     pub time: Series,
 }
 
-/// Draws everything of a T1w image; `tissues` are put into its histogram.
+/// Draws everything of a T1w image; the peaks of its tissues are put into its histogram, and its labels (1 grey matter, 2 white
+/// matter, 3 fluid, on the grid of the image) have a picture of their own.
 ///
 /// # Errors
 /// [`FigureError`], which would be a defect.
-pub fn draw_t1w(volume: &Volume<'_>, tissues: Vec<TissuePeak>) -> Result<Figures, FigureError> {
-    draw(volume, tissues, None)
+pub fn draw_t1w(
+    volume: &Volume<'_>,
+    tissues: Vec<TissuePeak>,
+    labels: Option<ArrayView3<'_, u8>>,
+) -> Result<Figures, FigureError> {
+    let mut figures = draw(volume, tissues, None)?;
+    if let Some(labels) = labels {
+        figures.pictures.push((PictureKind::Tissues, draw_tissues(volume, labels)?));
+    }
+    Ok(figures)
+}
+
+/// The colours of the borders of white and of grey matter.
+const BORDERS: [[u8; 3]; 2] = [[255, 80, 80], [80, 200, 255]];
+
+/// The corrected image with the border of white matter, and that of grey and white matter together.
+fn draw_tissues(volume: &Volume<'_>, labels: ArrayView3<'_, u8>) -> Result<Vec<u8>, FigureError> {
+    let planes = [Plane::Axial, Plane::Coronal, Plane::Sagittal];
+    let frame = Frame::new(volume.mask, volume.voxel_mm, &planes, COLUMNS, SIDE);
+    let values = frame.draw(1, |at| volume.image[at]);
+    let shown = frame.voxels(1);
+    let of = |least: u8| shown.mapv(|at| at.is_some_and(|at| (least..=2).contains(&labels[at])));
+    let (white, tissue) = (of(2), of(1));
+    let window = paint::window(values.iter().step_by(7).filter(|v| !v.is_nan()), 0.005, 0.997);
+    paint::edged(values.view(), window, &[(white.view(), BORDERS[0]), (tissue.view(), BORDERS[1])], SHARP)
 }
 
 /// Draws everything of a bold run.
@@ -241,7 +267,11 @@ fn labels(frame: &Frame, volume: &Volume<'_>) -> Vec<Label> {
         let mut voxel = [nx as f64 / 2.0, ny as f64 / 2.0, nz as f64 / 2.0];
         voxel[axis] = tile.slice as f64;
         let mm = volume.affine[axis].iter().zip(voxel).map(|(a, v)| a * v).sum::<f64>() + volume.affine[axis][3];
-        labels.push(Label { x: tile.x + 3, y: tile.y + tile.height - 4, text: format!("{name} {:.0}", mm.round() + 0.0) });
+        labels.push(Label {
+            x: tile.x + 3,
+            y: tile.y + tile.height - 4,
+            text: format!("{name} {:.0}", mm.round() + 0.0),
+        });
         let sides = if tile.plane == Plane::Sagittal { ["P", "A"] } else { [left, right] };
         for (x, side) in [(tile.x + 3, sides[0]), (tile.x + tile.width - 12, sides[1])] {
             labels.push(Label { x, y: tile.y + 13, text: side.to_owned() });

@@ -47,6 +47,31 @@ pub(super) fn coloured(values: ArrayView2<f32>, window: [f32; 2], quality: u8) -
     encode(&pixels.collect::<Vec<u8>>(), values.dim(), ColorType::Rgb, quality)
 }
 
+/// Whether a pixel of `mask` has one beside it that is none of it.
+fn is_edge(mask: ArrayView2<bool>, (y, x): (usize, usize)) -> bool {
+    let beside = [(y.wrapping_sub(1), x), (y + 1, x), (y, x.wrapping_sub(1)), (y, x + 1)];
+    mask[[y, x]] && beside.iter().any(|at| !mask.get(*at).copied().unwrap_or(false))
+}
+
+/// The colours of a grey picture with the edges of some masks in it, the first on top.
+fn with_edges(values: ArrayView2<f32>, window: [f32; 2], masks: &[(ArrayView2<bool>, [u8; 3])]) -> Vec<u8> {
+    let levels = bytes(values, window);
+    let pixel = |(at, level): ((usize, usize), &u8)| {
+        masks.iter().find(|(mask, _)| is_edge(*mask, at)).map_or([*level; 3], |(_, colour)| *colour)
+    };
+    levels.indexed_iter().flat_map(pixel).collect()
+}
+
+/// A grey picture in which each of some masks has its edge in a colour.
+pub(super) fn edged(
+    values: ArrayView2<f32>,
+    window: [f32; 2],
+    masks: &[(ArrayView2<bool>, [u8; 3])],
+    quality: u8,
+) -> Result<Vec<u8>, FigureError> {
+    encode(&with_edges(values, window, masks), values.dim(), ColorType::Rgb, quality)
+}
+
 /// A grey picture with the outline of `mask` in it, at the best quality that fits into `most` bytes.
 pub(super) fn outlined(
     values: ArrayView2<f32>,
@@ -54,13 +79,7 @@ pub(super) fn outlined(
     mask: ArrayView2<bool>,
     most: usize,
 ) -> Result<Vec<u8>, FigureError> {
-    let edge = |(y, x): (usize, usize)| {
-        let beside = [(y.wrapping_sub(1), x), (y + 1, x), (y, x.wrapping_sub(1)), (y, x + 1)];
-        mask[[y, x]] && beside.iter().any(|at| !mask.get(*at).copied().unwrap_or(false))
-    };
-    let levels = bytes(values, window);
-    let pixel = |(at, level): ((usize, usize), &u8)| if edge(at) { OUTLINE } else { [*level; 3] };
-    let pixels: Vec<u8> = levels.indexed_iter().flat_map(pixel).collect();
+    let pixels = with_edges(values, window, &[(mask, OUTLINE)]);
     let mut found = Vec::new();
     for quality in [80, 65, 50, 35, 20] {
         found = encode(&pixels, values.dim(), ColorType::Rgb, quality)?;

@@ -31,7 +31,7 @@ fn run(nt: usize) -> Array4<f32> {
 fn a_t1w_image_has_its_pictures_and_data() {
     with(|volume| {
         let peak = TissuePeak { name: "WM".into(), mean: 902.0, sd: 1.4, voxels: 7000 };
-        let found = draw_t1w(volume, vec![peak]).unwrap();
+        let found = draw_t1w(volume, vec![peak], None).unwrap();
         let kinds: Vec<PictureKind> = found.pictures.iter().map(|(kind, _)| *kind).collect();
         use PictureKind::{BiasField, Corrected, Input, Thumbnail};
         assert_eq!(kinds, [Input, Corrected, BiasField, Thumbnail]);
@@ -76,7 +76,8 @@ fn a_series_also_has_those_in_time_and_threads_change_nothing() {
 #[test]
 fn unknown_sides_are_not_claimed() {
     with(|volume| {
-        let found = draw_t1w(&Volume { sides_known: false, ..*volume }, vec![]).unwrap();
+        let found = draw_t1w(&Volume { sides_known: false, ..*volume }, vec![], Some(volume.mask)).unwrap();
+        assert!(found.picture(PictureKind::Tissues).is_some());
         assert!(found.data.mosaic.labels.iter().all(|l| l.text != "L" && l.text != "R"));
     });
 }

@@ -93,6 +93,8 @@ pub struct Normalization {
     pub fit: NormalizationFit,
     /// What makes it doubtful; empty for a plain success.
     pub doubts: Vec<NormalizationDoubt>,
+    /// How the warp was done.
+    pub recipe: Recipe,
     /// Whether grey and white matter were told apart, so that their intensities could be compared, too.
     pub tissues_known: bool,
 }
@@ -244,7 +246,7 @@ pub fn normalize(
     if orientation != Orientation::AS_LABELLED {
         doubts.push(NormalizationDoubt::Turned(orientation));
     }
-    Ok(Normalization { warp, fit, doubts, tissues_known })
+    Ok(Normalization { warp, fit, doubts, recipe, tissues_known })
 }
 
 /// A brain whose tissues are not known, about as bright as standard intensities are.

@@ -170,6 +170,7 @@ fn viewer(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> Resu
     for (name, kind) in [
         (corrected, PictureKind::Corrected),
         (before, PictureKind::Input),
+        ("Tissues", PictureKind::Tissues),
         ("Bias field", PictureKind::BiasField),
         ("Temporal SNR", PictureKind::Tsnr),
     ] {

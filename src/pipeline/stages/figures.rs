@@ -22,8 +22,9 @@ pub fn t1w(
     (maps, in_templates): (&[Registered<'_>], &[Resampled]),
 ) -> Result<Figures, FigureError> {
     let peaks = tissues.map(peaks).unwrap_or_default();
+    let labels = tissues.map(|tissues| tissues.found.labels.view());
     let untold = peaks.is_empty();
-    let mut figures = draw_t1w(&volume(&scaled.header, scaled.image.view(), brain, &scaled.bias), peaks)?;
+    let mut figures = draw_t1w(&volume(&scaled.header, scaled.image.view(), brain, &scaled.bias), peaks, labels)?;
     let mut decisions = Vec::new();
     decisions.extend(of_header(&scaled.header));
     decisions.extend(of_brain(brain));

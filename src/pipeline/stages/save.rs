@@ -110,13 +110,13 @@ pub fn anatomical(
             OutputKind::ToTemplate,
             Some(&space),
             Content::Transform(to_scan),
-            cx.transform(template_sources(template), told),
+            cx.transform(template_sources(template), &map.recipe, told),
         );
         out.add_in(
             OutputKind::FromTemplate,
             Some(&space),
             Content::Transform(to_template),
-            cx.transform(template_sources(template), told),
+            cx.transform(template_sources(template), &map.recipe, told),
         );
     }
     out.add_figures(figures);
