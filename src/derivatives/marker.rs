@@ -178,7 +178,7 @@ mod tests {
         for (content, expected) in [
             (as_it_was.replace("VERSION", &marker.version), NoMarker::Form),
             (as_it_was.replace("VERSION", "0.0.9"), NoMarker::Version("0.0.9".into())),
-            (text.replace("\"form\": 4", "\"form\": 3"), NoMarker::Form),
+            (text.replace("\"form\": 5", "\"form\": 4"), NoMarker::Form),
         ] {
             std::fs::write(&path, content).unwrap();
             assert_eq!(read(), Err(expected));
