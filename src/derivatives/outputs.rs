@@ -136,7 +136,8 @@ pub fn sidecar_of(output: &Path) -> Option<PathBuf> {
 
 impl OutputKind {
     /// Whether it is also written in the space of each template, of T1w images.
-    const fn is_resampled(self) -> bool {
+    #[must_use]
+    pub const fn is_resampled(self) -> bool {
         matches!(self, Self::Preproc | Self::BrainMask | Self::Segmentation | Self::Probability(_))
     }
 

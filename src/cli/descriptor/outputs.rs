@@ -1,7 +1,7 @@
 //! The files a descriptor promises, from the table of outputs: per participant and session, and of the whole dataset.
 
 use crate::bids::{Entities, Modality};
-use crate::derivatives::outputs::outputs_of;
+use crate::derivatives::outputs::{Output, outputs_of};
 use crate::vocabulary::Wanted;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -52,13 +52,15 @@ fn images(modality: Modality, session: bool, suffix: &str) -> Vec<Value> {
     };
     let entities = parsed.as_str().to_owned();
     let mut outputs = outputs_of(modality, &parsed, &Wanted::default()).unwrap_or_default();
-    // Parts of the reports, not results. What is in the space of a template is found with what is in the scan's own.
+    // Parts of the reports, not results. What is in the space of a template depends on what was asked for.
     outputs.retain(|output| !output.kind.is_figure() && (output.space.is_none() || output.kind.is_transform()));
     let rests: Vec<String> = outputs.iter().map(|output| rest(&output.path, &entities)).collect();
     // With its wildcard `_boldref.nii.gz` would also find `_desc-biasfield_boldref.nii.gz`, so it cannot be told.
     let alone = |rest: &str| rests.iter().filter(|other| other.ends_with(rest)).count() == 1;
     let told = outputs.iter().zip(&rests).filter(|(_, rest)| alone(rest));
-    told.map(|(output, rest)| image(&output.path, &entities, rest, suffix)).collect()
+    // With its wildcard it would also find its like in the space of a template, so it is told of scans without more entities.
+    let wildcard = |output: &Output| if modality == Modality::T1w && output.kind.is_resampled() { "" } else { "*" };
+    told.map(|(output, rest)| image(&output.path, &entities, (wildcard(output), rest), suffix)).collect()
 }
 
 /// What follows the entities of the scan in the name of a file.
@@ -68,14 +70,14 @@ fn rest(path: &Path, entities: &str) -> String {
 }
 
 /// One image or table; `*` stands for the entities a scan has beside participant and session.
-fn image(path: &Path, entities: &str, rest: &str, suffix: &str) -> Value {
+fn image(path: &Path, entities: &str, (wildcard, rest): (&str, &str), suffix: &str) -> Value {
     let folder = path.parent().unwrap_or(path).to_string_lossy();
     let stem = rest.trim_start_matches('_').split('.').next().unwrap_or_default();
     let datatype = folder.rsplit('/').next().unwrap_or_default();
     let tail = if rest.ends_with(".tsv") && stem == "dseg" { "_labels" } else { "" };
     let id = format!("{datatype}_{}{tail}{suffix}", stem.replace('-', "_"));
     let name = format!("{datatype}: {stem}{}", if tail.is_empty() { "" } else { ", meaning of its labels" });
-    file(&id, &name, &format!("{folder}/{entities}*{rest}"))
+    file(&id, &name, &format!("{folder}/{entities}{wildcard}{rest}"))
 }
 
 fn file(id: &str, name: &str, path: &str) -> Value {
@@ -96,7 +98,7 @@ mod tests {
         assert_eq!(of("path-template").len(), outputs.len());
         for path in [
             "[OUTPUT_DIR]/sub-[PARTICIPANT_LABEL]/ses-[SESSION_LABEL]/anat/\
-             sub-[PARTICIPANT_LABEL]_ses-[SESSION_LABEL]*_desc-preproc_T1w.nii.gz",
+             sub-[PARTICIPANT_LABEL]_ses-[SESSION_LABEL]_desc-preproc_T1w.nii.gz",
             "[OUTPUT_DIR]/sub-[PARTICIPANT_LABEL]/func/sub-[PARTICIPANT_LABEL]*_desc-confounds_timeseries.tsv",
             "[OUTPUT_DIR]/sub-[PARTICIPANT_LABEL]/sub-[PARTICIPANT_LABEL]_ses-[SESSION_LABEL]_summary.json",
         ] {
