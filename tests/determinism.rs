@@ -50,7 +50,7 @@ fn the_same_bytes_whatever_the_threads_and_in_however_many_runs() {
     };
     let one = made("one", &[&["--nprocs", "1"]]);
     let images = one.keys().filter(|path| path.to_string_lossy().ends_with(".nii.gz")).count();
-    assert_eq!((images, one.len()), (14, 69), "{:?}", one.keys());
+    assert_eq!((images, one.len()), (22, 91), "{:?}", one.keys());
     // RFC 1952, section 2.3: time, flags and system would be in these bytes.
     for (path, bytes) in one.iter().filter(|(path, _)| path.to_string_lossy().ends_with(".nii.gz")) {
         assert_eq!((&bytes[..4], &bytes[4..8], bytes[9]), (&[0x1f, 0x8b, 8, 0][..], &[0; 4][..], 255), "{path:?}");
@@ -83,6 +83,7 @@ fn the_same_bytes_wherever_and_for_whomever_it_runs() {
     other.args(["-c", "umask 077; exec \"$0\" data out participant"]).arg(binary().get_program());
     other.current_dir(&elsewhere).env_clear().env("PATH", "/usr/bin:/bin");
     other.env("TZ", "Pacific/Kiritimati").env("LANG", "de_DE.UTF-8").env("LC_ALL", "tr_TR.UTF-8");
+    other.env("NEURO_PREPROCESS_OUTPUT_SPACES", "func");
     other.env("HOME", elsewhere.join("nobody")).env("USER", "nobody").env("TMPDIR", &elsewhere);
     run_command(&mut other).exits(0);
     let out = elsewhere.join("out");
