@@ -50,7 +50,14 @@ fn figures(output: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn every_scan_leaves_its_pictures() {
     let found = figures(&made().1);
     let names: Vec<String> = found.keys().map(|p| p.to_string_lossy().into_owned()).collect();
-    let t1w = ["biasfield_T1w.jpg", "figures_T1w.json", "input_T1w.jpg", "mosaic_T1w.jpg", "thumbnail_T1w.jpg"];
+    let t1w = [
+        "biasfield_T1w.jpg",
+        "figures_T1w.json",
+        "input_T1w.jpg",
+        "mosaic_T1w.jpg",
+        "thumbnail_T1w.jpg",
+        "tissues_T1w.jpg",
+    ];
     let bold = ["biasfield", "carpet", "figures", "input", "mean", "thumbnail", "tsnr"];
     for participant in ["01", "02"] {
         for name in t1w {
@@ -73,7 +80,7 @@ fn threads_change_nothing() {
     run(&[raw, &other, Path::new("participant")], &["--nprocs", "1", "--participant-label", "01"]).exits(0);
     let one = figures(&other);
     let two = figures(output);
-    assert!(one.len() == 12 && one.iter().all(|(path, bytes)| two[path] == *bytes));
+    assert!(one.len() == 13 && one.iter().all(|(path, bytes)| two[path] == *bytes));
 }
 
 #[test]
@@ -82,7 +89,7 @@ fn the_page_of_a_participant_shows_what_was_left() {
     assert_eq!(found.keys().collect::<Vec<_>>(), ["sub-01.html", "sub-02.html"]);
     for (participant, html) in &found {
         assert!(html.len() < 3_000_000, "{participant}: {} bytes", html.len());
-        assert_eq!(html.matches("data:image/jpeg;base64,").count(), 3 + 5, "pictures of {participant}");
+        assert_eq!(html.matches("data:image/jpeg;base64,").count(), 4 + 5, "pictures of {participant}");
         for part in
             ["make_figures", "higher than", "Framewise displacement, mm", "WM ", "Orientation", "Smith SM (2002)"]
         {
