@@ -6,10 +6,12 @@ mod common;
 use common::{binary, run, run_command, text};
 use neuro_preprocess::bids::Selection;
 use neuro_preprocess::plan::{PlanOptions, done_since, plan_dataset};
+use neuro_preprocess::vocabulary::{Spaces, Wanted};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// A dataset and its derivatives, both in a folder that goes with the test.
@@ -173,7 +175,8 @@ fn an_image_counts_by_its_content() {
 fn only_a_marker_that_is_new_counts_as_done_meanwhile() {
     let place = Place::done("1");
     let plan = |force| {
-        let options = PlanOptions { force, ..PlanOptions::default() };
+        let wanted = Wanted { spaces: Arc::new(Spaces::parse(["func"], &[]).unwrap()) };
+        let options = PlanOptions { force, wanted, ..PlanOptions::default() };
         plan_dataset(&place.bids(), Some(&place.out()), &Selection::default(), &options).unwrap()
     };
     let (before, forced) = (plan(false), plan(true));

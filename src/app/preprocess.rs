@@ -149,7 +149,8 @@ fn template_home() -> Option<PathBuf> {
 /// The templates that the scans still to be done are brought to.
 pub(super) fn targets(plan: &Plan) -> Result<Targets, RunError> {
     let scans = || plan.units.iter().filter(|unit| !unit.done()).flat_map(SessionPlan::to_do);
-    let Some(first) = scans().find(|scan| scan.modality == Modality::T1w) else { return Ok(Targets::default()) };
+    let comes_there = |scan: &&ScanPlan| scan.modality == Modality::T1w && scan.problem.is_none();
+    let Some(first) = scans().find(comes_there) else { return Ok(Targets::default()) };
     Ok(Targets::load(&first.wanted.spaces, template_home().as_deref())?)
 }
 

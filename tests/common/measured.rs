@@ -24,6 +24,7 @@ pub fn measured(command: &Command) -> Measured {
     let found = tempfile::NamedTempFile::new().unwrap();
     let mut python = Command::new("python3");
     python.env_clear().env("PATH", "/usr/bin:/bin").arg(root("tests/peers/measured.py")).arg(found.path());
+    python.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let ran = run_command(python.arg(command.get_program()).args(command.get_args()));
     let text = std::fs::read_to_string(found.path()).unwrap();
     let found: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {}", ran.stderr));
