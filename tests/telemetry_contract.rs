@@ -73,6 +73,7 @@ fn a_run_emits_what_is_documented_and_all_of_it() {
     let (bids, out) = (dataset(dir.path()), dir.path().join("out"));
     let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut command = binary();
+    command.env_remove("NEURO_PREPROCESS_OUTPUT_SPACES");
     command.args([bids.to_str().unwrap(), out.to_str().unwrap(), "participant", "--slow-stage", "load:0.1"]);
     command.env("TRACEPARENT", caller).env("TRACESTATE", "vendor=7").env("BAGGAGE", "site=north");
     command.env("USER", "tester").env("SLURM_JOB_ID", "1").env("SLURM_ARRAY_JOB_ID", "2");
