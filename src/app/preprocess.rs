@@ -115,11 +115,12 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
 
 /// The plan of a run, and what of it is done.
 pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
-    let home = template_home();
-    let known = home.as_deref().map(templates::names).transpose()?.unwrap_or_default();
     let spaces = match config.output_spaces.as_slice() {
         [] => Spaces::default(),
-        words => Spaces::parse(words.iter().map(String::as_str), &known)?,
+        words => {
+            let known = template_home().as_deref().map(templates::names).transpose()?.unwrap_or_default();
+            Spaces::parse(words.iter().map(String::as_str), &known)?
+        }
     };
     let options = PlanOptions {
         force: config.force,
