@@ -18,6 +18,8 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("spool", b"{}\n\0\0\x0018446744073709551615 0 0 0".to_vec()),
         ("spool", b"{}\n\0\0\x000 18446744073709551615 18446744073709551615 1".to_vec()),
         ("spool", spans_within_spans(20_000)),
+        // Voxels of a kilometre, with a copy of cubes of 4 mm made of them.
+        ("stages", [[0, 4, 4, 4, 0, 5, 255, 255, 255, 0, 3, 4, 1].as_slice(), &[0; 10], &[200; 9]].concat()),
     ]
 }
 

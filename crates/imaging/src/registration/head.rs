@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::affine::{Fit, Freedom, Search, fit_affine};
 use super::linear::{determinant, ln, product, rotation, squared_stretches};
 use super::orientation::Orientation;
-use super::placed::Placed;
+use super::placed::{Placed, voxel_size};
 use crate::filter::quantiles;
 use crate::head_template::{HeadTemplate, LEVELS_MM};
 use crate::rigid::{Matrix4, apply};
@@ -26,6 +26,8 @@ const TILTS: [f64; 3] = [-0.3, 0.0, 0.3];
 /// Heads are smaller than the template by this on average (its space is that of MNI), and may vary freely by so much.
 const USUAL_SIZE: f64 = 0.89;
 const FREE_LOG_SIZE: f64 = 0.10;
+/// A field of view longer than this shows no head: whole bodies and headers in other units are.
+const LONGEST_MM: f64 = 1200.0;
 /// Directions may be stretched differently by this (a logarithm) before it costs.
 const FREE_LOG_SHAPE: f64 = 0.3;
 /// Holds an affine map near the similarity it came from.
@@ -58,9 +60,14 @@ struct Candidate {
     orientation: Orientation,
 }
 
-/// Finds the head in `scan`, a copy with voxels of about 2 mm; `None` where the image is constant or its matrix singular.
+/// Finds the head in `scan`, a copy with voxels of about 2 mm; `None` where the image is constant, its matrix
+/// singular, or its field of view longer than 1.2 m.
 #[must_use]
 pub fn find_head(template: &HeadTemplate, scan: &Placed) -> Option<HeadFit> {
+    let (voxels, mm) = (scan.size(), voxel_size(&scan.to_world));
+    if (0..3).any(|a| voxels[a] as f64 * mm[a] > LONGEST_MM) {
+        return None;
+    }
     let fine = scan.coarser(LEVELS_MM[1]);
     let coarse = normalised(fine.coarser(LEVELS_MM[0]))?;
     let levels = [coarse, normalised(fine)?];

@@ -10,6 +10,10 @@ use crate::rigid::{Matrix4, compose};
 /// half that would remove aliasing altogether, because edges are what registration sees.
 const SMOOTHING: f64 = 0.425;
 
+/// Most voxels of a coarser copy along an axis: more than any head needs, and small enough for any machine where a header
+/// states voxels of metres.
+const MOST_VOXELS: usize = 400;
+
 /// A volume and its place in the world.
 #[derive(Clone, Debug)]
 pub struct Placed {
@@ -45,13 +49,13 @@ impl Placed {
         [nx, ny, nz]
     }
 
-    /// The volume on a grid of cubes of `spacing` mm in the middle of its field of view, smoothed first where that is
-    /// coarser than its own voxels.
+    /// The volume on a grid of cubes of `spacing` mm in the middle of its field of view, of at most 400 along an axis, smoothed
+    /// first where that is coarser than its own voxels.
     #[must_use]
     pub fn coarser(&self, spacing: f64) -> Self {
         let (n, mm) = (self.size(), voxel_size(&self.to_world));
         let step: [f64; 3] = std::array::from_fn(|a| spacing / mm[a].max(1e-6));
-        let count = |a: usize| ((n[a] as f64 / step[a] + 1e-6).floor() as usize).max(1);
+        let count = |a: usize| ((n[a] as f64 / step[a] + 1e-6).floor() as usize).clamp(1, MOST_VOXELS);
         let shape: [usize; 3] = std::array::from_fn(count);
         let start: [f64; 3] = std::array::from_fn(|a| 0.5 * ((n[a] as f64 - 1.0) - (shape[a] as f64 - 1.0) * step[a]));
         let sigma = step.map(|s| if s > 1.05 { SMOOTHING * s } else { 0.0 });
@@ -190,6 +194,16 @@ mod tests {
         let centre = |p: &Placed| apply(&p.to_world, p.size().map(|n| 0.5 * (n as f64 - 1.0)));
         let (a, b) = (centre(&fine), centre(&coarse));
         assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-9), "{a:?} {b:?}");
+    }
+
+    #[test]
+    fn voxels_of_a_kilometre_make_no_copy_that_fills_the_machine() {
+        let mut vast = ramp();
+        vast.to_world[0][0] = 1e6;
+        let coarse = vast.coarser(6.0);
+        assert_eq!(coarse.size(), [MOST_VOXELS, 6, 10]);
+        let centre = |p: &Placed| apply(&p.to_world, p.size().map(|n| 0.5 * (n as f64 - 1.0)));
+        assert!((centre(&vast)[0] - centre(&coarse)[0]).abs() < 1e-3);
     }
 
     #[test]
