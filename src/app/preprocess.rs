@@ -126,7 +126,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
         force: config.force,
         synthetic: config.synthetic.then_some(config.faults.seed),
         skip_validation: config.skip_validation,
-        wanted: Wanted { spaces: Arc::new(spaces) },
+        wanted: Wanted { spaces: Arc::new(spaces), asked: !config.output_spaces.is_empty() },
         selected_only: !config.dry_run,
         images: config.dry_run && config.format == Format::Json,
         strict: config.strict,
@@ -150,7 +150,9 @@ fn template_home() -> Option<PathBuf> {
 /// The templates that the scans still to be done are brought to.
 pub(super) fn targets(plan: &Plan) -> Result<Targets, RunError> {
     let scans = || plan.units.iter().filter(|unit| !unit.done()).flat_map(SessionPlan::to_do);
-    let comes_there = |scan: &&ScanPlan| scan.modality == Modality::T1w && scan.problem.is_none();
+    let comes_there = |scan: &&ScanPlan| {
+        scan.problem.is_none() && (scan.modality == Modality::T1w || scan.wanted.spaces.need_anatomy())
+    };
     let Some(first) = scans().find(comes_there) else { return Ok(Targets::default()) };
     Ok(Targets::load(&first.wanted.spaces, template_home().as_deref())?)
 }
@@ -261,7 +263,13 @@ fn work_through(
     }
     tracing::info!(units = units_n, scans, threads = config.threads, "run started");
     cx.publish(&RunEvent::RunStarted { run_id: run_id.into(), units: units_n, scans, threads: config.threads });
-    let result = pool::for_each(&units, settings, cancel, |u| u.memory(), |u| run_session(&cx, u));
+    // Sessions that share an anatomy come one after the other, that with the anatomy first.
+    let groups = plan::groups(units.into_iter());
+    let memory = |group: &Vec<&SessionPlan>| group.iter().map(|session| session.memory()).max().unwrap_or(0);
+    let work = |group: &Vec<&SessionPlan>| {
+        group.iter().take_while(|_| !cancel.requested()).for_each(|session| run_session(&cx, session));
+    };
+    let result = pool::for_each(&groups, settings, cancel, memory, work);
     let seconds = start.elapsed().as_secs_f64();
     cx.publish(&RunEvent::RunFinished { seconds });
     tracing::info!(duration_seconds = seconds, "run finished");

@@ -5,7 +5,7 @@ use super::say;
 use crate::cli::exit::ExitStatus;
 use crate::cli::{Input, RunConfig, SlurmConfig};
 use crate::error::{Coded, ErrorCode};
-use crate::plan::{Plan, SessionPlan};
+use crate::plan::{self, Plan, SessionPlan};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
 use crate::telemetry::{context, names, spans};
@@ -112,8 +112,11 @@ fn scripts(
     folder: &Path,
     trace: Vec<(String, String)>,
 ) -> Result<slurm::Scripts, SlurmError> {
-    let batch = config.batch.unwrap_or_else(|| units.len().div_ceil(MOST_TASKS));
-    let tasks: Vec<&[&SessionPlan]> = units.chunks(batch).collect();
+    // Sessions that share an anatomy are done one after the other, by one task.
+    let groups = plan::groups(units.into_iter());
+    let batch = config.batch.unwrap_or_else(|| groups.len().div_ceil(MOST_TASKS));
+    let tasks: Vec<Vec<&SessionPlan>> = groups.chunks(batch).map(<[_]>::concat).collect();
+    let tasks: Vec<&[&SessionPlan]> = tasks.iter().map(Vec::as_slice).collect();
     let needs = slurm::needs(&tasks, config.cpus, config.run.memory_bytes);
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("neuro-preprocess"));
     let image = config.image.as_deref().map(absolute);
@@ -145,7 +148,7 @@ fn scripts(
         report: config.run.report,
         scans: plan.scans(),
         force: config.run.force,
-        units,
+        groups,
         batch,
         max_concurrent: config.max_concurrent,
         cpus: config.cpus,

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// What the ledger holds; a change of the fields is a new form.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// One scan: what its outputs were made from, and what they were when they were written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +29,23 @@ pub struct DoneScan {
     pub odd: bool,
     /// Whether its tissues could not be told apart, so that it has no maps of them.
     pub without_tissues: bool,
+    /// Whether it was to be brought to other spaces and there was no anatomy for that.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub without_anatomy: bool,
+    /// The T1w image that a run was laid onto.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub anatomy: Option<UsedAnatomy>,
     /// The outputs, relative to the output folder.
     pub outputs: Vec<SavedFile>,
+}
+
+/// The T1w image that a run was laid onto, as its own entry told then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedAnatomy {
+    /// Path relative to the dataset.
+    pub path: PathBuf,
+    /// When it was done.
+    pub finished: Timestamp,
 }
 
 /// Where the voxels of a scan came from.

@@ -13,8 +13,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What the marker holds: 1 had sizes and times of inputs only, 2 did not say what was odd, 3 had no ledger beside it, 4 knew no
-/// scans without tissue maps. A change of the fields is a new form.
-const FORM: u32 = 5;
+/// scans without tissue maps, 5 no anatomy. A change of the fields is a new form.
+const FORM: u32 = 6;
 
 /// What the marker says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -81,6 +81,33 @@ pub struct Normalized {
     pub doubts: Vec<String>,
 }
 
+/// How well a bold run was laid onto a T1w image, and how far that is to be believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coregistered {
+    /// The T1w image.
+    pub t1w: String,
+    /// Whether the answer was taken; else the best start was kept.
+    pub accepted: bool,
+    /// Cost of the answer along the border of white matter (Greve and Fischl 2009), 0 to 2; 1 is no contrast.
+    pub cost: f64,
+    /// The lowest cost of the starts, where one had enough in view.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub start_cost: Option<f64>,
+    /// Part of that border inside the run's field of view, 0 to 1.
+    pub share: f64,
+    /// How much lower the cost is than, on average, 6 mm and 6 degrees away.
+    pub depth: f64,
+    /// How far apart the back and the front of the brain want to be, mm: mostly distortion.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub halves_mm: Option<f64>,
+    /// Where the search began: `header` or `centre of mass`.
+    pub start: String,
+    /// Whether by way of the coarse registration by tissues.
+    pub by_tissues: bool,
+    /// What to look at nevertheless, as short names.
+    pub doubts: Vec<String>,
+}
+
 /// Volumes of the tissues inside the brain mask, ml: the sums of their probability maps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TissueVolumes {

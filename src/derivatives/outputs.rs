@@ -19,6 +19,10 @@ pub enum OutputKind {
     BoldRef,
     /// Motion and signal regressors, a row per volume.
     Confounds,
+    /// The map of points of the reference volume to each volume as it was scanned.
+    HeadMotion,
+    /// The map of points of the T1w image to the reference volume of a run.
+    Coregistration,
     /// The tissue of each voxel, in the order of BIDS' common labels.
     Segmentation,
     /// What the labels of the segmentation mean.
@@ -55,7 +59,8 @@ pub struct OutputRow {
 pub const OUTPUTS: &[OutputRow] = {
     use Modality::{Bold, T1w};
     use OutputKind::{
-        BiasField, BoldRef, BrainMask, Confounds, FigureData, LabelTable, Picture, Preproc, Probability, Segmentation,
+        BiasField, BoldRef, BrainMask, Confounds, FigureData, HeadMotion, LabelTable, Picture, Preproc, Probability,
+        Segmentation,
     };
     use PictureKind::{Carpet, Corrected, Input, Thumbnail, Tsnr};
     use Tissue::{Csf, Grey, White};
@@ -82,6 +87,13 @@ pub const OUTPUTS: &[OutputRow] = {
         row(BrainMask, Bold, &[("desc", "brain")], "mask", ".nii.gz"),
         row(BiasField, Bold, &[("desc", "biasfield")], "boldref", ".nii.gz"),
         row(Confounds, Bold, &[("desc", "confounds")], "timeseries", ".tsv"),
+        row(
+            HeadMotion,
+            Bold,
+            &[("from", "orig"), ("to", "boldref"), ("mode", "image"), ("desc", "hmc")],
+            "xfm",
+            ".txt",
+        ),
         row(FigureData, T1w, &[("desc", "figures")], "T1w", ".json"),
         row(Picture(Input), T1w, &[("desc", "input")], "T1w", ".jpg"),
         row(Picture(Corrected), T1w, &[("desc", "mosaic")], "T1w", ".jpg"),
@@ -98,13 +110,27 @@ pub const OUTPUTS: &[OutputRow] = {
     ]
 };
 
-/// The pictures that there are for each template, of T1w images.
-const TEMPLATE_PICTURES: [OutputRow; 2] = {
-    const fn row(kind: PictureKind, set: &'static [(&'static str, &'static str)]) -> OutputRow {
-        OutputRow { kind: OutputKind::Picture(kind), modality: Modality::T1w, set, suffix: "T1w", extension: ".jpg" }
-    }
-    [row(PictureKind::OnTemplate, &[("desc", "mosaic")]), row(PictureKind::Template, &[("desc", "template")])]
+/// The map between a run and the T1w image it was laid onto.
+const COREGISTRATION: OutputRow = OutputRow {
+    kind: OutputKind::Coregistration,
+    modality: Modality::Bold,
+    set: &[("from", "boldref"), ("to", "T1w"), ("mode", "image"), ("desc", "coreg")],
+    suffix: "xfm",
+    extension: ".txt",
 };
+
+/// The pictures that there are for each space a scan is brought to: the scan there, and what it was brought to.
+fn pictures_in(modality: Modality, space: &Space) -> [OutputRow; 2] {
+    let row = |kind, set| OutputRow {
+        kind: OutputKind::Picture(kind),
+        modality,
+        set,
+        suffix: modality.as_str(),
+        extension: ".jpg",
+    };
+    let other: &[_] = if *space == Space::T1w { &[("desc", "T1w")] } else { &[("desc", "template")] };
+    [row(PictureKind::OnTemplate, &[("desc", "mosaic")]), row(PictureKind::Template, other)]
+}
 
 /// One file a scan will leave, relative to the output folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,10 +161,16 @@ pub fn sidecar_of(output: &Path) -> Option<PathBuf> {
 }
 
 impl OutputKind {
-    /// Whether it is also written in the space of each template, of T1w images.
+    /// Whether it is also written in each output space.
     #[must_use]
     pub const fn is_resampled(self) -> bool {
-        matches!(self, Self::Preproc | Self::BrainMask | Self::Segmentation | Self::Probability(_))
+        matches!(self, Self::Preproc | Self::BoldRef | Self::BrainMask | Self::Segmentation | Self::Probability(_))
+    }
+
+    /// Whether a run has it only where it was laid onto an anatomy.
+    #[must_use]
+    pub const fn is_of_anatomy(self) -> bool {
+        matches!(self, Self::Coregistration)
     }
 
     /// Whether it is a map of the tissues, or goes with one.
@@ -159,6 +191,8 @@ impl OutputKind {
             Self::BiasField => "bias_field",
             Self::BoldRef => "boldref",
             Self::Confounds => "confounds",
+            Self::HeadMotion => "xfm_head_motion",
+            Self::Coregistration => "xfm_to_boldref",
             Self::Segmentation => "dseg",
             Self::LabelTable => "dseg_labels",
             Self::Probability(Tissue::Grey) => "probseg_gm",
@@ -182,7 +216,7 @@ impl OutputKind {
     /// Whether it is a map of points.
     #[must_use]
     pub const fn is_transform(self) -> bool {
-        matches!(self, Self::ToTemplate | Self::FromTemplate)
+        matches!(self, Self::ToTemplate | Self::FromTemplate | Self::HeadMotion | Self::Coregistration)
     }
 
     /// Whether it is there for the reports.
@@ -203,18 +237,27 @@ impl OutputKind {
 pub fn outputs_of(modality: Modality, entities: &Entities, wanted: &Wanted) -> Result<Vec<Output>, NameError> {
     let rows = || OUTPUTS.iter().filter(|row| row.modality == modality);
     let mut outputs: Vec<Output> = rows().map(|row| row.output(entities, None)).collect::<Result<_, _>>()?;
-    if modality == Modality::T1w {
-        for space in wanted.spaces.iter().filter(|space| matches!(space, Space::Template(..))) {
-            for row in rows().filter(|row| row.kind.is_resampled()) {
-                outputs.push(row.output(entities, Some(space))?);
-            }
+    // The T1w image is in its own space already.
+    let there = |space: &&Space| modality == Modality::Bold || matches!(space, Space::Template(..));
+    for space in wanted.spaces.beyond_own().filter(there) {
+        for row in rows().filter(|row| row.kind.is_resampled()) {
+            outputs.push(row.output(entities, Some(space))?);
         }
-        for template in wanted.spaces.templates() {
+    }
+    let mut pictured: Vec<Space> = Vec::new();
+    if modality == Modality::Bold && wanted.spaces.need_anatomy() {
+        outputs.push(COREGISTRATION.output(entities, None)?);
+        pictured.push(Space::T1w);
+    }
+    for template in wanted.spaces.templates() {
+        if modality == Modality::T1w {
             outputs.extend(transforms(entities, template)?);
-            let space = Space::Template(template.clone(), Resolution::Unsaid);
-            for row in &TEMPLATE_PICTURES {
-                outputs.push(row.output(entities, Some(&space))?);
-            }
+        }
+        pictured.push(Space::Template(template.clone(), Resolution::Unsaid));
+    }
+    for space in &pictured {
+        for row in pictures_in(modality, space) {
+            outputs.push(row.output(entities, Some(space))?);
         }
     }
     Ok(outputs)
@@ -262,15 +305,15 @@ fn transforms(entities: &Entities, template: &TemplateId) -> Result<[Output; 2],
     Ok([output(OutputKind::ToTemplate, "T1w", &label)?, output(OutputKind::FromTemplate, &label, "T1w")?])
 }
 
-/// Whether a file of the folder of a scan's images is an output of the scan in the space of a template, or a map to one,
-/// whichever template it is.
+/// Whether a file of the folder of a scan's images is an output of the scan in another space than its own, or a map to one,
+/// whichever space it is.
 #[must_use]
-pub fn is_in_template_space(entities: &Entities, file: &str) -> bool {
+pub fn is_in_other_space(modality: Modality, entities: &Entities, file: &str) -> bool {
     const OF_SPACE: [&str; 8] = ["space", "cohort", "res", "from", "to", "mode", "label", "desc"];
     let Some((stem, _)) = file.split_once('.') else { return false };
     let Some((pairs, suffix)) = stem.rsplit_once('_') else { return false };
     let Ok(found) = Entities::parse(pairs) else { return false };
-    let known = OUTPUTS.iter().any(|row| row.modality == Modality::T1w && row.suffix == suffix) || suffix == "xfm";
+    let known = OUTPUTS.iter().any(|row| row.modality == modality && row.suffix == suffix) || suffix == "xfm";
     let elsewhere = found.get("space").is_some() || suffix == "xfm" && found.get("mode") == Some("image");
     let own: Vec<_> = found.iter().filter(|(key, _)| !OF_SPACE.contains(key)).collect();
     known && elsewhere && own.iter().copied().eq(entities.iter())

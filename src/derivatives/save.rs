@@ -3,7 +3,7 @@
 use super::DerivativeError;
 use super::atomic::{Staged, publish_all, stage_json};
 use super::measured::Confound;
-use super::outputs::{Output, is_in_template_space, outputs_of};
+use super::outputs::{Output, is_in_other_space, outputs_of};
 use crate::bids::{Entities, Modality};
 use crate::vocabulary::Wanted;
 use figures::FigureData;
@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// What a scan left on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,8 +43,12 @@ pub enum Content<'a> {
     Image(&'a Header, Voxels<'a>),
     /// A smooth map on the grid of a header, made when it is written, so that only some are in memory.
     Map(&'a Header, Box<dyn Fn() -> Array3<f32> + Sync + 'a>),
+    /// A file that is written already and only waits for its name.
+    Ready(&'a Mutex<Option<Staged>>),
     /// A map of points, in the steps in which a point takes them, as an ITK file.
     Transform(Vec<itk::StepView<'a>>),
+    /// Affine maps of points, as an ITK text file.
+    Affines(Vec<[[f64; 4]; 4]>),
     /// A table with a row per volume.
     Table(&'a [Confound]),
     /// Text or a picture.
@@ -106,6 +111,11 @@ fn stage_content(path: PathBuf, content: &Content<'_>) -> Result<Staged, Derivat
         Content::Transform(steps) => {
             Staged::write(path, |w| Ok(itk::write_h5(w, steps).map_err(std::io::Error::other)?))
         }
+        Content::Affines(maps) => Staged::write(path, |w| Ok(itk::write_text(w, maps).map_err(std::io::Error::other)?)),
+        Content::Ready(staged) => {
+            let staged = staged.lock().unwrap_or_else(PoisonError::into_inner).take();
+            staged.ok_or_else(|| DerivativeError::Write { path, source: "it was named already".into() })
+        }
         Content::Table(columns) => Staged::write(path, |w| Ok(write_table(w, columns)?)),
         Content::Bytes(bytes) => Staged::write(path, |w| Ok(w.write_all(bytes)?)),
         Content::Figures(data) => {
@@ -126,17 +136,14 @@ pub fn remove_old(root: &Path, modality: Modality, entities: &Entities) -> Resul
         remove_if_there(&root.join(path))?;
     }
     let folders: BTreeSet<&Path> = outputs.iter().filter_map(|output| output.path.parent()).collect();
-    match modality {
-        Modality::T1w => folders.iter().try_for_each(|folder| remove_in_template_space(&root.join(folder), entities)),
-        Modality::Bold => Ok(()),
-    }
+    folders.iter().try_for_each(|folder| remove_in_other_spaces(&root.join(folder), modality, entities))
 }
 
-/// Removes what an earlier run left of this scan in the spaces of any templates.
-fn remove_in_template_space(folder: &Path, entities: &Entities) -> Result<(), DerivativeError> {
+/// Removes what an earlier run left of this scan in any other spaces.
+fn remove_in_other_spaces(folder: &Path, modality: Modality, entities: &Entities) -> Result<(), DerivativeError> {
     let Ok(there) = std::fs::read_dir(folder) else { return Ok(()) };
     for file in there.flatten() {
-        if file.file_name().to_str().is_some_and(|name| is_in_template_space(entities, name)) {
+        if file.file_name().to_str().is_some_and(|name| is_in_other_space(modality, entities, name)) {
             remove_if_there(&file.path())?;
         }
     }

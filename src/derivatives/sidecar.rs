@@ -1,6 +1,6 @@
 //! The JSON beside each output: what it is, what it was made from, and the values a reader needs to use it.
 
-use super::measured::{Confound, Located, Normalized};
+use super::measured::{Confound, Coregistered, Located, Normalized};
 use crate::bids::{Entities, Modality};
 use crate::vocabulary::{Resolution, Space};
 use imaging::bias::BiasField;
@@ -31,7 +31,8 @@ fn resolution(space: &Space) -> String {
     match space {
         Space::Template(id, Resolution::Numbered(number)) => format!("grid res-{number} of the template {id}"),
         Space::Template(id, _) => format!("the grid of the template {id}"),
-        other => format!("the grid of {other}"),
+        Space::T1w => "voxels of the run's own size over the field of view of the T1w image".to_owned(),
+        Space::Func => "the run's own grid".to_owned(),
     }
 }
 
@@ -93,10 +94,70 @@ impl SidecarContext<'_> {
         fields.insert("IntensityTarget".into(), json!(intensity.target));
         fields.insert("IntensityMethod".into(), json!(intensity.method));
         if self.modality == Modality::Bold {
-            let task = self.entities.get("task").unwrap_or("unknown");
-            fields.insert("TaskName".into(), self.metadata.get("TaskName").cloned().unwrap_or_else(|| json!(task)));
-            fields.insert("RepetitionTime".into(), json!(tr_seconds.map(round_us)));
-            fields.insert("SliceTimingCorrected".into(), json!(false));
+            fields.extend(self.timing(tr_seconds));
+        }
+        self.with_sources(fields)
+    }
+
+    /// What readers of a series ask of its time.
+    fn timing(&self, tr_seconds: Option<f64>) -> Map<String, Value> {
+        let task = self.entities.get("task").unwrap_or("unknown");
+        object(json!({
+            "TaskName": self.metadata.get("TaskName").cloned().unwrap_or_else(|| json!(task)),
+            "RepetitionTime": tr_seconds.map(round_us),
+            "StartTime": 0.0,
+            "SliceTimingCorrected": false,
+        }))
+    }
+
+    /// Of a series in another space.
+    #[must_use]
+    pub fn bold_in(&self, space: &Space, intensity: &Reference, tr_seconds: Option<f64>) -> Value {
+        let mut fields = object(json!({
+            "Description": "Motion-corrected, bias-corrected and intensity-normalised BOLD series, brought to this space in one \
+                            interpolation by cubic B-splines from the volumes as they were scanned",
+            "SkullStripped": false,
+            "IntensityReference": intensity.value,
+            "IntensityTarget": intensity.target,
+            "IntensityMethod": intensity.method,
+            "Resolution": resolution(space),
+        }));
+        fields.extend(KEPT.iter().filter_map(|k| Some(((*k).to_owned(), self.metadata.get(*k)?.clone()))));
+        fields.extend(self.timing(tr_seconds));
+        self.with_sources(fields)
+    }
+
+    /// Of the mean of a series in another space.
+    #[must_use]
+    pub fn boldref_in(&self, space: &Space) -> Value {
+        self.with_sources(object(json!({
+            "Description": "Mean of the steady-state volumes of the series in this space",
+            "SkullStripped": false,
+            "Resolution": resolution(space),
+        })))
+    }
+
+    /// Of the motion of the head.
+    #[must_use]
+    pub fn head_motion(&self, motion: &MotionEstimate) -> Value {
+        self.with_sources(object(json!({
+            "Description": "One rigid transform for each volume, in ITK's text format: takes points of the reference volume to \
+                            the volume as it was scanned",
+            "ReferenceVolume": motion.reference,
+            "VolumesWithoutOwnEstimate": motion.unaligned,
+        })))
+    }
+
+    /// Of the map between a run and a T1w image.
+    #[must_use]
+    pub fn coregistration(&self, told: Option<&Coregistered>) -> Value {
+        let mut fields = object(json!({
+            "Description": "Rigid transform in ITK's text format: takes points of the T1w image to the run's reference volume",
+            "Method": "boundary-based registration (Greve and Fischl 2009, doi:10.1016/j.neuroimage.2009.06.060), 6 degrees \
+                       of freedom, from several starts",
+        }));
+        if let Some(Value::Object(measures)) = told.and_then(|told| serde_json::to_value(told).ok()) {
+            fields.insert("Fit".into(), Value::Object(measures));
         }
         self.with_sources(fields)
     }
@@ -144,7 +205,7 @@ impl SidecarContext<'_> {
     #[must_use]
     pub fn mask_in(&self, space: &Space) -> Value {
         self.with_sources(object(json!({
-            "Description": "The brain mask of the scan, resampled to the template: where at least half is brain",
+            "Description": "The brain mask of the scan, resampled to this space: where at least half is brain",
             "Type": "Brain",
             "Resolution": resolution(space),
         })))

@@ -1,6 +1,6 @@
 //! What a unit of work left to be read by people and programs: one JSON file per participant-session.
 
-use super::measured::{Located, Normalized, TissueVolumes};
+use super::measured::{Coregistered, Located, Normalized, TissueVolumes};
 use super::outputs::{Output, OutputKind};
 use super::{DerivativeError, atomic};
 use crate::files;
@@ -79,6 +79,9 @@ pub struct ScanSummary {
     /// How well the brain was brought to each template.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub normalization: Vec<Normalized>,
+    /// How well the run was laid onto a T1w image.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub coregistration: Option<Coregistered>,
     /// The measures of image quality.
     pub quality: BTreeMap<String, f64>,
     /// Files written, relative to the output folder.

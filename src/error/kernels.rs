@@ -4,6 +4,7 @@ use super::{Coded, ErrorCode};
 use figures::FigureError;
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
+use imaging::coregistration::CoregisterError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
 use imaging::normalization::NormalizationError;
@@ -24,6 +25,7 @@ macro_rules! coded {
 coded! {
     BiasError => BiasFailed;
     BrainError => NoBrain;
+    CoregisterError => CoregistrationFailed;
     FigureError => Panicked;
     MotionError => MotionFailed;
     IntensityError => NormalizationFailed;

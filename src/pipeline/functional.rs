@@ -1,11 +1,14 @@
 //! The way of a bold run.
 
+use super::handed::Handed;
 use super::stages::save::Functional;
 use super::stages::validate::Series;
 use super::stages::{
-    bias_correction, confounds, figures, intensity, load, motion_correct, quality, save, skull_strip, validate,
+    bias_correction, confounds, coregistration, figures, intensity, load, motion_correct, native, quality, save,
+    skull_strip, spaces, validate,
 };
 use crate::derivatives::save::Saved;
+use crate::error::ErrorCode;
 use crate::step::{Failed, Scan, StageError};
 use crate::vocabulary::Stage;
 
@@ -13,33 +16,69 @@ use crate::vocabulary::Stage;
 ///
 /// # Errors
 /// The stage that failed, and why.
-pub fn functional(scan: &mut Scan<'_>) -> Result<Saved, Failed> {
+pub fn functional(scan: &mut Scan<'_>, anatomy: &Handed) -> Result<Saved, Failed> {
     let (plan, cx) = (scan.plan(), scan.cx());
     let raw = scan.phase(Stage::Load, |p| {
+        p.own(|_| has_anatomy(plan, anatomy))?;
         let read = p.own(|found| load::image(plan, found))?;
         p.step(Stage::Validate, |found| validate::bold(read, plan, cx.strict, found))
     })?;
-    let made = process(scan, raw)?;
+    let made = process(scan, raw, anatomy)?;
     scan.phase(Stage::Save, |p| p.own(|found| save::functional(cx.output, plan, &made, found)))
 }
 
-/// Everything between the file and the derivatives.
+/// Refuses a run that is to be brought to spaces for which there is no anatomy.
+fn has_anatomy(plan: &crate::plan::ScanPlan, anatomy: &Handed) -> Result<(), StageError> {
+    let Handed::Lacking(why) = anatomy else { return Ok(()) };
+    if plan.problem.is_some() || !plan.wanted.asked || !plan.wanted.spaces.need_anatomy() {
+        return Ok(());
+    }
+    let spaces: Vec<String> = plan.wanted.spaces.beyond_own().map(ToString::to_string).collect();
+    let message = format!(
+        "{} is wanted in {}, for which a T1w image is needed: {why}; mend that, or ask for --output-spaces func",
+        plan.id,
+        spaces.join(", ")
+    );
+    Err(StageError::Invalid { code: ErrorCode::NoAnatomy, message })
+}
+
+/// Everything between the file and the derivatives: first all is estimated, then the volumes are brought once to each space.
 ///
 /// # Errors
 /// As [`functional`].
-pub fn process(scan: &mut Scan<'_>, raw: Series) -> Result<Functional, Failed> {
-    let (plan, strict) = (scan.plan(), scan.cx().strict);
+pub fn process<'a>(scan: &mut Scan<'_>, raw: Series, anatomy: &'a Handed) -> Result<Functional<'a>, Failed> {
+    let (plan, cx) = (scan.plan(), scan.cx());
     scan.phase(Stage::Process, |p| {
-        let aligned = p.step(Stage::MotionCorrect, |found| motion_correct::align(raw, found))?;
-        let brain = p.step(Stage::SkullStrip, |found| skull_strip::bold(&aligned, plan, strict, found))?;
-        let even = p.step(Stage::BiasCorrection, |found| bias_correction::bold(aligned, &brain, found))?;
-        let scaled = p.step(Stage::Intensity, |found| intensity::bold(even, &brain, found))?;
+        let motion = p.step(Stage::MotionCorrect, |found| motion_correct::fit(&raw, found))?;
+        let brain = p.step(Stage::SkullStrip, |found| skull_strip::bold(&motion, &raw, plan, cx.strict, found))?;
+        let even = p.step(Stage::BiasCorrection, |found| bias_correction::bold(motion, &raw, &brain, found))?;
+        let fit = p.step(Stage::Intensity, |found| intensity::bold(even, &brain, found))?;
+        let on_anatomy = match anatomy {
+            Handed::There(source) => Some(p.step(Stage::Coregistration, |found| {
+                coregistration::fit(source, &fit, &raw, (plan, cx.strict), found)
+            })?),
+            Handed::Lacking(why) => {
+                p.own(|found| Ok::<_, StageError>(coregistration::without(why, found)))?;
+                None
+            }
+            Handed::NotNeeded => None,
+        };
+        let in_spaces = match &on_anatomy {
+            Some(there) => p.step(Stage::Resampling, |found| {
+                spaces::bold(&raw, &fit, &brain, there, (plan, cx.output, cx.targets), found)
+            })?,
+            None => Vec::new(),
+        };
+        let picture = on_anatomy.as_ref().and_then(|there| spaces::mean_on_anatomy(&raw, &fit, there));
+        let scaled = p.own(|_| native::bold(raw, fit))?;
         let confounds = p.step(Stage::Quality, |found| {
             let measured = confounds::of(&scaled, &brain);
             quality::bold(&scaled, &brain, &measured, found);
-            Ok::<_, StageError>(confounds::columns(&scaled.motion, measured))
+            Ok::<_, StageError>(confounds::columns(&scaled.fit.motion, measured))
         })?;
-        let figures = p.step(Stage::Figures, |_| figures::bold(&scaled, &brain))?;
-        Ok(Functional { scaled, brain, confounds, figures })
+        let figures = p.step(Stage::Figures, |_| {
+            figures::bold(&scaled, &brain, (on_anatomy.as_ref(), picture.as_ref(), &in_spaces), cx.targets)
+        })?;
+        Ok(Functional { scaled, brain, on_anatomy, in_spaces, confounds, figures })
     })
 }

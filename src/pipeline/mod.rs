@@ -5,6 +5,7 @@
 
 pub mod anatomical;
 pub mod functional;
+pub mod handed;
 mod session;
 pub mod stages;
 

@@ -2,6 +2,7 @@
 
 use super::anatomical::anatomical;
 use super::functional::functional;
+use super::handed::{self, Handed};
 use crate::bids::Modality;
 use crate::derivatives::DerivativeError;
 use crate::plan::{ScanPlan, SessionPlan};
@@ -19,15 +20,18 @@ pub fn session(
 ) -> Vec<Finished> {
     let of = |modality| plan.to_do().filter(move |scan: &&ScanPlan| scan.modality == modality);
     let mut finished = Vec::new();
-    let mut add = |scan: Finished| {
+    for scan in of(Modality::T1w) {
+        let scan = cx.scan((&plan.id, scan), parent, refused, anatomical);
         done(&scan);
         finished.push(scan);
-    };
-    for scan in of(Modality::T1w) {
-        add(cx.scan((&plan.id, scan), parent, refused, anatomical));
     }
+    // Read back also when it was made a moment ago: what is handed on is what is on disk, in this run and in any later one.
+    let runs = of(Modality::Bold).count();
+    let anatomy = if runs > 0 { handed::anatomy(cx.output, plan, &finished) } else { Handed::NotNeeded };
     for scan in of(Modality::Bold) {
-        add(cx.scan((&plan.id, scan), parent, refused, functional));
+        let scan = cx.scan((&plan.id, scan), parent, refused, |scan| functional(scan, &anatomy));
+        done(&scan);
+        finished.push(scan);
     }
     finished
 }

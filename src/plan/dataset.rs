@@ -1,5 +1,6 @@
 //! The plan for a BIDS dataset, or for the BIDS folder of a Nipoppy study.
 
+use super::anatomy;
 use super::images::Images;
 use super::memory::estimate;
 use super::resume::decide;
@@ -38,6 +39,7 @@ pub fn plan_dataset(
     if let Some(output) = output {
         output.clone_into(&mut plan.output);
     }
+    anatomy::assign(&mut plan, options);
     decide(&mut plan, options);
     Ok(plan)
 }

@@ -1,6 +1,7 @@
 //! The plan for scans outside BIDS: one file, or every scan in a folder. Names that follow BIDS are understood; others
 //! become participant labels.
 
+use super::anatomy;
 use super::memory::estimate;
 use super::resume::decide;
 use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan, Source};
@@ -125,6 +126,7 @@ fn plan_files(
         skipped,
         warnings,
     };
+    anatomy::assign(&mut plan, options);
     decide(&mut plan, options);
     Ok(plan)
 }

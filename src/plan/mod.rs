@@ -1,6 +1,7 @@
 //! The plan: what there is, what of it is to be done, and what was done already. Nothing is read beyond headers,
 //! sidecars and success markers, but for images that look moved; nothing is written.
 
+mod anatomy;
 mod dataset;
 mod images;
 mod list;
@@ -10,6 +11,7 @@ mod resume;
 mod show;
 mod units;
 
+pub use anatomy::{AnatomyPlan, AnatomySource, groups};
 pub use dataset::{Survey, plan_dataset, survey};
 pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};

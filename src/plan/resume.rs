@@ -5,8 +5,10 @@
 //! whose time is not the content is read, so that a dataset that was copied or moved stays done.
 
 use super::PlanOptions;
+use super::anatomy::{self, AnatomyPlan, AnatomySource};
 use super::units::{Plan, ScanPlan, SessionPlan, Source};
-use crate::derivatives::ledger::{DoneScan, Input, Ledger};
+use crate::bids::Modality;
+use crate::derivatives::ledger::{DoneScan, Input, Ledger, UsedAnatomy};
 use crate::derivatives::marker::{Marker, NoMarker};
 use crate::derivatives::outputs::Output;
 use crate::derivatives::save::SavedFile;
@@ -28,6 +30,7 @@ pub(super) fn decide(plan: &mut Plan, options: &PlanOptions) {
         session.state = session_state(output, session, &marker, &states, options);
         session.scans.iter_mut().zip(states).for_each(|(scan, state)| scan.state = state);
     });
+    anatomy::follow(plan);
 }
 
 /// What is to become of each scan: the ledger says what was made of what. Where the marker cannot be trusted nothing can.
@@ -52,11 +55,31 @@ fn scan_states(
         Ok((finished, touched)) => State::Kept { finished, touched: touched.into_iter().collect() },
         Err(reason) => State::ToDo(reason),
     };
-    let states: Vec<State> = session.scans.iter().map(state).collect();
+    let mut states: Vec<State> = session.scans.iter().map(state).collect();
+    if let (AnatomyPlan::Of(source), Some(ledger)) = (&session.anatomy, &ledger) {
+        follow_anatomy(output, session, source, ledger, &mut states);
+    }
     // Without a ledger there is nothing to carry over into a new summary: all or nothing stays.
     match states.iter().find(|state| !state.is_kept()) {
         Some(first) if ledger.is_none() => vec![first.clone(); states.len()],
         _ => states,
+    }
+}
+
+/// Runs that were laid onto something else than the anatomy as it is now are to be done.
+fn follow_anatomy(output: &Path, session: &SessionPlan, source: &AnatomySource, ledger: &Ledger, states: &mut [State]) {
+    let own = source.session == session.id;
+    let of_other = if own { None } else { Ledger::read(output, &source.session, source.marker_session.as_deref()) };
+    let anatomy = if own { Some(ledger) } else { of_other.as_ref() }.and_then(|ledger| ledger.entry(&source.scan));
+    let due =
+        session.scans.iter().zip(states.iter()).any(|(scan, state)| scan.relative == source.scan && !state.is_kept());
+    let now = anatomy.filter(|_| !due).map(|entry| UsedAnatomy { path: source.scan.clone(), finished: entry.finished });
+    for (scan, state) in session.scans.iter().zip(states) {
+        let used = ledger.entry(&scan.relative).and_then(|entry| entry.done.anatomy.clone());
+        let needs = scan.modality == Modality::Bold && scan.wanted.spaces.need_anatomy();
+        if needs && state.is_kept() && (now.is_none() || used != now) {
+            *state = State::ToDo(Reason::Anatomy(source.scan.clone()));
+        }
     }
 }
 
@@ -208,8 +231,12 @@ fn same(a: &Value, b: &Value) -> bool {
 
 fn outputs(output: &Path, scan: &ScanPlan, done: &DoneScan) -> Result<(), Reason> {
     let outputs = scan.outputs();
-    // A scan whose tissues could not be told apart is done without their maps.
-    let expected = outputs.iter().filter(|output| !(done.without_tissues && output.kind.is_of_tissues()));
+    // A scan whose tissues could not be told apart is done without their maps, and runs of its participant in their own space.
+    let without = |output: &&Output| {
+        done.without_tissues && output.kind.is_of_tissues()
+            || done.without_anatomy && (output.space.is_some() || output.kind.is_of_anatomy())
+    };
+    let expected = outputs.iter().filter(|output| !without(output));
     for file in expected.flat_map(Output::files) {
         let made = done.outputs.iter().find(|made| made.path == *file);
         let made = made.ok_or_else(|| Reason::OutputMissing(file.clone()))?;

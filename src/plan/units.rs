@@ -1,6 +1,7 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
 use super::PlanError;
+use super::anatomy::AnatomyPlan;
 use super::images::Images;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of};
@@ -117,8 +118,13 @@ impl ScanPlan {
 
     /// The stages it will go through, in order.
     pub fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
-        let to_templates = !self.wanted.spaces.templates().is_empty();
-        let asked = move |s: &Stage| to_templates || !matches!(s, Stage::Normalization | Stage::Resampling);
+        let elsewhere = match self.modality {
+            Modality::T1w => !self.wanted.spaces.templates().is_empty(),
+            Modality::Bold => self.wanted.spaces.need_anatomy(),
+        };
+        let asked = move |s: &Stage| {
+            elsewhere || !matches!(s, Stage::Normalization | Stage::Coregistration | Stage::Resampling)
+        };
         Stage::ALL.iter().copied().filter(|s| s.applies_to(self.modality)).filter(asked)
     }
 }
@@ -150,6 +156,8 @@ pub struct SessionPlan {
     pub marker_session: Option<String>,
     /// Its scans.
     pub scans: Vec<ScanPlan>,
+    /// The T1w image that its bold runs are laid onto.
+    pub anatomy: AnatomyPlan,
     /// Whether an earlier run did it, and if so why it is or is not done again.
     pub state: State,
     /// When the success marker was made that was there then, if there was one.
@@ -159,8 +167,9 @@ pub struct SessionPlan {
 impl SessionPlan {
     /// A session that was never done.
     #[must_use]
-    pub const fn new(marker_session: Option<String>, id: SessionId, scans: Vec<ScanPlan>) -> Self {
-        Self { id, marker_session, scans, state: State::ToDo(Reason::NeverDone), found: None }
+    pub fn new(marker_session: Option<String>, id: SessionId, scans: Vec<ScanPlan>) -> Self {
+        let (anatomy, state) = (AnatomyPlan::NotNeeded, State::ToDo(Reason::NeverDone));
+        Self { id, marker_session, scans, anatomy, state, found: None }
     }
 
     /// Whether nothing is to be done.

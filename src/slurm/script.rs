@@ -39,9 +39,9 @@ pub struct Job<'a> {
     pub scans: usize,
     /// Whether what is done is to be done again; a task that is started again goes on instead.
     pub force: bool,
-    /// The participant-sessions to do.
-    pub units: Vec<&'a SessionPlan>,
-    /// How many of them a task does, at least 1.
+    /// The participant-sessions to do, those together that one task has to do.
+    pub groups: Vec<Vec<&'a SessionPlan>>,
+    /// How many groups a task does, at least 1.
     pub batch: usize,
     /// Tasks at the same time.
     pub max_concurrent: Option<usize>,
@@ -79,21 +79,25 @@ impl Scripts {
 /// # Errors
 /// [`SlurmError::Path`] for a path that cannot be written into a script.
 pub fn scripts(job: &Job<'_>) -> Result<Scripts, SlurmError> {
-    Ok(Scripts { array: array(job)?, group: group(job)?, submit: submit(job.folder)?, list: list(&job.units) })
+    Ok(Scripts { array: array(job)?, group: group(job)?, submit: submit(job.folder)?, list: list(&job.groups) })
 }
 
 impl Job<'_> {
     /// How many tasks the array has.
     #[must_use]
     pub fn tasks(&self) -> usize {
-        self.units.len().div_ceil(self.batch.max(1))
+        self.groups.len().div_ceil(self.batch.max(1))
     }
 }
 
-fn list(units: &[&SessionPlan]) -> String {
-    units.iter().fold(String::new(), |mut text, unit| {
+/// A line for each group; its sessions are parted by what no label has.
+fn list(groups: &[Vec<&SessionPlan>]) -> String {
+    let one = |unit: &&SessionPlan| {
         let session = unit.marker_session.as_deref().or(unit.id.session.as_deref()).unwrap_or_default();
-        let _ = writeln!(text, "{}\t{session}", unit.id.participant);
+        format!("{}\t{session}", unit.id.participant)
+    };
+    groups.iter().fold(String::new(), |mut text, group| {
+        let _ = writeln!(text, "{}", group.iter().map(one).collect::<Vec<_>>().join(";"));
         text
     })
 }
@@ -109,7 +113,7 @@ fn array(job: &Job<'_>) -> Result<String, SlurmError> {
          #SBATCH --mem={}M\n#SBATCH --time={time}\n\
          # A minute before the limit, and at preemption, the task drops its scan cleanly and ends with 75.\n\
          #SBATCH --signal=B:TERM@60\n#SBATCH --requeue\n#SBATCH --open-mode=append\n",
-        job.units.len(),
+        job.groups.iter().map(Vec::len).sum::<usize>(),
         job.cpus,
         job.needs.memory_mb,
     );
@@ -131,7 +135,10 @@ fn array(job: &Job<'_>) -> Result<String, SlurmError> {
     if job.force {
         command.push_str(" $force");
     }
-    write_line(&mut text, format_args!("{command} < <(sed -n \"$((last - {back})),${{last}}p\" {list})"));
+    write_line(
+        &mut text,
+        format_args!("{command} < <(sed -n \"$((last - {back})),${{last}}p\" {list} | tr ';' '\\n')"),
+    );
     Ok(text)
 }
 
@@ -244,7 +251,7 @@ mod tests {
             report: true,
             scans: 5,
             force: false,
-            units,
+            groups: units.into_iter().map(|unit| vec![unit]).collect(),
             batch,
             max_concurrent: Some(3),
             cpus: 2,
@@ -276,6 +283,12 @@ mod tests {
         assert_eq!(task("3"), format!("05\tA\n{told}"));
         assert_eq!(job.tasks(), 3);
         assert!(scripts(&job).unwrap().array.contains("--array=1-3%3\n"));
+        // What has to be together is, whatever a task's number of groups.
+        let groups = vec![vec![&units[0], &units[1], &units[2]], vec![&units[3]]];
+        let job = Job { groups, batch: 1, ..job };
+        super::super::write(folder.path(), &scripts(&job).unwrap()).unwrap();
+        assert_eq!(task("1"), format!("01\tA\n02\t\n03\tA\n{told}"));
+        assert_eq!((task("2"), job.tasks()), (format!("04\t\n{told}"), 2));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::vocabulary::Stage;
 use figures::FigureError;
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
+use imaging::coregistration::CoregisterError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
 use imaging::normalization::NormalizationError;
@@ -51,6 +52,9 @@ pub enum StageError {
         /// Why.
         source: NormalizationError,
     },
+    /// The run could not be laid onto the T1w image.
+    #[error(transparent)]
+    Coregistration(#[from] CoregisterError),
     /// No reference intensity was found.
     #[error(transparent)]
     Normalize(#[from] IntensityError),
@@ -93,6 +97,7 @@ impl Coded for StageError {
             Self::Bias(e) => e.code(),
             Self::Motion(e) => e.code(),
             Self::Registration { source, .. } => source.code(),
+            Self::Coregistration(e) => e.code(),
             Self::Normalize(e) => e.code(),
             Self::Figure(e) => e.code(),
             Self::Derivative(e) => e.code(),

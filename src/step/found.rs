@@ -1,7 +1,7 @@
 //! What a stage found, as plain data: attributes of its span and of its phase's, events, notes, the summary's part.
 
-use crate::derivatives::ledger::Input;
-use crate::derivatives::measured::{Located, Normalized, Quality, TissueVolumes};
+use crate::derivatives::ledger::{Input, UsedAnatomy};
+use crate::derivatives::measured::{Coregistered, Located, Normalized, Quality, TissueVolumes};
 use std::fmt;
 
 /// The value of a fact.
@@ -72,6 +72,12 @@ pub struct Known {
     pub brain: Option<Located>,
     /// How well the brain was brought to each template.
     pub normalization: Vec<Normalized>,
+    /// How well the run was laid onto a T1w image.
+    pub coregistration: Option<Coregistered>,
+    /// The T1w image it was laid onto, for the ledger.
+    pub anatomy: Option<UsedAnatomy>,
+    /// Whether it was to be brought to other spaces and there was no anatomy for that.
+    pub without_anatomy: bool,
     /// Whether its tissues could not be told apart, so that it has no maps of them.
     pub without_tissues: bool,
     /// Volumes of the tissues, where they can be told apart.

@@ -157,15 +157,23 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         brain_volume_ml: known.brain_volume_ml,
         brain: known.brain,
         normalization: known.normalization,
+        coregistration: known.coregistration,
         tissues: known.tissues,
         quality: quality.map(|q| q.measures.iter().map(|m| (m.name.to_owned(), m.value)).collect()).unwrap_or_default(),
         outputs: saved.files.iter().map(|f| f.path.clone()).collect(),
         files: saved.kinds.iter().map(SummaryFile::of).collect(),
         notes: known.notes,
     };
-    let without_tissues = known.without_tissues;
-    let done =
-        input.map(|input| DoneScan { path, input, metadata, odd: known.odd, without_tissues, outputs: saved.files });
+    let done = input.map(|input| DoneScan {
+        path,
+        input,
+        metadata,
+        odd: known.odd,
+        without_tissues: known.without_tissues,
+        without_anatomy: known.without_anatomy,
+        anatomy: known.anatomy,
+        outputs: saved.files,
+    });
     Finished { status, trace_id: summary.trace_id.clone(), summary, done, bytes: saved.bytes }
 }
 

@@ -57,7 +57,9 @@ pub fn output_grid(
     let id = &template.id;
     match (resolution, native_mm) {
         (Resolution::Unsaid | Resolution::Native, None) => Ok(template.grid.clone()),
-        (Resolution::Unsaid | Resolution::Native, Some(mm)) => covering(id, &template.grid, mm),
+        (Resolution::Unsaid | Resolution::Native, Some(mm)) => {
+            covering(&template.grid, mm).map_err(|shape| TemplateError::TooFine { id: id.clone(), shape })
+        }
         (Resolution::Numbered(number), _) => {
             if let Some(grid) = known(id, number) {
                 return Ok(grid);
@@ -86,8 +88,12 @@ fn no_grid(template: &Template, home: Option<&Path>, number: u8) -> TemplateErro
     TemplateError::NoGrid { number, known: known.join(", "), id }
 }
 
-/// A grid of other voxels over the same field of view: the same directions and centre, and no part of the field left out.
-fn covering(id: &TemplateId, grid: &Grid, mm: [f64; 3]) -> Result<Grid, TemplateError> {
+/// A grid of other voxels, of `mm` `[dz, dy, dx]`, over the same field of view: the same directions and centre, and no part of
+/// the field left out.
+///
+/// # Errors
+/// The extents, where they are far more than makes sense.
+pub fn covering(grid: &Grid, mm: [f64; 3]) -> Result<Grid, [usize; 3]> {
     // Arrays count axes from z, affines from x: voxels and direction along x, y, z.
     let (size, wanted) = ([2, 1, 0].map(|axis| grid.voxel_mm[axis]), [mm[2], mm[1], mm[0]]);
     let had = [2, 1, 0].map(|axis| grid.shape[axis] as f64);
@@ -105,5 +111,5 @@ fn covering(id: &TemplateId, grid: &Grid, mm: [f64; 3]) -> Result<Grid, Template
     let extent = |c: usize| if count[c].is_finite() { count[c] as usize } else { usize::MAX };
     let out = Grid { shape: [extent(2), extent(1), extent(0)], voxel_mm: mm, affine };
     let sound = mm.iter().all(|&v| v.is_finite() && v > 0.0) && out.shape.iter().all(|&n| n <= MAX_EXTENT);
-    if sound { Ok(out) } else { Err(TemplateError::TooFine { id: id.clone(), shape: out.shape }) }
+    if sound { Ok(out) } else { Err(out.shape) }
 }

@@ -17,7 +17,7 @@ mod tissues;
 
 pub use error::TemplateError;
 pub use find::names;
-pub use grids::output_grid;
+pub use grids::{covering, output_grid};
 pub use head::head;
 pub use targets::{Targets, TemplateTarget};
 pub use tissues::tissue_prior;

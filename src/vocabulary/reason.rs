@@ -77,6 +77,8 @@ pub enum Reason {
         /// Its value now.
         now: Option<String>,
     },
+    /// The T1w image that the run was laid onto is done again, or was since.
+    Anatomy(PathBuf),
     /// Something was odd about the scan, and `--strict` refuses that now.
     Strict(PathBuf),
     /// The output is not there.
@@ -128,6 +130,7 @@ impl Reason {
             Self::Generated { .. } => "synthetic",
             Self::InputSize { .. } | Self::InputContent(_) | Self::InputUnreadable(..) => "input",
             Self::Metadata { .. } => "metadata",
+            Self::Anatomy(_) => "anatomy",
             Self::Strict(_) => "strict",
             Self::OutputMissing(_) | Self::OutputSize { .. } => "output",
         }
@@ -179,6 +182,7 @@ impl fmt::Display for Reason {
                     shown(now.as_deref())
                 )
             }
+            Self::Anatomy(scan) => write!(f, "it was laid onto {}, which is done again or was since", scan.display()),
             Self::Strict(scan) => write!(f, "--strict asked for, and there was a note on {}", scan.display()),
             Self::OutputMissing(output) => write!(f, "output {} is missing", output.display()),
             Self::OutputSize { output, was, now } => {

@@ -93,7 +93,13 @@ stages! {
         "tissues.wm_ml": "volume of white matter, ml",
         "tissues.csf_ml": "volume of cerebrospinal fluid, ml"
     }
-    Resampling "resampling" "resample_to_template" Process [T1w] "resampling to the grids of the templates" {}
+    Coregistration "coregistration" "coregister" Process [Bold] "laying the run onto the T1w image" {
+        "coregistration.accepted": "true or false",
+        "coregistration.cost": "cost of the answer along the border of white matter, 0 to 2; 1 is no contrast",
+        "coregistration.share": "part of that border in view, 0 to 1",
+        "coregistration.depth": "how much lower the cost is than 6 mm and 6 degrees away"
+    }
+    Resampling "resampling" "resample" Process [T1w, Bold] "resampling to the output spaces" {}
     Quality "quality" "quality_check" Process [T1w, Bold] "measuring the quality" {}
     Figures "figures" "make_figures" Process [T1w, Bold] "drawing the pictures of the reports" {}
     Save "save" "save_scan" Save [T1w, Bold] "writing the derivatives" {

@@ -8,4 +8,7 @@ use std::sync::Arc;
 pub struct Wanted {
     /// The spaces in which outputs are wanted; shared by all scans of a run.
     pub spaces: Arc<Spaces>,
+    /// Whether somebody named them, so that one that cannot be had is a failure; of those that are the default only what can be
+    /// had is made, with a note.
+    pub asked: bool,
 }

@@ -100,6 +100,8 @@ impl Cluster {
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("SLURM_CONF", self.configuration());
+        // As the tests' own command has it: templates are tried elsewhere.
+        command.env("NEURO_PREPROCESS_OUTPUT_SPACES", "func");
         command
     }
 

@@ -48,5 +48,6 @@ mod quality_air;
 pub mod quality_bold;
 pub mod quality_t1w;
 pub mod registration;
+pub mod resampling;
 pub mod rigid;
 pub mod segmentation;

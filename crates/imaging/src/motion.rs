@@ -222,6 +222,45 @@ pub fn resample_in_place(
     Ok(())
 }
 
+/// The mean over time of the volumes with their motion undone, without those in `skip`, shape (nz, ny, nx): the reference
+/// image of a run whose series itself stays as it was scanned. The same bytes as [`resample_in_place`] and then
+/// [`mean_volume`]; all volumes count where `skip` would leave none.
+///
+/// # Errors
+/// [`MotionError::SingularGrid`] where the voxel-to-world matrix cannot be inverted.
+pub fn aligned_mean(
+    series: ArrayView4<f32>,
+    grid_affine: Matrix4,
+    motion: &MotionEstimate,
+    skip: &[usize],
+) -> Result<Array3<f32>, MotionError> {
+    let (nt, nz, ny, nx) = series.dim();
+    let to_voxel = invert_affine(&grid_affine).ok_or(MotionError::SingularGrid)?;
+    let series = series.as_standard_layout();
+    let mut mean = Array3::zeros((nz, ny, nx));
+    let (Some(voxels), false) = (series.as_slice(), series.is_empty()) else { return Ok(mean) };
+    let mut kept: Vec<usize> = (0..nt).filter(|t| !skip.contains(t)).collect();
+    if kept.is_empty() {
+        kept = (0..nt).collect();
+    }
+    let mut sum = vec![0f64; nz * ny * nx];
+    let mut aligned: Vec<(SplineVolume, Vec<f32>)> = (0..rayon::current_num_threads())
+        .map(|_| (SplineVolume::new([nz, ny, nx]), vec![0f32; nz * ny * nx]))
+        .collect();
+    for batch in kept.chunks(aligned.len()) {
+        aligned.par_iter_mut().zip(batch).for_each(|((spline, out), &t)| {
+            spline.interpolate(&voxels[t * nz * ny * nx..(t + 1) * nz * ny * nx]);
+            spline.resample_into(&compose(&to_voxel, &compose(&motion.matrices[t], &grid_affine)), out);
+        });
+        // In the order of the volumes, whatever the number of threads.
+        for (_, volume) in aligned.iter().take(batch.len()) {
+            sum.par_iter_mut().with_min_len(4096).zip(volume).for_each(|(s, v)| *s += f64::from(*v));
+        }
+    }
+    mean.iter_mut().zip(&sum).for_each(|(m, s)| *m = (s / kept.len() as f64) as f32);
+    Ok(mean)
+}
+
 /// The mean over time of a series, without the volumes in `skip`, shape (nz, ny, nx): after [`resample_in_place`] the
 /// reference image of the run. All volumes count where `skip` would leave none.
 #[must_use]
@@ -319,6 +358,19 @@ mod tests {
             std.indexed_iter().filter(|(at, _)| inner(*at)).map(|(_, s)| *s).sum::<f32>()
         };
         assert!(spread(&fixed) < 0.03 * spread(&series), "{} of {}", spread(&fixed), spread(&series));
+    }
+
+    #[test]
+    fn the_mean_is_the_same_whether_the_series_is_aligned_first_or_not() {
+        let series = moved(SHAPE, VOXEL, &SMALL);
+        let grid = affine(SHAPE, VOXEL);
+        let estimate = estimate_motion(series.view(), grid).unwrap();
+        let mut fixed = series.clone();
+        resample_in_place(&mut fixed, grid, &estimate).unwrap();
+        for skip in [&[][..], &[1, 3]] {
+            let mean = aligned_mean(series.view(), grid, &estimate, skip).unwrap();
+            assert_eq!(mean, mean_volume(fixed.view(), skip));
+        }
     }
 
     #[test]

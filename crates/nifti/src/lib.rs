@@ -23,6 +23,7 @@ mod open;
 mod orientation;
 mod raw;
 mod read;
+mod series;
 mod stream;
 mod write;
 
@@ -31,6 +32,7 @@ pub use fingerprint::{Fingerprint, modified};
 pub use header::{Grid, Header};
 pub use orientation::Form;
 pub use read::{Image, read, read_header};
+pub use series::SeriesWriter;
 pub use write::{Voxels, beyond, write};
 
 use std::fmt;

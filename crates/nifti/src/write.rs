@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Strategy};
 
 /// The least size of a piece, in bytes before compression.
-const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 20;
 
 /// The magic, deflate, no flags, no time, "fastest", unknown system (RFC 1952, section 2.3).
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
@@ -69,7 +69,7 @@ pub fn write(to: impl Write + Send, like: &Header, voxels: Voxels<'_>) -> Result
 }
 
 /// Steps of an int16 on either side of zero.
-const STEPS: f32 = 32767.0;
+pub(super) const STEPS: f32 = 32767.0;
 
 /// Voxels whose magnitude an int16 reaches only with steps larger than `finest`; such an image is written as float32 by
 /// [`Voxels::Fine`].
@@ -82,13 +82,13 @@ pub fn beyond(data: ArrayView4<'_, f32>, finest: f32) -> usize {
 
 /// How voxels are stored.
 #[derive(Clone, Copy)]
-struct Form {
-    dtype: Dtype,
-    slope: f64,
+pub(super) struct Form {
+    pub(super) dtype: Dtype,
+    pub(super) slope: f64,
     /// Where noise fills the lower bits nothing repeats but empty background: there [`Strategy::Rle`], which looks for runs
     /// only and has codes fitted to the bytes, makes smaller files in two thirds of the time of the default. Of a mask, which
     /// is nothing but runs, it makes a third of the bytes.
-    strategy: Strategy,
+    pub(super) strategy: Strategy,
 }
 
 fn write_scaled(
@@ -117,7 +117,7 @@ fn slope(data: ArrayView4<'_, f32>, steps: f32) -> f32 {
 
 /// The nearest int16. Adding 1.5·2^52 leaves the rounded integer in a double's lowest bits, which the compiler can do to
 /// several values at once, unlike `round`.
-fn nearest(x: f64) -> i16 {
+pub(super) fn nearest(x: f64) -> i16 {
     let x = if x.is_nan() { 0.0 } else { x.clamp(-32767.0, 32767.0) };
     (x + 6_755_399_441_055_744.0).to_bits() as i16
 }
@@ -172,13 +172,13 @@ fn write_as<T: Copy + Send + Sync, const N: usize>(
 }
 
 /// A deflated piece and the checksum of what it was.
-struct Deflated {
+pub(super) struct Deflated {
     bytes: Vec<u8>,
     crc: Crc,
 }
 
 /// Deflates a piece at level 1, up to a byte boundary, without ending the stream.
-fn deflate(raw: &[u8], strategy: Strategy) -> io::Result<Deflated> {
+pub(super) fn deflate(raw: &[u8], strategy: Strategy) -> io::Result<Deflated> {
     let mut crc = Crc::new();
     crc.update(raw);
     // Negative: no zlib header around the stream. The most memory: half as many codes to fit to the bytes.
@@ -200,7 +200,7 @@ fn deflate(raw: &[u8], strategy: Strategy) -> io::Result<Deflated> {
 }
 
 /// One gzip member made of deflated pieces.
-struct Joined<W> {
+pub(super) struct Joined<W> {
     to: W,
     crc: Crc,
     raw: u64,
@@ -208,19 +208,19 @@ struct Joined<W> {
 }
 
 impl<W: Write> Joined<W> {
-    fn begin(mut to: W) -> io::Result<Self> {
+    pub(super) fn begin(mut to: W) -> io::Result<Self> {
         to.write_all(&GZIP_HEADER)?;
         Ok(Self { to, crc: Crc::new(), raw: 0, written: GZIP_HEADER.len() as u64 })
     }
 
-    fn append(&mut self, piece: &Deflated) -> io::Result<()> {
+    pub(super) fn append(&mut self, piece: &Deflated) -> io::Result<()> {
         self.crc.combine(&piece.crc);
         self.raw += u64::from(piece.crc.amount());
         self.written += piece.bytes.len() as u64;
         self.to.write_all(&piece.bytes)
     }
 
-    fn end(mut self) -> Result<u64, NiftiError> {
+    pub(super) fn end(mut self) -> Result<u64, NiftiError> {
         self.to.write_all(&LAST_BLOCK)?;
         self.to.write_all(&self.crc.sum().to_le_bytes())?;
         // The size is stored modulo 2^32.

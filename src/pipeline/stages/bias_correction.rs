@@ -1,7 +1,7 @@
-//! Bias correction: estimates the slow intensity field in the brain and divides every volume by it.
+//! Bias correction: estimates the slow intensity field in the brain and divides the image by it; of a run, its mean.
 
-use super::motion_correct::Aligned;
-use super::validate::Volume;
+use super::motion_correct::Motion;
+use super::validate::{Series, Volume};
 use crate::step::{Found, StageError};
 use imaging::bias::{BiasField, divide_by_field, estimate_bias};
 use imaging::brain::Brain;
@@ -22,12 +22,12 @@ pub fn t1w(mut raw: Volume, brain: &Brain, found: &mut Found) -> Result<Even<Vol
     Ok(Even { image: raw, bias })
 }
 
-/// Corrects the volumes of a run and their mean by the field of the mean.
-pub fn bold(mut aligned: Aligned, brain: &Brain, found: &mut Found) -> Result<Even<Aligned>, StageError> {
-    let bias = estimate_bias(aligned.mean.view(), brain.mask.view(), aligned.header.grid().voxel_mm)?;
-    aligned.volumes_mut().for_each(|volume| divide_by_field(volume, bias.field.view()));
+/// Finds the field of a run in its mean, and corrects that.
+pub fn bold(mut motion: Motion, raw: &Series, brain: &Brain, found: &mut Found) -> Result<Even<Motion>, StageError> {
+    let bias = estimate_bias(motion.mean.view(), brain.mask.view(), raw.header.grid().voxel_mm)?;
+    divide_by_field(motion.mean.view_mut(), bias.field.view());
     told(&bias, found);
-    Ok(Even { image: aligned, bias })
+    Ok(Even { image: motion, bias })
 }
 
 fn told(bias: &BiasField, found: &mut Found) {

@@ -1,6 +1,6 @@
 //! The confounds table of a bold run.
 
-use super::intensity::ScaledSeries;
+use super::native::ScaledSeries;
 use crate::derivatives::measured::Confound;
 use imaging::brain::Brain;
 use imaging::confounds::{Confounds, confounds};
@@ -18,7 +18,7 @@ const PARAMETERS: [(&str, &str, &str); 6] = [
 
 /// What moved and changed from volume to volume.
 pub fn of(scaled: &ScaledSeries, brain: &Brain) -> Confounds {
-    confounds(scaled.series.view(), brain.mask.view(), &scaled.motion)
+    confounds(scaled.series.view(), brain.mask.view(), &scaled.fit.motion)
 }
 
 /// The confounds table: parameters, displacement, signal, and an indicator for each volume before the steady state.

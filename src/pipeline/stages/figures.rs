@@ -1,18 +1,22 @@
 //! Figures: draws the pictures of the reports while the arrays are in memory, and says what was decided about the scan.
 
-use super::intensity::{ScaledSeries, ScaledVolume};
+use super::coregistration::OnAnatomy;
+use super::intensity::ScaledVolume;
+use super::native::ScaledSeries;
 use super::resampling::Resampled;
+use super::spaces::{self, InSpace};
 use super::spatial_normalization::Registered;
 use super::tissues::{Tissues, peaks};
-use crate::templates::TemplateTarget;
+use crate::templates::{Targets, TemplateTarget};
+use crate::vocabulary::{Space, TemplateId};
 use figures::{FigureError, Figures, OnTemplate, Run, Series, TemplateMosaic, TemplatePictures, Volume};
 use figures::{draw_bold, draw_on_template, draw_t1w};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
 use imaging::normalization::Normalization;
-use ndarray::ArrayView3;
-use nifti::Header;
+use ndarray::{Array3, ArrayView3};
+use nifti::{Grid, Header};
 
 /// Draws a T1w image.
 pub fn t1w(
@@ -84,9 +88,14 @@ fn of_map(template: &TemplateTarget, map: &Normalization) -> Vec<Decision> {
     told
 }
 
-/// Draws a bold run.
-pub fn bold(scaled: &ScaledSeries, brain: &Brain) -> Result<Figures, FigureError> {
-    let motion = &scaled.motion;
+/// Draws a bold run: in its own space, on the T1w image it was laid onto, and on each template.
+pub fn bold(
+    scaled: &ScaledSeries,
+    brain: &Brain,
+    (on_anatomy, picture, in_spaces): (Option<&OnAnatomy<'_>>, Option<&(Grid, Array3<f32>)>, &[InSpace]),
+    targets: &Targets,
+) -> Result<Figures, FigureError> {
+    let motion = &scaled.fit.motion;
     let time = Series {
         volumes: scaled.header.volumes(),
         repetition_time: scaled.header.tr_seconds(),
@@ -95,15 +104,64 @@ pub fn bold(scaled: &ScaledSeries, brain: &Brain) -> Result<Figures, FigureError
         reference: motion.reference,
     };
     let run = Run { series: scaled.series.view(), time };
-    let mut figures = draw_bold(&volume(&scaled.header, scaled.mean.view(), brain, &scaled.bias), run)?;
+    let mut figures = draw_bold(&volume(&scaled.header, scaled.fit.mean.view(), brain, &scaled.fit.bias), run)?;
     let decisions = &mut figures.data.decisions;
     decisions.extend(of_header(&scaled.header));
     decisions.push(("Volumes before the steady state".into(), motion.non_steady.to_string()));
     decisions.push(("Volumes that could not be aligned".into(), list(&motion.unaligned)));
     decisions.push(("Motion is relative to volume".into(), motion.reference.to_string()));
     decisions.extend(of_brain(brain));
-    decisions.extend(of_correction(&scaled.bias, &scaled.reference));
+    decisions.extend(of_correction(&scaled.fit.bias, &scaled.fit.reference));
+    if let (Some(there), Some((grid, mean))) = (on_anatomy, picture) {
+        decisions.extend(of_coregistration(there));
+        if let Some((image, white)) = spaces::anatomy_on(there.anatomy, grid) {
+            add(&mut figures, "T1w", (mean.view(), image.view(), white.view()), grid)?;
+        }
+    }
+    let mut drawn: Vec<&TemplateId> = Vec::new();
+    for there in in_spaces {
+        let Space::Template(id, _) = &there.space else { continue };
+        let target = targets.iter().find(|target| target.id == *id).filter(|_| !drawn.contains(&id));
+        let grid = there.header.grid();
+        let on_grid = target.and_then(|target| target.target.on_grid(there.mean.dim(), &grid.affine));
+        if let Some((image, mask)) = on_grid {
+            drawn.push(id);
+            add(&mut figures, &id.to_string(), (there.mean.view(), image.view(), mask.view()), grid)?;
+        }
+    }
     Ok(figures)
+}
+
+/// Adds the pictures of a run and of what it was brought to, in the same slices.
+fn add(
+    figures: &mut Figures,
+    name: &str,
+    (scan, template, mask): (ArrayView3<'_, f32>, ArrayView3<'_, f32>, ArrayView3<'_, u8>),
+    grid: &Grid,
+) -> Result<(), FigureError> {
+    let there = OnTemplate { scan, template, mask, voxel_mm: grid.voxel_mm, affine: grid.affine };
+    let (pictures, mosaic) = draw_on_template(&there)?;
+    figures.on_templates.push(pictures);
+    figures.data.templates.push(TemplateMosaic { template: name.to_owned(), mosaic });
+    Ok(())
+}
+
+fn of_coregistration(there: &OnAnatomy<'_>) -> Vec<Decision> {
+    let found = &there.found;
+    let start = if found.start_cost.is_finite() { format!("{:.2}", found.start_cost) } else { "no".to_owned() };
+    let halves = found.halves_mm.map_or_else(String::new, |mm| format!("; back and front {mm:.1} mm apart"));
+    let mut told = vec![(
+        format!("Laid onto {}", there.source.id()),
+        format!(
+            "{}; cost {:.2} ({start} at the start), depth {:.2}, {:.0} % of the border of white matter in view{halves}",
+            found.verdict,
+            found.cost,
+            found.depth,
+            100.0 * found.share
+        ),
+    )];
+    told.extend(found.cautions.iter().map(|caution| ("Doubt".to_owned(), caution.to_string())));
+    told
 }
 
 fn volume<'a>(header: &Header, image: ArrayView3<'a, f32>, brain: &'a Brain, bias: &'a BiasField) -> Volume<'a> {

@@ -2,14 +2,14 @@
 //! bold) has the same value in every scan.
 
 use super::bias_correction::Even;
-use super::motion_correct::Aligned;
+use super::motion_correct::Motion;
 use super::validate::Volume;
 use crate::step::{Found, StageError};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::{Reference, grand_mean_reference, white_matter_reference};
 use imaging::motion::MotionEstimate;
-use ndarray::{Array3, Array4, ArrayViewMut3, Axis};
+use ndarray::{Array3, ArrayViewMut3, Axis};
 use nifti::Header;
 use rayon::prelude::*;
 
@@ -25,19 +25,15 @@ pub struct ScaledVolume {
     pub reference: Reference,
 }
 
-/// A bold run without its field, with the mean of its brain at the reference.
-pub struct ScaledSeries {
-    /// The input's, with the repetition time that holds.
-    pub header: Header,
-    /// `(nt, nz, ny, nx)`.
-    pub series: Array4<f32>,
-    /// The mean of the steady state.
+/// All that was estimated of a bold run in its own space: what its volumes go through on their way to any space.
+pub struct Fit {
+    /// The mean of the steady state, without its field and with the brain's mean at the reference, `(nz, ny, nx)`.
     pub mean: Array3<f32>,
     /// How the head moved.
     pub motion: MotionEstimate,
-    /// The field that was divided out.
+    /// The field that is divided out.
     pub bias: BiasField,
-    /// What was scaled to what.
+    /// What is scaled to what.
     pub reference: Reference,
 }
 
@@ -50,14 +46,13 @@ pub fn t1w(even: Even<Volume>, brain: &Brain, found: &mut Found) -> Result<Scale
     Ok(ScaledVolume { header, image, bias, reference })
 }
 
-/// Scales a bold run and its mean.
-pub fn bold(even: Even<Aligned>, brain: &Brain, found: &mut Found) -> Result<ScaledSeries, StageError> {
-    let Even { image: mut aligned, bias } = even;
-    let reference = grand_mean_reference(aligned.mean.view(), brain.mask.view())?;
+/// Finds the scale of a run, and scales its mean.
+pub fn bold(even: Even<Motion>, brain: &Brain, found: &mut Found) -> Result<Fit, StageError> {
+    let Even { image: Motion { mut mean, estimate: motion }, bias } = even;
+    let reference = grand_mean_reference(mean.view(), brain.mask.view())?;
     told(&reference, found);
-    aligned.volumes_mut().for_each(|volume| scale(volume, &reference));
-    let Aligned { header, series, mean, motion } = aligned;
-    Ok(ScaledSeries { header, series, mean, motion, bias, reference })
+    scale(mean.view_mut(), &reference);
+    Ok(Fit { mean, motion, bias, reference })
 }
 
 fn told(reference: &Reference, found: &mut Found) {
@@ -65,7 +60,8 @@ fn told(reference: &Reference, found: &mut Found) {
     found.set("reference_intensity", reference.value);
 }
 
-fn scale(mut volume: ArrayViewMut3<'_, f32>, reference: &Reference) {
+/// Scales a volume.
+pub fn scale(mut volume: ArrayViewMut3<'_, f32>, reference: &Reference) {
     #[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
     let scale = reference.scale as f32;
     volume.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut slab| slab.mapv_inplace(|v| v * scale));

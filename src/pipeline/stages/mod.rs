@@ -3,14 +3,17 @@
 
 pub mod bias_correction;
 pub mod confounds;
+pub mod coregistration;
 pub mod figures;
 pub mod intensity;
 pub mod load;
 pub mod motion_correct;
+pub mod native;
 pub mod quality;
 pub mod resampling;
 pub mod save;
 pub mod skull_strip;
+pub mod spaces;
 pub mod spatial_normalization;
 pub mod tissues;
 pub mod validate;

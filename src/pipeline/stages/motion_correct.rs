@@ -1,47 +1,38 @@
-//! Motion correction of a bold run: estimate, resample once, and leave the mean volume.
+//! Motion of a bold run: estimated against its steadiest volumes, with the mean volume that it leads to. The series stays as it
+//! was scanned, to be interpolated once, straight to where it is wanted.
 
 use super::validate::Series;
 use crate::step::{Found, StageError};
 use imaging::confounds::framewise_displacement;
 use imaging::motion::{self, MotionEstimate};
-use ndarray::{Array3, Array4, ArrayViewMut3};
-use nifti::Header;
+use ndarray::Array3;
 
-/// A series whose volumes lie on each other.
-pub struct Aligned {
-    /// The input's, with the repetition time that holds.
-    pub header: Header,
-    /// `(nt, nz, ny, nx)`.
-    pub series: Array4<f32>,
-    /// The mean of the aligned volumes of the steady state.
+/// The motion of a run, and its mean without it.
+pub struct Motion {
+    /// The mean of the aligned volumes of the steady state, `(nz, ny, nx)`.
     pub mean: Array3<f32>,
     /// How the head moved.
-    pub motion: MotionEstimate,
+    pub estimate: MotionEstimate,
 }
 
-/// Aligns the volumes of a run.
+/// Estimates the motion of a run.
 #[expect(clippy::cast_precision_loss, reason = "a count of volumes")]
-pub fn align(raw: Series, found: &mut Found) -> Result<Aligned, StageError> {
-    let Series { header, mut voxels } = raw;
-    let affine = header.grid().affine;
-    let motion = motion::estimate_motion(voxels.view(), affine)?;
-    motion::resample_in_place(&mut voxels, affine, &motion)?;
-    let skip: Vec<usize> = (0..motion.non_steady).chain(motion.unaligned.iter().copied()).collect();
-    let mean = motion::mean_volume(voxels.view(), &skip);
+pub fn fit(raw: &Series, found: &mut Found) -> Result<Motion, StageError> {
+    let affine = raw.header.grid().affine;
+    let motion = motion::estimate_motion(raw.voxels.view(), affine)?;
+    let mean = motion::aligned_mean(raw.voxels.view(), affine, &motion, &left_out(&motion))?;
     let fd: Vec<f64> = framewise_displacement(&motion.parameters).into_iter().flatten().collect();
     found.set("fd_mean_mm", fd.iter().sum::<f64>() / fd.len().max(1) as f64);
     found.set("fd_max_mm", fd.iter().copied().fold(0.0, f64::max));
-    found.set("n_volumes", voxels.dim().0);
+    found.set("n_volumes", raw.voxels.dim().0);
     if !motion.unaligned.is_empty() {
         let lost = &motion.unaligned;
         found.note(format!("volumes {lost:?} could not be aligned and have their neighbour's motion"));
     }
-    Ok(Aligned { header, series: voxels, mean, motion })
+    Ok(Motion { mean, estimate: motion })
 }
 
-impl Aligned {
-    /// Every volume that goes through the same changes: those of the series, then the mean.
-    pub fn volumes_mut(&mut self) -> impl Iterator<Item = ArrayViewMut3<'_, f32>> {
-        self.series.outer_iter_mut().chain(std::iter::once(self.mean.view_mut()))
-    }
+/// The volumes that have no part in a mean: before the steady state, or not aligned.
+pub fn left_out(motion: &MotionEstimate) -> Vec<usize> {
+    (0..motion.non_steady).chain(motion.unaligned.iter().copied()).collect()
 }

@@ -1,6 +1,7 @@
 //! Quality: measures how good the scan is, on the image as it was corrected.
 
-use super::intensity::{ScaledSeries, ScaledVolume};
+use super::intensity::ScaledVolume;
+use super::native::ScaledSeries;
 use super::tissues::Tissues;
 use crate::derivatives::measured::{Measure, Quality};
 use crate::step::Found;
@@ -20,7 +21,7 @@ pub fn t1w(scaled: &ScaledVolume, brain: &Brain, tissues: Option<&Tissues>, foun
 
 /// Measures a bold run.
 pub fn bold(scaled: &ScaledSeries, brain: &Brain, confounds: &Confounds, found: &mut Found) {
-    let quality = bold_quality(scaled.series.view(), brain.mask.view(), confounds, scaled.motion.non_steady);
+    let quality = bold_quality(scaled.series.view(), brain.mask.view(), confounds, scaled.fit.motion.non_steady);
     told(quality.named(), &bold_verdict(&quality), false, found);
 }
 
@@ -32,6 +33,7 @@ fn told(measures: Vec<(&'static str, Option<f64>)>, verdict: &Verdict, doubtful:
     let measures = measures.into_iter().filter_map(|(name, value)| Some(Measure { name, value: value? })).collect();
     let doubtful = doubtful
         || found.known.brain.as_ref().is_some_and(|brain| !brain.doubts.is_empty())
+        || found.known.coregistration.as_ref().is_some_and(|there| !there.accepted)
         || found.known.normalization.iter().any(|map| !map.doubts.is_empty());
     let score = verdict.quality_score.map(|score| if doubtful { score.min(DOUBTFUL_SCORE) } else { score });
     let quality = Quality { measures, score, motion_detected: verdict.motion_detected };

@@ -1,7 +1,10 @@
 //! Save: writes the derivatives of the scan, whole or not at all.
 
-use super::intensity::{ScaledSeries, ScaledVolume};
+use super::coregistration::OnAnatomy;
+use super::intensity::ScaledVolume;
+use super::native::ScaledSeries;
 use super::resampling::Resampled;
+use super::spaces::InSpace;
 use super::spatial_normalization::Registered;
 use super::tissues::Tissues;
 use crate::derivatives::DerivativeError;
@@ -39,11 +42,15 @@ pub struct Anatomical<'a> {
 }
 
 /// All that is made of a bold run.
-pub struct Functional {
+pub struct Functional<'a> {
     /// The corrected series.
     pub scaled: ScaledSeries,
     /// The brain.
     pub brain: Brain,
+    /// Where it lies on the T1w image, where there is one.
+    pub on_anatomy: Option<OnAnatomy<'a>>,
+    /// The run in other spaces.
+    pub in_spaces: Vec<InSpace>,
     /// The columns of the confounds table.
     pub confounds: Vec<Confound>,
     /// Pictures for the reports.
@@ -120,7 +127,9 @@ pub fn anatomical(
         );
     }
     out.add_figures(figures);
-    out.add_pictures(figures, maps);
+    let spaces: Vec<Space> =
+        maps.iter().map(|map| Space::Template(map.template.id.clone(), Resolution::Unsaid)).collect();
+    out.add_pictures(figures, &spaces);
     out.save(root, scaled.image.len(), found)
 }
 
@@ -128,22 +137,52 @@ pub fn anatomical(
 pub fn functional(
     root: &Path,
     plan: &ScanPlan,
-    made: &Functional,
+    made: &Functional<'_>,
     found: &mut Found,
 ) -> Result<Saved, DerivativeError> {
     let source = plan.relative.to_string_lossy();
     let cx = context(plan, &source);
-    let Functional { scaled, brain, confounds, figures } = made;
-    let header = &scaled.header;
+    let Functional {
+        scaled: ScaledSeries { header, series: voxels, fit },
+        brain,
+        on_anatomy,
+        in_spaces,
+        confounds,
+        figures,
+    } = made;
     let mut out = Outputs::of(plan);
-    let series = Content::Image(header, fine(scaled.series.view(), &scaled.reference, found));
-    out.add(OutputKind::Preproc, series, cx.preproc(brain, &scaled.reference, header.tr_seconds()));
-    let mean = Content::Image(header, Voxels::Fine(scaled.mean.view().insert_axis(Axis(0)), step(&scaled.reference)));
-    out.add(OutputKind::BoldRef, mean, cx.boldref(&scaled.motion));
-    out.add_common(&cx, header, brain, &scaled.bias);
+    let reference = &fit.reference;
+    let series = Content::Image(header, fine(voxels.view(), reference, found));
+    out.add(OutputKind::Preproc, series, cx.preproc(brain, reference, header.tr_seconds()));
+    let mean = Content::Image(header, Voxels::Fine(fit.mean.view().insert_axis(Axis(0)), step(reference)));
+    out.add(OutputKind::BoldRef, mean, cx.boldref(&fit.motion));
+    out.add_common(&cx, header, brain, &fit.bias);
+    out.add(OutputKind::HeadMotion, Content::Affines(fit.motion.matrices.clone()), cx.head_motion(&fit.motion));
+    if let Some(there) = on_anatomy {
+        let told = found.known.coregistration.as_ref();
+        let map = Content::Affines(vec![there.found.transform]);
+        out.add(OutputKind::Coregistration, map, cx.coregistration(told));
+    }
+    for there in in_spaces {
+        let space = Some(&there.space);
+        let sidecar = cx.bold_in(&there.space, reference, header.tr_seconds());
+        out.add_in(OutputKind::Preproc, space, Content::Ready(&there.series), sidecar);
+        let mean = Voxels::Fine(there.mean.view().insert_axis(Axis(0)), step(reference));
+        out.add_in(OutputKind::BoldRef, space, Content::Image(&there.header, mean), cx.boldref_in(&there.space));
+        let mask = Voxels::Mask(there.mask.view());
+        out.add_in(OutputKind::BrainMask, space, Content::Image(&there.header, mask), cx.mask_in(&there.space));
+    }
     out.add(OutputKind::Confounds, Content::Table(confounds), columns(confounds));
     out.add_figures(figures);
-    out.save(root, scaled.series.len(), found)
+    // The first picture is on the T1w image, then one for each template.
+    let templates = in_spaces.iter().filter_map(|there| match &there.space {
+        Space::Template(id, _) => Some(Space::Template(id.clone(), Resolution::Unsaid)),
+        Space::T1w | Space::Func => None,
+    });
+    let mut pictured: Vec<Space> = std::iter::once(Space::T1w).chain(templates).collect();
+    pictured.dedup();
+    out.add_pictures(figures, &pictured);
+    out.save(root, voxels.len(), found)
 }
 
 /// Levels that there are at least from zero to the reference intensity, however far the brightest voxel lies above.
@@ -151,7 +190,7 @@ const LEVELS: f64 = 2000.0;
 
 /// The largest step in which an image with this reference may be stored.
 #[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
-fn step(reference: &Reference) -> f32 {
+pub(super) fn step(reference: &Reference) -> f32 {
     (reference.target / LEVELS) as f32
 }
 
@@ -217,12 +256,11 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Pictures in the spaces of templates.
-    fn add_pictures(&mut self, figures: &'a Figures, maps: &[Registered<'_>]) {
-        for (map, pictures) in maps.iter().zip(&figures.on_templates) {
-            let space = Space::Template(map.template.id.clone(), Resolution::Unsaid);
+    /// Pictures in other spaces, in their order.
+    fn add_pictures(&mut self, figures: &'a Figures, spaces: &[Space]) {
+        for (space, pictures) in spaces.iter().zip(&figures.on_templates) {
             for (kind, jpeg) in pictures {
-                self.add_in(OutputKind::Picture(*kind), Some(&space), Content::Bytes(jpeg), Value::Null);
+                self.add_in(OutputKind::Picture(*kind), Some(space), Content::Bytes(jpeg), Value::Null);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Skull stripping: finds the brain in the image, or in the mean volume of a series, and says how far it is to be believed.
 
-use super::motion_correct::Aligned;
-use super::validate::Volume;
+use super::motion_correct::Motion;
+use super::validate::{Series, Volume};
 use crate::derivatives::measured::Located;
 use crate::plan::ScanPlan;
 use crate::step::{Found, StageError};
@@ -16,8 +16,14 @@ pub fn t1w(raw: &Volume, plan: &ScanPlan, strict: bool, found: &mut Found) -> Re
 }
 
 /// Finds the brain in the mean volume of a run.
-pub fn bold(aligned: &Aligned, plan: &ScanPlan, strict: bool, found: &mut Found) -> Result<Brain, StageError> {
-    find(aligned.mean.view(), &aligned.header, Contrast::Bold, (plan, strict), found)
+pub fn bold(
+    motion: &Motion,
+    raw: &Series,
+    plan: &ScanPlan,
+    strict: bool,
+    found: &mut Found,
+) -> Result<Brain, StageError> {
+    find(motion.mean.view(), &raw.header, Contrast::Bold, (plan, strict), found)
 }
 
 /// What makes the mask implausible is noted, and refused where that was asked for.

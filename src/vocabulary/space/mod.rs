@@ -151,6 +151,12 @@ impl Spaces {
         if spaces.is_empty() { Err(SpaceError::None) } else { Ok(Self(spaces)) }
     }
 
+    /// Only the run's own.
+    #[must_use]
+    pub fn own() -> Self {
+        Self(vec![Space::Func])
+    }
+
     /// The spaces in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Space> {
         self.0.iter()
@@ -177,6 +183,11 @@ impl Spaces {
             Space::Template(id, resolution) if id == of => Some(*resolution),
             _ => None,
         })
+    }
+
+    /// Those that a bold run can only be brought to by way of the participant's T1w image.
+    pub fn beyond_own(&self) -> impl Iterator<Item = &Space> {
+        self.0.iter().filter(|space| space.needs_anatomy())
     }
 
     /// Whether any of them needs the participant's T1w image.

@@ -64,6 +64,18 @@ pub enum Caution {
     HalvesDisagree,
 }
 
+impl Caution {
+    /// Its short name.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::PartInView => "part_in_view",
+            Self::WeakContrast => "weak_contrast",
+            Self::HalvesDisagree => "halves_disagree",
+        }
+    }
+}
+
 impl fmt::Display for Caution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,0 +1,75 @@
+//! Coregistration: lays a bold run onto the T1w image of its participant, and says how far that is to be believed.
+
+use super::intensity::Fit;
+use super::validate::Series;
+use crate::derivatives::measured::Coregistered;
+use crate::pipeline::handed::{Anatomy, Source};
+use crate::plan::ScanPlan;
+use crate::step::{Found, StageError};
+use imaging::coregistration::{Coregistration, Start, Verdict, coregister};
+
+/// A run that lies on a T1w image.
+pub struct OnAnatomy<'a> {
+    /// The T1w image's files.
+    pub source: &'a Source,
+    /// What is read of them.
+    pub anatomy: &'a Anatomy,
+    /// Where the run lies.
+    pub found: Coregistration,
+}
+
+/// Lays the mean of a run onto the anatomy. An answer that is not to be believed is noted, and refused where that was asked for.
+pub fn fit<'a>(
+    source: &'a Source,
+    fit: &Fit,
+    raw: &Series,
+    (plan, strict): (&ScanPlan, bool),
+    found: &mut Found,
+) -> Result<OnAnatomy<'a>, StageError> {
+    let anatomy = source.anatomy()?;
+    let there = coregister(fit.mean.view(), &raw.header.grid().affine, &anatomy.model, &[])?;
+    let told = told(source, &there);
+    found.set("coregistration.accepted", told.accepted);
+    found.set("coregistration.cost", told.cost);
+    found.set("coregistration.share", told.share);
+    found.set("coregistration.depth", told.depth);
+    if source.others() > 0 {
+        found.note(format!("of {} T1w images the first by name was taken, {}", source.others() + 1, source.id()));
+    }
+    let doubt = (!told.accepted).then(|| there.verdict.to_string());
+    let doubts: Vec<String> = doubt.into_iter().chain(there.cautions.iter().map(ToString::to_string)).collect();
+    doubts.iter().for_each(|doubt| found.note(format!("laid onto {}: {doubt}", source.id())));
+    found.known.coregistration = Some(told);
+    found.known.anatomy = Some(source.used());
+    if strict && !doubts.is_empty() {
+        return Err(StageError::Strict { scan: plan.id.clone(), notes: doubts.join("; ") });
+    }
+    Ok(OnAnatomy { source, anatomy, found: there })
+}
+
+/// Notes that there is nothing to lay a run onto, so that it stays in its own space.
+pub fn without(why: &str, found: &mut Found) {
+    found.note(format!("there are outputs in the run's own space only: {why}"));
+    found.known.without_anatomy = true;
+}
+
+fn told(source: &Source, there: &Coregistration) -> Coregistered {
+    let (start, by_tissues) = there.start;
+    Coregistered {
+        t1w: source.id().to_owned(),
+        accepted: there.verdict == Verdict::Accepted,
+        cost: there.cost,
+        start_cost: Some(there.start_cost).filter(|cost| cost.is_finite()),
+        share: there.share,
+        depth: there.depth,
+        halves_mm: there.halves_mm,
+        start: match start {
+            Start::Header => "header",
+            Start::CentreOfMass => "centre of mass",
+            Start::Given(_) => "given",
+        }
+        .to_owned(),
+        by_tissues,
+        doubts: there.cautions.iter().map(|caution| caution.kind().to_owned()).collect(),
+    }
+}

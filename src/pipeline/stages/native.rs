@@ -1,0 +1,31 @@
+//! A bold run in its own space: its motion undone in place, its field divided out, scaled. The last use of the series as it was
+//! scanned, so that there is never a second one in memory.
+
+use super::intensity::{Fit, scale};
+use super::validate::Series;
+use crate::step::StageError;
+use imaging::bias::divide_by_field;
+use imaging::motion::resample_in_place;
+use ndarray::Array4;
+use nifti::Header;
+
+/// A bold run without motion and field, with the mean of its brain at the reference.
+pub struct ScaledSeries {
+    /// The input's, with the repetition time that holds.
+    pub header: Header,
+    /// `(nt, nz, ny, nx)`.
+    pub series: Array4<f32>,
+    /// What was estimated.
+    pub fit: Fit,
+}
+
+/// Applies what was estimated of a run to its volumes.
+pub fn bold(raw: Series, fit: Fit) -> Result<ScaledSeries, StageError> {
+    let Series { header, voxels: mut series } = raw;
+    resample_in_place(&mut series, header.grid().affine, &fit.motion)?;
+    for mut volume in series.outer_iter_mut() {
+        divide_by_field(volume.view_mut(), fit.bias.field.view());
+        scale(volume, &fit.reference);
+    }
+    Ok(ScaledSeries { header, series, fit })
+}

@@ -1,0 +1,242 @@
+//! The output spaces of a bold run: the series as it was scanned, brought to each in one interpolation through the head's motion,
+//! the coregistration and the warp to the template, and written volume by volume.
+
+use super::coregistration::OnAnatomy;
+use super::intensity::Fit;
+use super::motion_correct::left_out;
+use super::save::step;
+use super::validate::Series;
+use crate::derivatives::atomic::Staged;
+use crate::derivatives::outputs::{Output, OutputKind};
+use crate::error::ErrorCode;
+use crate::pipeline::handed::Anatomy;
+use crate::plan::ScanPlan;
+use crate::step::{Found, StageError};
+use crate::templates::{Targets, TemplateTarget, covering};
+use crate::vocabulary::{Resolution, Space};
+use imaging::bias::divide_by_field;
+use imaging::brain::Brain;
+use imaging::resampling::{Places, resample_series};
+use imaging::rigid::{Matrix4, apply, compose, invert_affine};
+use ndarray::Array3;
+use nifti::{Grid, Header, SeriesWriter};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// A run in an output space.
+pub struct InSpace {
+    /// The space.
+    pub space: Space,
+    /// Its grid, as a header.
+    pub header: Header,
+    /// The series, written and waiting for its name.
+    pub series: Mutex<Option<Staged>>,
+    /// The mean of the steady state.
+    pub mean: Array3<f32>,
+    /// The brain.
+    pub mask: Array3<u8>,
+}
+
+/// How far a spline may reach above the brightest voxel, and what motion may bring under a higher gain.
+const ABOVE: f32 = 1.25;
+
+/// Brings a run to every space that was asked for beyond its own.
+pub fn bold(
+    raw: &Series,
+    fit: &Fit,
+    brain: &Brain,
+    there: &OnAnatomy<'_>,
+    (plan, root, targets): (&ScanPlan, &Path, &Targets),
+    found: &mut Found,
+) -> Result<Vec<InSpace>, StageError> {
+    let run = Run::new(raw, fit, brain)?;
+    let outputs = plan.outputs();
+    let mut made = Vec::new();
+    for space in plan.wanted.spaces.beyond_own() {
+        let is_it = |output: &&_| of_series(output, space);
+        let Some(output) = outputs.iter().find(is_it) else { continue };
+        let (grid, places) = run.places(space, there, targets, &plan.id)?;
+        let header = Header::new(grid, raw.header.volumes(), raw.header.tr_seconds());
+        made.push(run.bring(space, header, &places, root.join(&output.path), found)?);
+    }
+    Ok(made)
+}
+
+fn of_series(output: &Output, space: &Space) -> bool {
+    output.kind == OutputKind::Preproc && output.space.as_ref() == Some(space)
+}
+
+/// What is the same for all spaces.
+struct Run<'a> {
+    raw: &'a Series,
+    fit: &'a Fit,
+    brain: &'a Brain,
+    /// From RAS+ mm of the reference volume to its voxels.
+    to_voxel: Matrix4,
+    /// For each volume, from voxels of the reference to its own.
+    maps: Vec<Matrix4>,
+    /// What a value is multiplied by, at each voxel of the reference: the scale, and the field's inverse.
+    gain: Array3<f32>,
+    /// The largest value that is expected.
+    largest: f32,
+}
+
+impl<'a> Run<'a> {
+    #[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
+    fn new(raw: &'a Series, fit: &'a Fit, brain: &'a Brain) -> Result<Self, StageError> {
+        let affine = raw.header.grid().affine;
+        let to_voxel = invert_affine(&affine).ok_or(imaging::motion::MotionError::SingularGrid)?;
+        let maps = fit.motion.matrices.iter().map(|m| compose(&to_voxel, &compose(m, &affine))).collect();
+        let mut gain = Array3::from_elem(fit.mean.dim(), fit.reference.scale as f32);
+        divide_by_field(gain.view_mut(), fit.bias.field.view());
+        let volumes: Vec<_> = raw.voxels.outer_iter().collect();
+        let brightest = |volume: &ndarray::ArrayView3<'_, f32>| {
+            volume.iter().zip(&gain).map(|(v, g)| (v * g).abs()).filter(|v| v.is_finite()).fold(0.0, f32::max)
+        };
+        let largest = ABOVE * volumes.par_iter().map(brightest).reduce(|| 0.0, f32::max);
+        Ok(Self { raw, fit, brain, to_voxel, maps, gain, largest })
+    }
+
+    /// The grid of a space, and where its voxels lie in the reference volume.
+    fn places(
+        &self,
+        space: &Space,
+        there: &OnAnatomy<'_>,
+        targets: &Targets,
+        id: &str,
+    ) -> Result<(Grid, Places), StageError> {
+        let voxel_mm = self.raw.header.grid().voxel_mm;
+        let to_voxel = compose(&self.to_voxel, &there.found.transform);
+        match space {
+            Space::Template(template, resolution) => {
+                let target = targets.iter().find(|target| target.id == *template);
+                let grid = target.and_then(|target| known(target, space));
+                let grid = grid.ok_or_else(|| too_fine(id, space))?;
+                let grid = match resolution {
+                    Resolution::Numbered(_) => grid.clone(),
+                    Resolution::Unsaid | Resolution::Native => {
+                        covering(grid, voxel_mm).map_err(|_| too_fine(id, space))?
+                    }
+                };
+                let to_t1w = there.source.to_t1w(template)?;
+                let places = Places::new(grid.shape, |voxel| apply(&to_voxel, to_t1w.map(apply(&grid.affine, voxel))));
+                Ok((grid, places))
+            }
+            Space::T1w | Space::Func => {
+                let grid = covering(&there.anatomy.grid, voxel_mm).map_err(|_| too_fine(id, space))?;
+                let whole = compose(&to_voxel, &grid.affine);
+                let places = Places::new(grid.shape, |voxel| apply(&whole, voxel));
+                Ok((grid, places))
+            }
+        }
+    }
+
+    /// The series at these places, written beside `path`.
+    fn bring(
+        &self,
+        space: &Space,
+        header: Header,
+        places: &Places,
+        path: PathBuf,
+        found: &mut Found,
+    ) -> Result<InSpace, StageError> {
+        let gain = places.linear(self.gain.view(), true);
+        let mut mean = Mean::new(places.shape(), left_out(&self.fit.motion), self.maps.len());
+        let mut beyond = 0;
+        let series = Staged::write(path, |to| {
+            let mut writer = SeriesWriter::begin(to, &header, self.largest, step(&self.fit.reference))?;
+            resample_series(self.raw.voxels.view(), &self.maps, places, gain.view(), |volumes| {
+                mean.add(volumes);
+                writer.append(volumes)
+            })?;
+            beyond = writer.end()?;
+            Ok(())
+        })
+        .map_err(StageError::Derivative)?;
+        if beyond > 0 {
+            found.note(format!("in {space} {beyond} voxels are brighter than could be foreseen, and are cut there"));
+        }
+        let mask = places.linear(self.brain.mask.mapv(f32::from).view(), false).mapv(|share| u8::from(share >= 0.5));
+        let series = Mutex::new(Some(series));
+        Ok(InSpace { space: space.clone(), header, series, mean: mean.of(), mask })
+    }
+}
+
+fn known<'t>(target: &'t TemplateTarget, space: &Space) -> Option<&'t Grid> {
+    target.grids.iter().find(|(of, _)| of == space).map(|(_, grid)| grid)
+}
+
+fn too_fine(id: &str, space: &Space) -> StageError {
+    let message = format!("{id}: there is no grid for {space} with voxels of the run; ask for one with :res-2");
+    StageError::Invalid { code: ErrorCode::TemplateMissing, message }
+}
+
+/// The mean of the volumes of the steady state, as they come.
+struct Mean {
+    sum: Vec<f64>,
+    shape: [usize; 3],
+    counts: Vec<bool>,
+    at: usize,
+}
+
+impl Mean {
+    fn new(shape: [usize; 3], left_out: Vec<usize>, volumes: usize) -> Self {
+        let mut counts = vec![true; volumes];
+        left_out.into_iter().for_each(|t| {
+            if let Some(counts) = counts.get_mut(t) {
+                *counts = false;
+            }
+        });
+        if !counts.contains(&true) {
+            counts.fill(true);
+        }
+        Self { sum: vec![0.0; shape.iter().product()], shape, counts, at: 0 }
+    }
+
+    fn add(&mut self, volumes: &[&[f32]]) {
+        for volume in volumes {
+            if self.counts.get(self.at) == Some(&true) {
+                let sums = self.sum.par_iter_mut().with_min_len(8192);
+                sums.zip(volume.par_iter().with_min_len(8192)).for_each(|(sum, v)| *sum += f64::from(*v));
+            }
+            self.at += 1;
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "voxels are f32, a count small")]
+    fn of(self) -> Array3<f32> {
+        let n = self.counts.iter().filter(|counts| **counts).count() as f64;
+        let values = self.sum.into_iter().map(|sum| (sum / n) as f32).collect();
+        // As long as the grid by construction.
+        Array3::from_shape_vec(self.shape, values).unwrap_or_default()
+    }
+}
+
+/// The T1w image where a run has been brought, for the pictures: the same slices of the same head. Its white matter is what is
+/// outlined.
+pub fn anatomy_on(anatomy: &Anatomy, grid: &Grid) -> Option<(Array3<f32>, Array3<u8>)> {
+    let map = compose(&invert_affine(&anatomy.affine)?, &grid.affine);
+    let places = Places::new(grid.shape, |voxel| apply(&map, voxel));
+    let [_, white, _] = &anatomy.shares;
+    let image = places.linear(anatomy.image.view(), false);
+    let white = places.linear(white.view(), false).mapv(|share| u8::from(share >= 0.5));
+    Some((image, white))
+}
+
+/// The mean of a run on the T1w image's grid at 2 mm, for the picture of the coregistration.
+pub fn mean_on_anatomy(raw: &Series, fit: &Fit, there: &OnAnatomy<'_>) -> Option<(Grid, Array3<f32>)> {
+    const PICTURE_MM: f64 = 2.0;
+    let box_of = Grid {
+        shape: {
+            let (z, y, x) = there.anatomy.image.dim();
+            [z, y, x]
+        },
+        voxel_mm: there.anatomy.grid.voxel_mm,
+        affine: there.anatomy.affine,
+    };
+    let grid = covering(&box_of, [PICTURE_MM; 3]).ok()?;
+    let to_voxel = compose(&invert_affine(&raw.header.grid().affine)?, &compose(&there.found.transform, &grid.affine));
+    let places = Places::new(grid.shape, |voxel| apply(&to_voxel, voxel));
+    Some((grid, places.cubic(fit.mean.view())))
+}
