@@ -98,8 +98,20 @@ fn source(session: &SessionPlan) -> Option<AnatomySource> {
     })
 }
 
-/// A T1w image of another session that an earlier run has done and this one was not asked for.
+/// A T1w image of this session or another that an earlier run has done and this one was not asked for.
 fn done_before(output: &Path, session: &SessionPlan) -> Option<AnatomySource> {
+    let own = done_in(output, session.id.clone(), session.marker_session.clone());
+    own.or_else(|| done_in_another(output, session))
+}
+
+fn done_in(output: &Path, session: SessionId, marker_session: Option<String>) -> Option<AnatomySource> {
+    let ledger = Ledger::read(output, &session, marker_session.as_deref())?;
+    let mut done = ledger.scans.iter().filter(|entry| entry.summary.modality == Modality::T1w.as_str());
+    let scan = done.next()?.done.path.clone();
+    Some(AnatomySource { session, marker_session, scan, others: done.count() })
+}
+
+fn done_in_another(output: &Path, session: &SessionPlan) -> Option<AnatomySource> {
     let participant = output.join(format!("sub-{}", session.id.participant));
     let mut labels: Vec<String> = std::fs::read_dir(participant)
         .ok()?
@@ -108,11 +120,7 @@ fn done_before(output: &Path, session: &SessionPlan) -> Option<AnatomySource> {
         .collect();
     labels.sort();
     labels.into_iter().find_map(|label| {
-        let id = SessionId { session: Some(label.clone()), ..session.id.clone() };
-        let ledger = Ledger::read(output, &id, Some(&label))?;
-        let mut done = ledger.scans.iter().filter(|entry| entry.summary.modality == Modality::T1w.as_str());
-        let scan = done.next()?.done.path.clone();
-        Some(AnatomySource { session: id, marker_session: Some(label), scan, others: done.count() })
+        done_in(output, SessionId { session: Some(label.clone()), ..session.id.clone() }, Some(label))
     })
 }
 

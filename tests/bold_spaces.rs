@@ -1,0 +1,180 @@
+//! Bold runs in T1w and template space: a real person through the whole program, read by the tools that people use next; what
+//! becomes of runs whose T1w image failed, is missing, is another session's, or is done again.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // The lints' exemption does not reach helpers of tests.
+
+mod common;
+
+use common::{Ran, binary, run_command, text};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// A dataset of one real person: `anat` and `func` are the folders of the T1w image and of the run below the participant.
+fn dataset(folder: &Path, anat: Option<&str>, func: &str) -> PathBuf {
+    let bids = folder.join("bids");
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/heads");
+    let link = |folder: &str, from: &str, to: &str| {
+        let ses = folder.split_once('/').map_or_else(String::new, |(ses, _)| format!("_{ses}"));
+        let folder = bids.join("sub-01").join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        symlink(real.join(format!("sub-pumi_{from}")), folder.join(format!("sub-01{ses}_{to}"))).unwrap();
+    };
+    link(func, "task-rest_bold.nii.gz", "task-rest_bold.nii.gz");
+    link(func, "task-rest_bold.json", "task-rest_bold.json");
+    if let Some(anat) = anat {
+        link(anat, "T1w.nii.gz", "T1w.nii.gz");
+    }
+    fs::write(bids.join("dataset_description.json"), r#"{"Name": "one person", "BIDSVersion": "1.10.0"}"#).unwrap();
+    bids
+}
+
+/// A run over a dataset, with the spaces that are the default unless `more` says otherwise.
+fn run(bids: &Path, out: &Path, more: &[&str]) -> Ran {
+    let mut command = binary();
+    command.env_remove("NEURO_PREPROCESS_OUTPUT_SPACES");
+    command.args([text(bids), text(out), "participant", "--no-report"]).args(more);
+    run_command(&mut command)
+}
+
+/// What the summary of a session says of its run.
+fn run_of(out: &Path, session: &str) -> Value {
+    let file = fs::read(out.join(format!("sub-01/sub-01{session}_summary.json"))).unwrap();
+    let summary: Value = serde_json::from_slice(&file).unwrap();
+    summary["scans"].as_array().unwrap().iter().find(|scan| scan["modality"] == "bold").unwrap().clone()
+}
+
+/// Names and bytes of the files of the runs.
+fn func(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder.join("func")).unwrap().map(|file| file.unwrap());
+    files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
+}
+
+/// What a dry run says of each scan that is to be done.
+fn planned(bids: &Path, out: &Path, more: &[&str]) -> String {
+    run(bids, out, &[&["--dry-run"], more].concat()).stdout
+}
+
+#[test]
+fn a_run_comes_to_the_t1w_image_and_to_mni_in_one_interpolation_and_readers_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let bids = dataset(folder.path(), Some("anat"), "func");
+    let spaces = ["--output-spaces", "MNI152NLin2009cAsym:res-2", "T1w", "func"];
+    let out = folder.path().join("out");
+    run(&bids, &out, &[&spaces[..], &["--nprocs", "2"]].concat()).exits(0);
+    let there = run_of(&out, "")["coregistration"].clone();
+    let of = |key: &str| there[key].as_f64().unwrap();
+    assert_eq!((&there["accepted"], &there["t1w"]), (&json!(true), &json!("sub-01_T1w")));
+    assert!(of("cost") < 0.78 && of("cost") < of("start_cost") && of("share") > 0.9 && of("depth") > 0.2, "{there}");
+
+    // The anatomy first, by another run, and another number of threads: the same bytes.
+    let again = folder.path().join("again");
+    run(&bids, &again, &[&spaces[..], &["--modalities", "T1w"]].concat()).exits(0);
+    run(&bids, &again, &[&spaces[..], &["--nprocs", "1"]].concat()).exits(0);
+    let (first, second) = (func(&out.join("sub-01")), func(&again.join("sub-01")));
+    assert_eq!(first.keys().collect::<Vec<_>>(), second.keys().collect::<Vec<_>>());
+    for (name, bytes) in &first {
+        assert!(second[name] == *bytes, "{name}");
+    }
+
+    let Some(checked) = common::peer("check_bold.py", &[&bids, &out, Path::new("01"), Path::new("rest")]) else {
+        return;
+    };
+    let found: Value = serde_json::from_str(checked.exits(0).stdout.lines().last().unwrap()).unwrap();
+    println!("{found:#}");
+    let of = |key: &str| found[key].as_f64().unwrap_or_else(|| panic!("{key} in {found}"));
+    for space in ["T1w", "MNI152NLin2009cAsym_res-2"] {
+        for volume in [0, 7, 19] {
+            let apart = of(&format!("{space}, volume {volume}, share of range, 99.9 %"));
+            assert!(apart < 1e-3, "{space}, volume {volume}: {apart}");
+        }
+        assert!(of(&format!("{space}, boldref is the mean, share of range")) < 1e-3);
+    }
+    assert!(of("nitransforms, largest mm") < 1e-3, "{found}");
+    for what in ["preproc", "boldref", "mask"] {
+        assert_eq!(of(&format!("{what} in template space")), 1.0, "{what} in {found}");
+    }
+}
+
+#[test]
+fn a_run_follows_its_t1w_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let bids = dataset(folder.path(), Some("anat"), "func");
+    let (out, spaces) = (folder.path().join("out"), ["--output-spaces", "T1w", "func"]);
+    run(&bids, &out, &spaces).exits(0);
+    let whole = func(&out.join("sub-01"));
+    assert!(run(&bids, &out, &spaces).exits(0).stdout.contains("2 already done"));
+    // What the run needs of it, and only what is lacking, is done again; the run is laid onto the new one.
+    fs::remove_file(out.join("sub-01/anat/sub-01_desc-brain_mask.nii.gz")).unwrap();
+    let plan = planned(&bids, &out, &spaces);
+    assert!(plan.contains("To do    2 scans"), "{plan}");
+    // In its own space it does not need it.
+    let plan = planned(&bids, &out, &["--output-spaces", "func"]);
+    assert!(plan.contains("To do    1 scans"), "{plan}");
+    run(&bids, &out, &[&spaces[..], &["--modalities", "T1w"]].concat()).exits(0);
+    let plan = planned(&bids, &out, &spaces);
+    assert!(plan.contains("To do    1 scans") && plan.contains("laid onto sub-01/anat/sub-01_T1w.nii.gz"), "{plan}");
+    run(&bids, &out, &spaces).exits(0);
+    assert!(func(&out.join("sub-01")) == whole);
+    // What is not asked for any more goes, so that it does not look like new.
+    run(&bids, &out, &["--output-spaces", "func", "--force"]).exits(0);
+    let left: Vec<String> = func(&out.join("sub-01")).into_keys().collect();
+    assert!(left.iter().all(|name| !name.contains("space-") && !name.contains("coreg")), "{left:?}");
+}
+
+#[test]
+fn without_a_usable_t1w_image_what_was_asked_for_fails_and_what_is_the_default_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let bids = dataset(folder.path(), None, "func");
+    let out = folder.path().join("absent");
+    let asked = run(&bids, &out, &["--output-spaces", "T1w"]).exits(1);
+    assert!(asked.stderr.contains("NP-NO-ANATOMY") && asked.stderr.contains("sub-01 has none"), "{}", asked.stderr);
+    let plan = planned(&bids, &out, &["--output-spaces", "T1w"]);
+    assert!(plan.contains("NP-NO-ANATOMY"), "{plan}");
+    run(&bids, &out, &[]).exits(0);
+    assert!(run_of(&out, "")["notes"].to_string().contains("sub-01 has no T1w image"), "{}", run_of(&out, ""));
+    assert!(run(&bids, &out, &[]).exits(0).stdout.contains("1 already done"));
+
+    // One that fails.
+    fs::create_dir_all(bids.join("sub-01/anat")).unwrap();
+    fs::write(bids.join("sub-01/anat/sub-01_T1w.nii.gz"), "no image").unwrap();
+    let out = folder.path().join("failed");
+    let asked = run(&bids, &out, &["--output-spaces", "T1w", "func"]).exits(1);
+    assert!(asked.last_line().contains("2 failed"), "{}", asked.stdout);
+    let error = run_of(&out, "")["error"].clone();
+    assert_eq!((&error["code"], &error["stage"]), (&json!("NP-NO-ANATOMY"), &json!("load")));
+    let said = error["message"].as_str().unwrap();
+    assert!(said.contains("sub-01_T1w failed (NP-") && said.contains("--output-spaces func"), "{said}");
+    let default = run(&bids, &out, &[]).exits(1);
+    assert!(default.last_line().contains("1 ok, 1 failed"), "{}", default.stdout);
+    assert!(run_of(&out, "")["notes"].to_string().contains("sub-01_T1w failed (NP-"), "{}", run_of(&out, ""));
+}
+
+#[test]
+fn a_session_without_a_t1w_image_is_laid_onto_that_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let bids = dataset(folder.path(), Some("ses-b/anat"), "ses-a/func");
+    let (out, spaces) = (folder.path().join("out"), ["--output-spaces", "T1w", "func"]);
+    let ran = run(&bids, &out, &[&spaces[..], &["--nprocs", "2"]].concat()).exits(0);
+    assert!(ran.last_line().starts_with("2 scans: 2 ok"), "{}", ran.stdout);
+    let of = |out: &Path| run_of(out, "_ses-a")["coregistration"]["t1w"].clone();
+    assert_eq!(of(&out), "sub-01_ses-b_T1w");
+    assert!(run(&bids, &out, &spaces).exits(0).stdout.contains("2 already done"));
+    // One session after the other, as Nipoppy asks for them.
+    let apart = folder.path().join("apart");
+    for session in ["b", "a"] {
+        run(&bids, &apart, &[&spaces[..], &["--session-label", session]].concat()).exits(0);
+    }
+    assert!(func(&out.join("sub-01/ses-a")) == func(&apart.join("sub-01/ses-a")));
+    // A task of an array job has both.
+    let mut command = binary();
+    command.env_remove("NEURO_PREPROCESS_OUTPUT_SPACES");
+    command.args(["slurm", text(&bids), text(&folder.path().join("new")), "--dry-run"]).args(spaces);
+    let script = run_command(&mut command).exits(0).stdout;
+    assert!(
+        script.contains("#SBATCH --array=1-1\n") && script.contains("# 2 participant-sessions in 1 tasks"),
+        "{script}"
+    );
+}
