@@ -162,6 +162,8 @@ mod tests {
             metadata,
             odd: false,
             without_tissues: false,
+            without_anatomy: false,
+            anatomy: None,
             outputs,
         };
         let made = DoneScan { path: "b.nii".into(), input: Input::Synthetic(u64::MAX), ..file.clone() };
@@ -178,7 +180,7 @@ mod tests {
         for (content, expected) in [
             (as_it_was.replace("VERSION", &marker.version), NoMarker::Form),
             (as_it_was.replace("VERSION", "0.0.9"), NoMarker::Version("0.0.9".into())),
-            (text.replace("\"form\": 5", "\"form\": 4"), NoMarker::Form),
+            (text.replace("\"form\": 6", "\"form\": 5"), NoMarker::Form),
         ] {
             std::fs::write(&path, content).unwrap();
             assert_eq!(read(), Err(expected));

@@ -9,6 +9,7 @@ use super::stages::{
 };
 use crate::derivatives::save::Saved;
 use crate::error::ErrorCode;
+use crate::plan::ScanPlan;
 use crate::step::{Failed, Scan, StageError};
 use crate::vocabulary::Stage;
 
@@ -28,7 +29,7 @@ pub fn functional(scan: &mut Scan<'_>, anatomy: &Handed) -> Result<Saved, Failed
 }
 
 /// Refuses a run that is to be brought to spaces for which there is no anatomy.
-fn has_anatomy(plan: &crate::plan::ScanPlan, anatomy: &Handed) -> Result<(), StageError> {
+fn has_anatomy(plan: &ScanPlan, anatomy: &Handed) -> Result<(), StageError> {
     let Handed::Lacking(why) = anatomy else { return Ok(()) };
     if plan.problem.is_some() || !plan.wanted.asked || !plan.wanted.spaces.need_anatomy() {
         return Ok(());
@@ -58,7 +59,10 @@ pub fn process<'a>(scan: &mut Scan<'_>, raw: Series, anatomy: &'a Handed) -> Res
                 coregistration::fit(source, &fit, &raw, (plan, cx.strict), found)
             })?),
             Handed::Lacking(why) => {
-                p.own(|found| Ok::<_, StageError>(coregistration::without(why, found)))?;
+                p.own(|found| {
+                    coregistration::without(why, found);
+                    Ok::<_, StageError>(())
+                })?;
                 None
             }
             Handed::NotNeeded => None,

@@ -1,38 +1,13 @@
 //! Which T1w image the bold runs of a participant-session are laid onto: the session's own, or that of another session.
 
-use super::units::{Plan, ScanPlan, SessionPlan};
-use super::{PlanOptions, Problem};
+use super::PlanOptions;
+use super::units::{AnatomyPlan, AnatomySource, Plan, Problem, ScanPlan, SessionPlan};
 use crate::bids::Modality;
 use crate::derivatives::ledger::Ledger;
 use crate::error::ErrorCode;
 use crate::vocabulary::{Reason, SessionId, Spaces, State, Wanted};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Where the anatomy of a session's bold runs comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AnatomyPlan {
-    /// No bold run goes beyond its own space.
-    #[default]
-    NotNeeded,
-    /// The participant has no T1w image.
-    Absent,
-    /// A T1w image.
-    Of(AnatomySource),
-}
-
-/// A T1w image and the session it is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnatomySource {
-    /// The session.
-    pub session: SessionId,
-    /// The label in the names of its ledger.
-    pub marker_session: Option<String>,
-    /// Its path relative to the dataset.
-    pub scan: PathBuf,
-    /// How many T1w images the session has besides.
-    pub others: usize,
-}
 
 /// Memory that an anatomy takes while runs are laid onto it, bytes besides one copy of the T1w image: the box around the brain
 /// with three tissues and the image, and the field of one template.

@@ -11,7 +11,7 @@ mod resume;
 mod show;
 mod units;
 
-pub use anatomy::{AnatomyPlan, AnatomySource, groups};
+pub use anatomy::groups;
 pub use dataset::{Survey, plan_dataset, survey};
 pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};
@@ -19,7 +19,7 @@ pub use loose::{plan_file, plan_folder};
 pub use memory::Room;
 pub use resume::done_since;
 pub use show::{to_text, write_json};
-pub use units::{Need, Plan, Problem, ScanPlan, SessionPlan, Source};
+pub use units::{AnatomyPlan, AnatomySource, Need, Plan, Problem, ScanPlan, SessionPlan, Source};
 
 use crate::bids::BidsError;
 use crate::error::{Coded, ErrorCode};

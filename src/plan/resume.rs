@@ -5,8 +5,8 @@
 //! whose time is not the content is read, so that a dataset that was copied or moved stays done.
 
 use super::PlanOptions;
-use super::anatomy::{self, AnatomyPlan, AnatomySource};
-use super::units::{Plan, ScanPlan, SessionPlan, Source};
+use super::anatomy;
+use super::units::{AnatomyPlan, AnatomySource, Plan, ScanPlan, SessionPlan, Source};
 use crate::bids::Modality;
 use crate::derivatives::ledger::{DoneScan, Input, Ledger, UsedAnatomy};
 use crate::derivatives::marker::{Marker, NoMarker};

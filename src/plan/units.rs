@@ -1,7 +1,6 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
 use super::PlanError;
-use super::anatomy::AnatomyPlan;
 use super::images::Images;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of};
@@ -145,6 +144,31 @@ impl Common {
         });
         Arc::clone(shared)
     }
+}
+
+/// Where the anatomy of a session's bold runs comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AnatomyPlan {
+    /// No bold run goes beyond its own space.
+    #[default]
+    NotNeeded,
+    /// The participant has no T1w image.
+    Absent,
+    /// A T1w image.
+    Of(AnatomySource),
+}
+
+/// A T1w image and the session it is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnatomySource {
+    /// The session.
+    pub session: SessionId,
+    /// The label in the names of its ledger.
+    pub marker_session: Option<String>,
+    /// Its path relative to the dataset.
+    pub scan: PathBuf,
+    /// How many T1w images the session has besides.
+    pub others: usize,
 }
 
 /// A participant-session: what is run, marked and traced as one.

@@ -59,6 +59,10 @@ const REFERENCES: &[(&str, &str)] = &[
         "Wells WM, Grimson WEL, Kikinis R, Jolesz FA (1996). Adaptive segmentation of MRI data. IEEE Trans Med Imaging 15, 429–442. doi:10.1109/42.511747",
     ),
     (
+        "Greve and Fischl 2009",
+        "Greve DN, Fischl B (2009). Accurate and robust brain image alignment using boundary-based registration. NeuroImage 48, 63–72. doi:10.1016/j.neuroimage.2009.06.060",
+    ),
+    (
         "Zhang et al. 2001",
         "Zhang Y, Brady M, Smith S (2001). Segmentation of brain MR images through a hidden Markov random field model and the expectation-maximization algorithm. IEEE Trans Med Imaging 20, 45–57. doi:10.1109/42.906424",
     ),
@@ -117,7 +121,7 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
         );
     }
     if ran.figures.templates.is_empty() {
-        text.push_str("Nothing was resampled to a template. ");
+        text.push_str("Nothing was resampled to another space. ");
     }
     text.push_str(if ran.modality == "bold" {
         "Slice timing and susceptibility distortion were not corrected. Framewise displacement and DVARS follow Power et al. \
@@ -179,7 +183,11 @@ fn intensity(ran: &Ran<'_>) -> String {
 }
 
 fn templates(ran: &Ran<'_>) -> String {
-    let names: Vec<&str> = ran.figures.templates.iter().map(|there| there.template.as_str()).collect();
+    let names = || ran.figures.templates.iter().map(|there| there.template.as_str());
+    if ran.modality == "bold" {
+        return spaces(names().collect());
+    }
+    let names: Vec<&str> = names().collect();
     if names.is_empty() {
         return String::new();
     }
@@ -187,6 +195,20 @@ fn templates(ran: &Ran<'_>) -> String {
         "The brain was registered to {} by an affine map and a symmetric diffeomorphic warp that maximises local correlation \
          (Avants et al. 2008), and what was made of the image was resampled there in one step. ",
         names.join(" and to ")
+    )
+}
+
+/// What was done to bring a run to other spaces: the first is the T1w image it was laid onto.
+fn spaces(names: Vec<&str>) -> String {
+    let [_, templates @ ..] = names.as_slice() else { return String::new() };
+    let through = match templates {
+        [] => String::new(),
+        names => format!(" and the warp of that image to {}", names.join(" and to ")),
+    };
+    format!(
+        "The mean volume was laid onto the T1w image by boundary-based registration with 6 degrees of freedom (Greve and Fischl \
+         2009), from several starts. In each output space the volumes as they were scanned were sampled once, by cubic B-splines, \
+         through the motion of the head, this transform{through}. "
     )
 }
 

@@ -181,12 +181,17 @@ fn viewer(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> Resu
     Ok(json!({ "pictures": pictures, "mosaic": figures.mosaic }))
 }
 
-/// The scan in the space of each template, and the template, in the same place.
+/// The name of the space of the T1w image.
+const T1W_SPACE: &str = "T1w";
+
+/// The scan in the space of each template, or on the T1w image, and what it was brought to, in the same place.
 fn templates(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> Result<Value, PageError> {
     let mut shown = Vec::new();
     for TemplateMosaic { template, mosaic } in &figures.templates {
         let mut pictures = Vec::new();
-        for (name, kind) in [("Scan", PictureKind::OnTemplate), ("Template", PictureKind::Template)] {
+        let on_anatomy = template.as_str() == T1W_SPACE;
+        let other = if on_anatomy { "T1w image" } else { "Template" };
+        for (name, kind) in [("Scan", PictureKind::OnTemplate), (other, PictureKind::Template)] {
             if let Some(source) = files.picture_in(kind, Some(template), room)? {
                 pictures.push(json!({ "name": name, "source": source }));
             }
@@ -196,7 +201,12 @@ fn templates(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> R
             json!({ "likeness": format!("{:.2}", fit.likeness), "overlap": format!("{:.3}", fit.mask_overlap),
                     "origin": fit.origin })
         });
-        shown.push(json!({ "template": template, "pictures": pictures, "mosaic": mosaic, "fit": fit }));
+        let laid = files.scan.coregistration.as_ref().filter(|_| on_anatomy).map(|laid| {
+            json!({ "t1w": laid.t1w, "accepted": laid.accepted, "cost": format!("{:.2}", laid.cost),
+                    "share": format!("{:.0}", 100.0 * laid.share),
+                    "halves": laid.halves_mm.map(|mm| format!("{mm:.1}")) })
+        });
+        shown.push(json!({ "template": template, "pictures": pictures, "mosaic": mosaic, "fit": fit, "laid": laid }));
     }
     Ok(Value::Array(shown))
 }

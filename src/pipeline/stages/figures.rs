@@ -4,7 +4,7 @@ use super::coregistration::OnAnatomy;
 use super::intensity::ScaledVolume;
 use super::native::ScaledSeries;
 use super::resampling::Resampled;
-use super::spaces::{self, InSpace};
+use super::spaces::{self, InSpace, MeanOnAnatomy};
 use super::spatial_normalization::Registered;
 use super::tissues::{Tissues, peaks};
 use crate::templates::{Targets, TemplateTarget};
@@ -15,7 +15,7 @@ use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
 use imaging::normalization::Normalization;
-use ndarray::{Array3, ArrayView3};
+use ndarray::ArrayView3;
 use nifti::{Grid, Header};
 
 /// Draws a T1w image.
@@ -92,7 +92,7 @@ fn of_map(template: &TemplateTarget, map: &Normalization) -> Vec<Decision> {
 pub fn bold(
     scaled: &ScaledSeries,
     brain: &Brain,
-    (on_anatomy, picture, in_spaces): (Option<&OnAnatomy<'_>>, Option<&(Grid, Array3<f32>)>, &[InSpace]),
+    (on_anatomy, picture, in_spaces): (Option<&OnAnatomy<'_>>, Option<&MeanOnAnatomy>, &[InSpace]),
     targets: &Targets,
 ) -> Result<Figures, FigureError> {
     let motion = &scaled.fit.motion;

@@ -224,8 +224,11 @@ pub fn anatomy_on(anatomy: &Anatomy, grid: &Grid) -> Option<(Array3<f32>, Array3
     Some((image, white))
 }
 
-/// The mean of a run on the T1w image's grid at 2 mm, for the picture of the coregistration.
-pub fn mean_on_anatomy(raw: &Series, fit: &Fit, there: &OnAnatomy<'_>) -> Option<(Grid, Array3<f32>)> {
+/// The mean of a run around the brain of the T1w image, in voxels of 2 mm, for the picture of the coregistration.
+pub type MeanOnAnatomy = (Grid, Array3<f32>);
+
+/// Makes the picture's mean; `None` where a matrix cannot be inverted.
+pub fn mean_on_anatomy(raw: &Series, fit: &Fit, there: &OnAnatomy<'_>) -> Option<MeanOnAnatomy> {
     const PICTURE_MM: f64 = 2.0;
     let box_of = Grid {
         shape: {

@@ -5,6 +5,7 @@ use ndarray::Array4;
 use neuro_preprocess::bids::{Entities, Modality};
 use neuro_preprocess::derivatives::save::Saved;
 use neuro_preprocess::error::ErrorCode;
+use neuro_preprocess::pipeline::handed::Handed;
 use neuro_preprocess::pipeline::stages::load::Read;
 use neuro_preprocess::pipeline::stages::validate;
 use neuro_preprocess::pipeline::{anatomical, functional};
@@ -94,8 +95,8 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
             Modality::Bold => {
                 let raw =
                     scan.phase(Stage::Load, |p| p.step(Stage::Validate, |f| validate::bold(read, &plan, false, f)))?;
-                let made = functional::process(scan, raw)?;
-                let mean = made.scaled.mean.iter().all(|v| v.is_finite());
+                let made = functional::process(scan, raw, &Handed::NotNeeded)?;
+                let mean = made.scaled.fit.mean.iter().all(|v| v.is_finite());
                 assert!(mean && made.scaled.series.iter().all(|v| v.is_finite()), "voxels that are no numbers");
             }
         }
