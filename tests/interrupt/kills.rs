@@ -16,7 +16,7 @@ const STOPS: usize = 4;
 /// Rounds after which the machine is too slow for this.
 const ROUNDS: usize = 50;
 /// Calls below the output folder that an undisturbed run makes, about; where fewer are left to do the run ends well.
-const CALLS: u64 = 600;
+const CALLS: u64 = 700;
 
 /// Numbers that look random and are the same each time (`SplitMix64`).
 struct Draw(u64);

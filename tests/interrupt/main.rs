@@ -6,6 +6,8 @@
 mod common;
 #[path = "../common/outputs.rs"]
 mod outputs;
+#[path = "../common/quick.rs"]
+mod quick;
 #[path = "../common/server.rs"]
 mod server;
 

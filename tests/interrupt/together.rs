@@ -49,12 +49,12 @@ fn what_another_run_holds_is_left_to_it_until_it_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let mut slow = study.command(&out);
-    slow.args(["--participant-label", "01", "--slow-stage", "load:3600"]);
-    let claim = out.join(".neuro-preprocess/sub-01.lock");
+    slow.args(["--participant-label", "02", "--slow-stage", "load:3600"]);
+    let claim = out.join(".neuro-preprocess/sub-02.lock");
     let claimed = || std::fs::read(&claim).is_ok_and(|by| !by.is_empty());
     let mut holder = Server::start(&mut slow, &dir.path().join("said"), claimed);
     let mut other = study.command(&out);
-    let other = run_command(other.args(["--participant-label", "01"])).exits(0);
+    let other = run_command(other.args(["--participant-label", "02"])).exits(0);
     assert!(other.last_line().starts_with("2 scans: 0 ok, 0 failed, 2 left to other runs"), "{}", other.stdout);
     let named = format!("another run is doing it, process {} on ", holder.id());
     assert!(other.stderr.contains(&named), "{}", other.stderr);
