@@ -101,9 +101,9 @@ pub(super) struct RunArgs {
     /// guessed at fails; a dataset with files left out or other warnings is not begun. What is done already is kept
     #[arg(long, help_heading = SCANS)]
     pub strict: bool,
-    /// Spaces of the outputs, as fMRIPrep spells them: templates such as MNI152NLin2009cAsym:res-2 and MNI152NLin6Asym, which
-    /// T1w scans are brought to; T1w and func, the scans' own, which are always there. MNI152NLin2009cAsym is built in, others
-    /// are read from TEMPLATEFLOW_HOME [default: MNI152NLin2009cAsym:res-2 func]
+    /// Spaces of the outputs, as fMRIPrep spells them: templates such as MNI152NLin2009cAsym:res-2 and MNI152NLin6Asym; T1w,
+    /// which bold runs are laid onto; func, the scans' own, which is always there. MNI152NLin2009cAsym is built in, others are
+    /// read from TEMPLATEFLOW_HOME [default: MNI152NLin2009cAsym:res-2 func]
     #[arg(long, value_name = "SPACE", num_args = 1.., help_heading = SCANS)]
     pub output_spaces: Vec<String>,
     /// Write no report pages (index.html, sub-XX.html); the verb report makes them later
