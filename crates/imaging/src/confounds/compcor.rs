@@ -106,11 +106,12 @@ fn components(matrix: Vec<f64>, nt: usize, keep: Keep) -> Vec<Component> {
     let mut cumulative = 0.0;
     let vectors = made.vectors(&values);
     let component = |(course, value): (Vec<f64>, f64)| {
-        cumulative += value / total;
+        // Rounding may put the last one a little above the whole.
+        cumulative = (cumulative + value / total).min(1.0);
         Component {
             course: with_sign(course),
             singular_value: value.sqrt(),
-            variance_explained: value / total,
+            variance_explained: (value / total).min(1.0),
             cumulative_variance_explained: cumulative,
         }
     };

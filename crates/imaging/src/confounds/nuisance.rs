@@ -110,8 +110,13 @@ mod tests {
         let (series, brain) = run();
         let thirds = |n| Array3::from_shape_fn(brain.dim(), |at| u8::from(brain[at] != 0 && at.0 % 3 == n));
         let wide = Array3::from_shape_fn(brain.dim(), |(k, ..)| u8::from((2..9).contains(&k)));
-        let masks =
-            TissueMasks { csf: thirds(0), white_matter: thirds(1), csf_wm: Array3::zeros(brain.dim()), brain: wide };
+        let masks = TissueMasks {
+            csf: thirds(0),
+            white_matter: thirds(1),
+            csf_wm: Array3::zeros(brain.dim()),
+            brain: wide,
+            relaxed: false,
+        };
         let found = nuisance(series.view(), brain.view(), 2, Some(2.5), Some(&masks));
         // 2 · 78 · 2.5 / 128 = 3.05.
         assert_eq!((found.cosines.len(), found.crown.components.len()), (2, 24));

@@ -4,6 +4,10 @@
 //! 3 voxels of the T1w image and taken out of white matter; the shares are resampled to the grid of the run with a small
 //! Gaussian; voxels with more than 99 % are kept. From fluid alone nothing is taken (in spite of fMRIPrep's text, its code
 //! does not). The means `csf`, `white_matter` and `csf_wm` are over the same masks as the components.
+//!
+//! With large voxels hardly any is that pure. Where fMRIPrep has `NaN` or the course of one voxel, the rule is relaxed here until
+//! there are 20 voxels: grey matter is grown by 2 voxels, by 1, and then a share of 90, 80, 70 % will do. A mask that even
+//! then is smaller stays empty.
 
 use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
@@ -13,10 +17,11 @@ use crate::rigid::{Matrix4, apply, compose, invert_affine};
 
 /// Share of grey matter above which a voxel is not pure.
 const SOME_GREY: f32 = 0.05;
-/// Voxels of the T1w image by which what has grey matter is grown.
-const GROWTH_VOXELS: f64 = 3.0;
-/// Share above which a voxel of the run is of one tissue.
-const PURE: f64 = 0.99;
+/// Voxels of the T1w image by which what has grey matter is grown, and the share above which a voxel of the run is then of one
+/// tissue: fMRIPrep's rule, and what is tried where it leaves too little.
+const RULES: [(f64, f64); 6] = [(3.0, 0.99), (2.0, 0.99), (1.0, 0.99), (1.0, 0.9), (1.0, 0.8), (1.0, 0.7)];
+/// Voxels that are enough.
+const FEWEST: usize = 20;
 /// Share of all tissues above which it is brain.
 const BRAIN: f64 = 0.5;
 
@@ -44,6 +49,8 @@ pub struct TissueMasks {
     pub csf_wm: Array3<u8>,
     /// The brain as the T1w image knows it.
     pub brain: Array3<u8>,
+    /// Whether for one of them fMRIPrep's rule had to be relaxed, or it is empty.
+    pub relaxed: bool,
 }
 
 /// The masks of a run with the brain mask `brain` (nz, ny, nx) on a grid whose voxels `affine` takes to RAS+ mm; `to_t1w` takes a
@@ -60,10 +67,9 @@ pub fn tissue_masks(
         return None;
     }
     let to_voxel = compose(&invert_affine(t1w)?, &compose(to_t1w, affine));
-    let near_grey = dilate(grey.mapv(|share| u8::from(share > SOME_GREY)).view(), [1.0; 3], GROWTH_VOXELS);
-    let not_near_grey = |at: [usize; 3], share: f32| if near_grey[at] == 0 { share } else { 0.0 };
-    let inside = |m: u8| m != 0;
-    let above = |least: f64, wanted: &(dyn Fn(u8) -> bool + Sync), share: &(dyn Fn([usize; 3]) -> f32 + Sync)| {
+    let some_grey = grey.mapv(|share| u8::from(share > SOME_GREY));
+    let near_grey = |voxels: f64| dilate(some_grey.view(), [1.0; 3], voxels);
+    let above = |least: f64, wanted: &(dyn Fn(u8) -> bool + Sync), share: Share<'_>| {
         let mut out = Array3::zeros(brain.dim());
         out.outer_iter_mut().into_par_iter().enumerate().for_each(|(k, mut plane)| {
             for ((j, i), out) in plane.indexed_iter_mut().filter(|((j, i), _)| wanted(brain[[k, *j, *i]])) {
@@ -73,18 +79,43 @@ pub fn tissue_masks(
         });
         out
     };
-    Some(TissueMasks {
-        csf: above(PURE, &inside, &|at| csf[at]),
-        white_matter: above(PURE, &inside, &|at| not_near_grey(at, white[at])),
-        csf_wm: above(PURE, &inside, &|at| not_near_grey(at, csf[at] + white[at])),
-        brain: above(BRAIN, &|_| true, &|at| grey[at] + white[at] + csf[at]),
-    })
+    let inside = |m: u8| m != 0;
+    let near = near_grey(RULES[0].0);
+    // The share where no grey matter is near.
+    let pure = |growth: f64, least: f64, share: Share<'_>| {
+        let other = if growth < RULES[0].0 { Some(near_grey(growth)) } else { None };
+        let near = other.as_ref().unwrap_or(&near);
+        above(least, &inside, &|at| if near[at] == 0 { share(at) } else { 0.0 })
+    };
+    let masks = [
+        first_enough(|_, least| above(least, &inside, &|at| csf[at])),
+        first_enough(|growth, least| pure(growth, least, &|at| white[at])),
+        first_enough(|growth, least| pure(growth, least, &|at| csf[at] + white[at])),
+    ];
+    let relaxed = masks.iter().any(|(_, relaxed)| *relaxed);
+    let [csf_only, white_matter, csf_wm] = masks.map(|(mask, _)| mask.unwrap_or_else(|| Array3::zeros(brain.dim())));
+    let whole = above(BRAIN, &|_| true, &|at| grey[at] + white[at] + csf[at]);
+    Some(TissueMasks { csf: csf_only, white_matter, csf_wm, brain: whole, relaxed })
+}
+
+/// A share at each voxel `[k, j, i]` of the T1w image.
+type Share<'a> = &'a (dyn Fn([usize; 3]) -> f32 + Sync);
+
+/// The mask of the first rule that gives enough voxels, and whether that is not the first of all.
+fn first_enough(mut mask: impl FnMut(f64, f64) -> Array3<u8>) -> (Option<Array3<u8>>, bool) {
+    let mut tried = 0;
+    let found = RULES.iter().find_map(|(growth, least)| {
+        tried += 1;
+        let mask = mask(*growth, *least);
+        (mask.iter().filter(|m| **m != 0).count() >= FEWEST).then_some(mask)
+    });
+    (found, tried > 1)
 }
 
 /// The mean of a volume of shape (nz, ny, nx) about a point (x, y, z in voxels) under a Gaussian with a standard deviation of one
 /// voxel that is cut off after one; 0 outside the volume. As ITK's `GaussianInterpolateImageFunction` with what
 /// antsApplyTransforms asks of it: each voxel counts by the integral of the Gaussian over it.
-fn gaussian_mean(shape: (usize, usize, usize), at: [f64; 3], value: &(dyn Fn([usize; 3]) -> f32 + Sync)) -> f64 {
+fn gaussian_mean(shape: (usize, usize, usize), at: [f64; 3], value: Share<'_>) -> f64 {
     let [Some(x), Some(y), Some(z)] =
         [(at[0], shape.2), (at[1], shape.1), (at[2], shape.0)].map(|(c, n)| Taps::of(c, n))
     else {
@@ -171,6 +202,7 @@ mod tests {
         let mut brain = Array3::ones((21, 21, 21));
         brain[[10, 10, 10]] = 0;
         let found = tissue_masks(&shares, brain.view(), &affine, &to_t1w).unwrap();
+        assert!(!found.relaxed);
         let at = |mask: &Array3<u8>| -> Vec<u8> { (0..10).map(|j| mask[[10, j, 10]]).collect() };
         // Radii in mm: 20, 18, ... 2.
         assert_eq!(at(&found.csf), [0, 1, 1, 0, 0, 0, 0, 0, 0, 0]);
@@ -178,6 +210,20 @@ mod tests {
         assert_eq!(at(&found.brain), [0, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
         assert!(found.csf_wm.iter().zip(&found.white_matter).all(|(both, white)| both >= white));
         assert_eq!((found.white_matter[[10, 10, 10]], found.brain[[10, 10, 10]]), (0, 1));
+    }
+
+    /// In a slab of white matter that is thin for the voxels of the run, less has to do; fluid there is none.
+    #[test]
+    fn with_few_pure_voxels_the_rule_is_relaxed_and_an_empty_tissue_stays_empty() {
+        let white = Array3::from_shape_fn((30, 12, 12), |(k, ..)| if (12..18).contains(&k) { 1.0 } else { 0.0 });
+        let grey = white.mapv(|share: f32| 1.0 - share);
+        let csf = Array3::zeros((30, 12, 12));
+        let shares = Shares { grey: grey.view(), white: white.view(), csf: csf.view(), affine: IDENTITY };
+        let found = tissue_masks(&shares, Array3::ones((30, 12, 12)).view(), &IDENTITY, &IDENTITY).unwrap();
+        // Grown by 3 or 2 voxels grey matter leaves nothing that is pure with its neighbours; by 1 it leaves two layers.
+        let layers: Vec<usize> = (0..30).filter(|&k| found.white_matter[[k, 6, 6]] != 0).collect();
+        assert_eq!((layers, found.relaxed), (vec![14, 15], true));
+        assert_eq!((found.csf.sum(), found.csf_wm == found.white_matter), (0, true));
     }
 
     #[test]
