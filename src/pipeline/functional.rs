@@ -37,7 +37,7 @@ pub fn process(scan: &mut Scan<'_>, raw: Series) -> Result<Functional, Failed> {
         let confounds = p.step(Stage::Quality, |found| {
             let measured = confounds::of(&scaled, &brain);
             quality::bold(&scaled, &brain, &measured, found);
-            Ok::<_, StageError>(confounds::columns(&scaled.motion, measured))
+            Ok::<_, StageError>(confounds::columns(&scaled, &brain, &measured, None))
         })?;
         let figures = p.step(Stage::Figures, |_| figures::bold(&scaled, &brain))?;
         Ok(Functional { scaled, brain, confounds, figures })
