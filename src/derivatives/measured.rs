@@ -3,6 +3,7 @@
 use imaging::brain::Brain;
 use imaging::segmentation::{Tissue, TissueMaps};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// How the brain was found, and how far the mask is to be believed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,6 +162,8 @@ pub struct Confound {
     pub units: Option<&'static str>,
     /// One value per volume.
     pub values: Vec<Option<f64>>,
+    /// What else is told of it in the sidecar.
+    pub facts: Map<String, Value>,
 }
 
 /// A measure of image quality.

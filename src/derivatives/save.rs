@@ -176,7 +176,7 @@ fn write_table(w: &mut dyn Write, columns: &[Confound]) -> csv::Result<()> {
     let rows = columns.iter().map(|c| c.values.len()).max().unwrap_or(0);
     for row in 0..rows {
         table.write_record(columns.iter().map(|c| match c.values.get(row).copied().flatten() {
-            Some(v) if v.is_finite() => format!("{v:.6}"),
+            Some(v) if v.is_finite() => shown(v),
             _ => "n/a".to_owned(),
         }))?;
     }
@@ -184,16 +184,45 @@ fn write_table(w: &mut dyn Write, columns: &[Confound]) -> csv::Result<()> {
     Ok(())
 }
 
+/// A number with nine significant digits: squares of small changes are as exact as what they are made of.
+fn shown(value: f64) -> String {
+    // What was just written can be read. A zero has no sign.
+    let rounded = format!("{value:.8e}").parse::<f64>().unwrap_or(value);
+    (rounded + 0.0).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Map;
 
     #[test]
     fn undefined_values_are_written_as_bids_wants_them() {
-        let column = |name: &str, values| Confound { name: name.into(), description: "", units: None, values };
+        let column = |name: &str, values| Confound {
+            name: name.into(),
+            description: "",
+            units: None,
+            values,
+            facts: Map::new(),
+        };
         let mut text = Vec::new();
         let columns = [column("a", vec![None, Some(1.5)]), column("b", vec![Some(f64::NAN), Some(-2.0)])];
         write_table(&mut text, &columns).unwrap();
-        assert_eq!(String::from_utf8(text).unwrap(), "a\tb\nn/a\tn/a\n1.500000\t-2.000000\n");
+        assert_eq!(String::from_utf8(text).unwrap(), "a\tb\nn/a\tn/a\n1.5\t-2\n");
+    }
+
+    #[test]
+    fn small_numbers_keep_their_digits() {
+        let cases = [
+            (1.0 / 3.0, "0.333333333"),
+            (-2.0 / 3.0e-7, "-6666666.67"),
+            (1.234_567_891_2e-10, "0.000000000123456789"),
+            (0.1 + 0.2, "0.3"),
+            (-0.0, "0"),
+            (10_000.0, "10000"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(shown(value), expected);
+        }
     }
 }

@@ -291,11 +291,12 @@ const SHARE_METHOD: &str = "Hidden Markov random field (Zhang 2001, doi:10.1109/
 #[must_use]
 pub fn columns(columns: &[Confound]) -> Value {
     let described = columns.iter().map(|c| {
-        let mut column = json!({ "Description": c.description });
+        let mut column = object(json!({ "Description": c.description }));
         if let Some(units) = c.units {
-            column["Units"] = json!(units);
+            column.insert("Units".into(), json!(units));
         }
-        (c.name.clone(), column)
+        column.extend(c.facts.clone());
+        (c.name.clone(), Value::Object(column))
     });
     Value::Object(described.collect())
 }

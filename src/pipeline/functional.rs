@@ -78,7 +78,8 @@ pub fn process<'a>(scan: &mut Scan<'_>, raw: Series, anatomy: &'a Handed) -> Res
         let confounds = p.step(Stage::Quality, |found| {
             let measured = confounds::of(&scaled, &brain);
             quality::bold(&scaled, &brain, &measured, found);
-            Ok::<_, StageError>(confounds::columns(&scaled.fit.motion, measured))
+            let tissues = on_anatomy.as_ref().and_then(|there| there.tissues(&scaled, &brain, found));
+            Ok::<_, StageError>(confounds::columns(&scaled, &brain, &measured, tissues.as_ref()))
         })?;
         let figures = p.step(Stage::Figures, |_| {
             figures::bold(&scaled, &brain, (on_anatomy.as_ref(), picture.as_ref(), &in_spaces), cx.targets)

@@ -30,6 +30,8 @@ const TEMPLATE_BYTES: f64 = 60e6;
 const GRID_BYTES: f64 = 9.7e6 * 14.0;
 /// Volumes besides the series of a bold run, which is resampled in place: the mean, the field, and what a T1w image takes.
 const BOLD_VOLUMES: f64 = 5.0;
+/// And for each pair of volumes: the matrices of which the components of noise are made, five of f64, and as much again in work.
+const COMPONENT_BYTES: f64 = 80.0;
 /// What does not grow with the image: the template and what is brought to its grid, histograms, the figures.
 const SCAN_BYTES: f64 = 60e6;
 /// Volumes that each thread has at hand while a run is aligned.
@@ -65,7 +67,10 @@ pub(super) fn estimate(modality: Modality, header: Option<&Header>, wanted: &Wan
             let at_work = tissues.max(series * T1W_VOLUMES + SCAN_BYTES).max(registration);
             (at_work + templates * TEMPLATE_BYTES + grids, WRITING_BYTES)
         }
-        Modality::Bold => (series + volume * BOLD_VOLUMES + SCAN_BYTES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES)),
+        Modality::Bold => {
+            let components = header.map_or(0.0, |h| h.volumes() as f64).powi(2) * COMPONENT_BYTES;
+            (series + volume * BOLD_VOLUMES + components + SCAN_BYTES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES))
+        }
     };
     let voxels = (series / VOXEL_BYTES) as u64;
     Need { bytes: image as u64, per_thread: per_thread as u64, voxels }

@@ -14,6 +14,10 @@ const REFERENCES: &[(&str, &str)] = &[
         "Baker S, Matthews I (2004). Lucas-Kanade 20 years on: a unifying framework. Int J Comput Vis 56, 221–255. doi:10.1023/B:VISI.0000011205.11775.fd",
     ),
     (
+        "Behzadi et al. 2007",
+        "Behzadi Y, Restom K, Liau J, Liu TT (2007). A component based noise correction method (CompCor) for BOLD and perfusion based fMRI. NeuroImage 37, 90–101. doi:10.1016/j.neuroimage.2007.04.042",
+    ),
+    (
         "Eilers and Marx 1996",
         "Eilers PHC, Marx BD (1996). Flexible smoothing with B-splines and penalties. Statist Sci 11, 89–121. doi:10.1214/ss/1038425655",
     ),
@@ -31,8 +35,16 @@ const REFERENCES: &[(&str, &str)] = &[
     ),
     ("Nichols 2013", "Nichols TE (2013). Notes on creating a standardized version of DVARS. arXiv:1704.01469"),
     (
+        "Patriat et al. 2017",
+        "Patriat R, Reynolds RC, Birn RM (2017). An improved model of motion-related signal changes in fMRI. NeuroImage 144, 74–82. doi:10.1016/j.neuroimage.2016.08.051",
+    ),
+    (
         "Power et al. 2012",
         "Power JD, Barnes KA, Snyder AZ, Schlaggar BL, Petersen SE (2012). Spurious but systematic correlations in functional connectivity MRI networks arise from subject motion. NeuroImage 59, 2142–2154. doi:10.1016/j.neuroimage.2011.10.018",
+    ),
+    (
+        "Satterthwaite et al. 2013",
+        "Satterthwaite TD, Elliott MA, Gerraty RT, et al. (2013). An improved framework for confound regression and filtering for control of motion artifact in the preprocessing of resting-state functional connectivity data. NeuroImage 64, 240–256. doi:10.1016/j.neuroimage.2012.08.052",
     ),
     (
         "Shattuck et al. 2001",
@@ -125,7 +137,9 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
     }
     text.push_str(if ran.modality == "bold" {
         "Slice timing and susceptibility distortion were not corrected. Framewise displacement and DVARS follow Power et al. \
-         2012, standardised DVARS Nichols 2013, other quality measures MRIQC (Esteban et al. 2017)."
+         2012, standardised DVARS Nichols 2013, other quality measures MRIQC (Esteban et al. 2017). The confounds table also has the \
+         squares and changes of its parameters and signals (Satterthwaite et al. 2013), cosines with periods of 128 s and more, and \
+         components (Behzadi et al. 2007) of the most variable voxels and of the brain's edge (Patriat et al. 2017)."
     } else {
         "Quality measures follow MRIQC (Esteban et al. 2017)."
     });

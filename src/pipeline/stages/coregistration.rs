@@ -1,12 +1,16 @@
 //! Coregistration: lays a bold run onto the T1w image of its participant, and says how far that is to be believed.
 
 use super::intensity::Fit;
+use super::native::ScaledSeries;
 use super::validate::Series;
 use crate::derivatives::measured::Coregistered;
 use crate::pipeline::handed::{Anatomy, Source};
 use crate::plan::ScanPlan;
 use crate::step::{Found, StageError};
+use imaging::brain::Brain;
+use imaging::confounds::tissue_masks::{Shares, TissueMasks, tissue_masks};
 use imaging::coregistration::{Coregistration, Start, Verdict, coregister};
+use imaging::rigid::invert_affine;
 
 /// A run that lies on a T1w image.
 pub struct OnAnatomy<'a> {
@@ -45,6 +49,23 @@ pub fn fit<'a>(
         return Err(StageError::Strict { scan: plan.id.clone(), notes: doubts.join("; ") });
     }
     Ok(OnAnatomy { source, anatomy, found: there })
+}
+
+impl OnAnatomy<'_> {
+    /// The voxels of the run that hold nothing but white matter or fluid, as the T1w image shows them: what confounds are measured in.
+    pub fn tissues(&self, scaled: &ScaledSeries, brain: &Brain, found: &mut Found) -> Option<TissueMasks> {
+        let [grey, white, csf] = self.anatomy.shares.each_ref().map(|share| share.view());
+        let shares = Shares { grey, white, csf, affine: self.anatomy.affine };
+        let to_t1w = invert_affine(&self.found.transform)?;
+        let masks = tissue_masks(&shares, brain.mask.view(), &scaled.header.grid().affine, &to_t1w)?;
+        if masks.relaxed {
+            found.note(
+                "few voxels hold nothing but white matter or fluid: the masks of their confounds have voxels with a little grey \
+                 matter, or none",
+            );
+        }
+        Some(masks)
+    }
 }
 
 /// Notes that there is nothing to lay a run onto, so that it stays in its own space.

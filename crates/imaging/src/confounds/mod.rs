@@ -1,7 +1,18 @@
 //! The nuisance time courses of a bold run: how much the head moved and the signal jumped between volumes.
 //!
 //! Every measure between neighbouring volumes has one value per volume; the first volume has no neighbour before it and
-//! therefore none (`None`, "n/a" in a BIDS table).
+//! therefore none (`None`, "n/a" in a BIDS table). Beside them, in [`nuisance`], the courses that are made to be regressed out.
+
+mod basis;
+pub mod compcor;
+pub mod expansion;
+mod gram;
+pub mod nuisance;
+pub mod outliers;
+mod spectrum;
+pub mod tissue_masks;
+
+pub use basis::cosines;
 
 use ndarray::{ArrayView3, ArrayView4};
 use rayon::prelude::*;
@@ -17,7 +28,7 @@ const DVARS_SCALE: f64 = 1000.0;
 /// Voxels whose time courses are gathered at a time.
 const BLOCK: usize = 256;
 
-/// The confounds of one run, each with one entry per volume.
+/// The measures of one run, each with one entry per volume.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Confounds {
     /// See [`framewise_displacement`].
@@ -28,11 +39,11 @@ pub struct Confounds {
     pub dvars: Vec<Option<f64>>,
     /// See [`Dvars::std_dvars`].
     pub std_dvars: Vec<Option<f64>>,
-    /// See [`global_signal`].
+    /// The mean of the brain, see [`mean_signal`].
     pub global_signal: Vec<Option<f64>>,
 }
 
-/// All confounds of a motion-corrected series (nt, nz, ny, nx) with its brain mask (nz, ny, nx).
+/// The measures of a motion-corrected series (nt, nz, ny, nx) with its brain mask (nz, ny, nx).
 #[must_use]
 pub fn confounds(series: ArrayView4<f32>, mask: ArrayView3<u8>, motion: &MotionEstimate) -> Confounds {
     let Dvars { dvars, std_dvars } = dvars(series, mask);
@@ -41,7 +52,7 @@ pub fn confounds(series: ArrayView4<f32>, mask: ArrayView3<u8>, motion: &MotionE
         rmsd: rmsd(motion),
         dvars,
         std_dvars,
-        global_signal: global_signal(series, mask),
+        global_signal: mean_signal(series, mask),
     }
 }
 
@@ -158,7 +169,7 @@ impl VoxelSpread {
 
 /// The mean over `mask` of each volume, in the units of the series; none without a voxel or with a mask of another shape.
 #[must_use]
-pub fn global_signal(series: ArrayView4<f32>, mask: ArrayView3<u8>) -> Vec<Option<f64>> {
+pub fn mean_signal(series: ArrayView4<f32>, mask: ArrayView3<u8>) -> Vec<Option<f64>> {
     let index = mask_index(series, mask);
     let series = series.as_standard_layout();
     let volumes = series.as_slice().unwrap_or_default().par_chunks_exact(mask.len().max(1));
@@ -183,19 +194,23 @@ pub(super) fn block_series<T: Send>(
     mask: ArrayView3<u8>,
     work: impl Fn(&mut [f32]) -> T + Sync,
 ) -> Vec<T> {
-    let index = mask_index(series, mask);
-    let nt = series.dim().0;
+    block_courses(series, &mask_index(series, mask), work)
+}
+
+/// The same of voxels that are named by their raster indices.
+fn block_courses<T: Send>(series: ArrayView4<f32>, voxels: &[usize], work: impl Fn(&mut [f32]) -> T + Sync) -> Vec<T> {
+    let (nt, nz, ny, nx) = series.dim();
     let series = series.as_standard_layout();
     let data = series.as_slice().unwrap_or_default();
     if data.is_empty() {
         return Vec::new();
     }
-    index
+    voxels
         .par_chunks(BLOCK)
         .map_init(Vec::new, |buffer, block| {
             buffer.clear();
             buffer.resize(block.len() * nt, 0.0);
-            for (t, volume) in data.chunks_exact(mask.len()).enumerate() {
+            for (t, volume) in data.chunks_exact(nz * ny * nx).enumerate() {
                 for (n, &v) in block.iter().enumerate() {
                     buffer[n * nt + t] = volume[v];
                 }
@@ -240,13 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn dvars_and_global_signal_match_hand_computed_values() {
+    fn dvars_and_mean_signal_match_hand_computed_values() {
         // Two voxels in the mask, a constant one, and one outside.
         let courses =
             [[10.0, 12.0, 8.0, 10.0, 14.0], [20.0, 20.0, 23.0, 19.0, 18.0], [5.0; 5], [1.0, 9.0, 2.0, 8.0, 3.0]];
         let series = Array4::from_shape_fn((5, 1, 2, 2), |(t, _, j, i)| courses[j * 2 + i][t]);
         let mask = Array3::from_shape_vec((1, 2, 2), vec![1, 1, 1, 0]).unwrap();
-        let signal = global_signal(series.view(), mask.view());
+        let signal = mean_signal(series.view(), mask.view());
         assert!(close(signal[0], 35.0 / 3.0) && close(signal[2], 12.0), "{signal:?}");
         let found = dvars(series.view(), mask.view());
         // Means 10.8 and 20: median 15.4. Changes of the second volume: 2 and 0; of the third: -4 and 3.
@@ -282,7 +297,7 @@ mod tests {
         for mask in [Array3::zeros((2, 2, 2)), Array3::ones((3, 3, 3))] {
             let found = dvars(series.view(), mask.view());
             assert_eq!((found.dvars, found.std_dvars), (vec![None; 3], vec![None; 3]));
-            assert_eq!(global_signal(series.view(), mask.view()), vec![None; 3]);
+            assert_eq!(mean_signal(series.view(), mask.view()), vec![None; 3]);
         }
     }
 }
