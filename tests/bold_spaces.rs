@@ -61,6 +61,8 @@ fn planned(bids: &Path, out: &Path, more: &[&str]) -> String {
 fn a_run_comes_to_the_t1w_image_and_to_mni_in_one_interpolation_and_readers_agree() {
     let folder = tempfile::tempdir().unwrap();
     let bids = dataset(folder.path(), Some("anat"), "func");
+    let events = "onset\tduration\ttrial_type\n5\t5\ton\n20\t5\ton\n35\t5\ton\n";
+    fs::write(bids.join("sub-01/func/sub-01_task-rest_events.tsv"), events).unwrap();
     let spaces = ["--output-spaces", "MNI152NLin2009cAsym:res-2", "T1w", "func"];
     let out = folder.path().join("out");
     run(&bids, &out, &[&spaces[..], &["--nprocs", "2"]].concat()).exits(0);
@@ -93,6 +95,11 @@ fn a_run_comes_to_the_t1w_image_and_to_mni_in_one_interpolation_and_readers_agre
         assert!(of(&format!("{space}, boldref is the mean, share of range")) < 1e-3);
     }
     assert!(of("nitransforms, largest mm") < 1e-3, "{found}");
+    for space in ["", "_space-T1w", "_space-MNI152NLin2009cAsym_res-2"] {
+        assert_eq!(of(&format!("strategies of load_confounds{space}")), 13.0);
+    }
+    assert_eq!(of("models of first_level_from_bids"), 1.0);
+    assert!(of("voxels with an effect") > 100_000.0, "{found}");
     for what in ["preproc", "boldref", "mask"] {
         assert_eq!(of(&format!("{what} in template space")), 1.0, "{what} in {found}");
     }

@@ -27,7 +27,13 @@ const REGISTRATION_BYTES: f64 = 200e6;
 /// A template that is kept, and the map to it there and back.
 const TEMPLATE_BYTES: f64 = 60e6;
 /// Images in the space of a template on its grid of 1 mm: one of f32, two of labels, probabilities while they are written.
-const GRID_BYTES: f64 = 9.7e6 * 14.0;
+const GRID_BYTES: f64 = GRID_VOXELS * 14.0;
+/// Voxels of a template's grid of 1 mm.
+const GRID_VOXELS: f64 = 9.7e6;
+/// The field of view of a T1w image at most, mm³.
+const HEAD_MM3: f64 = 256.0 * 256.0 * 256.0;
+/// What a run takes for each voxel of a grid it is brought to: its place, gain, sums of the mean, mean and mask.
+const PLACE_BYTES: f64 = 33.0;
 /// Volumes besides the series of a bold run, which is resampled in place: the mean, the field, and what a T1w image takes.
 const BOLD_VOLUMES: f64 = 5.0;
 /// And for each pair of volumes: the matrices of which the components of noise are made, five of f64, and as much again in work.
@@ -69,11 +75,26 @@ pub(super) fn estimate(modality: Modality, header: Option<&Header>, wanted: &Wan
         }
         Modality::Bold => {
             let components = header.map_or(0.0, |h| h.volumes() as f64).powi(2) * COMPONENT_BYTES;
-            (series + volume * BOLD_VOLUMES + components + SCAN_BYTES, WRITING_BYTES.max(volume * ALIGNING_VOLUMES))
+            let grid = largest_grid(header, wanted);
+            let at_work = series + volume * BOLD_VOLUMES + components + SCAN_BYTES + grid * PLACE_BYTES;
+            (at_work, WRITING_BYTES.max(volume * ALIGNING_VOLUMES) + grid * VOXEL_BYTES)
         }
     };
     let voxels = (series / VOXEL_BYTES) as u64;
     Need { bytes: image as u64, per_thread: per_thread as u64, voxels }
+}
+
+/// Voxels of the largest grid beyond its own that a run is brought to.
+fn largest_grid(header: Option<&Header>, wanted: &Wanted) -> f64 {
+    let voxel = header.map_or(1.0, |h| h.grid().voxel_mm.iter().product::<f64>().max(1e-3));
+    let grid = |space: &Space| match space {
+        Space::Template(_, Resolution::Numbered(number)) if *number > 1 => GRID_VOXELS / 8.0,
+        Space::Template(_, Resolution::Numbered(_)) => GRID_VOXELS,
+        Space::Template(..) => GRID_VOXELS / voxel,
+        Space::T1w => HEAD_MM3 / voxel,
+        Space::Func => 0.0,
+    };
+    wanted.spaces.iter().map(grid).fold(0.0, f64::max)
 }
 
 /// How many templates a T1w image is brought to, and bytes of the images in their spaces.

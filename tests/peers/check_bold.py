@@ -4,12 +4,14 @@
 
 SimpleITK samples volumes as they were scanned once, by cubic B-splines, through the transforms that were written (template to
 T1w image to reference volume to volume), and divides by the field that was written: inside the brain that must be the series
-that was written. nitransforms maps the same points. PyBIDS finds what XCP-D and others ask for. Prints one JSON object.
+that was written. nitransforms maps the same points. PyBIDS finds what XCP-D and others ask for. nilearn loads confounds by every
+strategy it has, and fits a model to the run and its events. Prints one JSON object.
 """
 
 import json
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import nibabel as nib
@@ -17,6 +19,8 @@ import nitransforms
 import numpy as np
 import SimpleITK as sitk
 from bids import BIDSLayout
+from nilearn.glm.first_level import first_level_from_bids
+from nilearn.interfaces.fmriprep import load_confounds, load_confounds_strategy
 
 bids, derivatives, participant, task = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 anat, func = (derivatives / f"sub-{participant}" / name for name in ("anat", "func"))
@@ -96,4 +100,39 @@ for what, entities in {
     "mask": dict(suffix="mask", desc="brain"),
 }.items():
     found[f"{what} in template space"] = len(layout.get(**entities, **query))
+
+warnings.simplefilter("ignore")
+strategies = [
+    dict(strategy=("motion",), motion="basic"),
+    dict(strategy=("motion",), motion="full"),
+    dict(strategy=("high_pass",)),
+    dict(strategy=("wm_csf",), wm_csf="full"),
+    dict(strategy=("global_signal",), global_signal="full"),
+    dict(strategy=("motion", "scrub"), motion="basic"),
+    dict(strategy=("high_pass", "compcor"), compcor="anat_combined"),
+    dict(strategy=("high_pass", "compcor"), compcor="anat_separated"),
+    dict(strategy=("high_pass", "compcor"), compcor="temporal_anat_combined"),
+    dict(strategy=("non_steady_state",)),
+]
+for space in ("", "_space-T1w", f"_space-{template}_res-2"):
+    image = str(func / f"{stem}{space}_desc-preproc_bold.nii.gz")
+    for asked in strategies:
+        load_confounds(image, **asked)
+    for asked in ("simple", "scrubbing", "compcor"):
+        load_confounds_strategy(image, denoise_strategy=asked)
+    found[f"strategies of load_confounds{space}"] = len(strategies) + 3
+
+models, images, events, confounds = first_level_from_bids(
+    str(bids.resolve()),
+    task,
+    space_label=template,
+    img_filters=[("res", "2"), ("desc", "preproc")],
+    derivatives_folder=str(derivatives.resolve()),
+    smoothing_fwhm=None,
+    slice_time_ref=None,
+)
+found["models of first_level_from_bids"] = len(models)
+steady = confounds[0][0][["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"]]
+model = models[0].fit(images[0], events=events[0], confounds=[steady])
+found["voxels with an effect"] = int((model.compute_contrast("on").get_fdata() != 0).sum())
 print(json.dumps(found))
