@@ -8,7 +8,7 @@ mod common;
 mod otlp;
 
 use common::install::{or_skip, root};
-use common::{Ran, as_nobody, binary, run, run_command};
+use common::{NO_TEMPLATE, Ran, as_nobody, binary, run, run_command};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -21,6 +21,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 fn command(image: &Path, args: &[&str], words: &[&str]) -> Command {
     let mut command = Command::new(apptainer::program().unwrap());
     command.env_clear().env("PATH", "/usr/bin:/bin").args(args).arg(image).args(words);
+    command.env("APPTAINERENV_NEURO_PREPROCESS_OUTPUT_SPACES", NO_TEMPLATE.1);
     command
 }
 

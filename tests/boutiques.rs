@@ -130,7 +130,7 @@ impl Bosh {
         let path = format!("{}:{}:/usr/bin:/bin", bin.display(), self.programs.display());
         let mut program = Command::new(self.programs.join(name));
         program.args(args).current_dir(self.dir.path()).env_clear().env("PATH", path).env("HOME", self.dir.path());
-        run_command(program.env("LC_ALL", "C.UTF-8"))
+        run_command(program.env("LC_ALL", "C.UTF-8").env(common::NO_TEMPLATE.0, common::NO_TEMPLATE.1))
     }
 
     fn run(&self, args: &[&str]) -> Ran {
@@ -249,7 +249,7 @@ fn a_group_told_to_stop_leaves_a_run_to_be_resumed() {
     let call = format!("{} bids out participant --nprocs 1", env!("CARGO_BIN_EXE_neuro-preprocess"));
     // The shell stays between, as Boutiques' does, and passes the code on.
     command.args(["-c", &format!("trap '' TERM; {call} --slow-stage save:3600; exit $?")]).current_dir(dir.path());
-    command.env_clear().env("PATH", "/usr/bin:/bin").process_group(0);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env(common::NO_TEMPLATE.0, common::NO_TEMPLATE.1).process_group(0);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let started = dir.path().join("out/logs/sub-01.jsonl");
     while !started.exists() {

@@ -172,6 +172,10 @@ fn every_log_line_of_a_scan_carries_its_trace_id() {
 #[test]
 fn failures_are_told_the_same_way_by_spans_logs_and_metrics() {
     let dir = tempfile::tempdir().unwrap();
+    // A demo takes the data that is there: as many scans as its own, but small, and none that is brought to a template.
+    let bids = dir.path().join("bids");
+    let small = ["--participants", "10", "--modalities", "bold", "--voxel-size", "6", "--volumes", "6"];
+    run([&["synth", bids.to_str().unwrap()], &small[..]].concat()).exits(0);
     let demo = || run(["demo", "failures", "-o", dir.path().to_str().unwrap()]).exits(1);
     let failed = |ran: &Ran| -> BTreeSet<String> {
         ran.stdout.lines().filter(|l| l.starts_with("FAILED")).map(str::to_owned).collect()

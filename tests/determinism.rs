@@ -8,7 +8,7 @@ mod common;
 #[path = "common/outputs.rs"]
 mod outputs;
 
-use common::{binary, run, run_command, text};
+use common::{NO_TEMPLATE, binary, run, run_command, text};
 use outputs::{Files, files};
 use std::fs;
 use std::path::Path;
@@ -83,7 +83,7 @@ fn the_same_bytes_wherever_and_for_whomever_it_runs() {
     other.args(["-c", "umask 077; exec \"$0\" data out participant"]).arg(binary().get_program());
     other.current_dir(&elsewhere).env_clear().env("PATH", "/usr/bin:/bin");
     other.env("TZ", "Pacific/Kiritimati").env("LANG", "de_DE.UTF-8").env("LC_ALL", "tr_TR.UTF-8");
-    other.env("NEURO_PREPROCESS_OUTPUT_SPACES", "func");
+    other.env(NO_TEMPLATE.0, NO_TEMPLATE.1);
     other.env("HOME", elsewhere.join("nobody")).env("USER", "nobody").env("TMPDIR", &elsewhere);
     run_command(&mut other).exits(0);
     let out = elsewhere.join("out");

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::run_command;
+use common::{NO_TEMPLATE, run_command};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,7 +79,7 @@ fn every_command_in_the_documentation_works() {
             shell.args(["-c", &command]).current_dir(dir.path()).env_clear();
             shell.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).env("HOME", dir.path());
             // What is brought to templates is tried by `templates.rs`, and takes longer than all else.
-            shell.env("NEURO_PREPROCESS_OUTPUT_SPACES", "func");
+            shell.env(NO_TEMPLATE.0, NO_TEMPLATE.1);
             // The one scenario that is meant to fail.
             let code = i32::from(command.contains("demo failures"));
             let ran = run_command(&mut shell);

@@ -38,6 +38,7 @@ fn a_study_and_an_invocation_are_processed_inside_apptainer() {
     let mut environment = environment(dir.path(), &format!("{}:{path}", peers.display()));
     environment.push(("IMAGE", image.display().to_string()));
     environment.push(("OTEL_SERVICE_NAME", "from-outside".to_owned()));
+    environment.push(("APPTAINERENV_NEURO_PREPROCESS_OUTPUT_SPACES", common::NO_TEMPLATE.1.to_owned()));
     environment.push(("APPTAINERENV_OTEL_RESOURCE_ATTRIBUTES", "site=inside".to_owned()));
     try_steps(&steps, dir.path(), &environment);
 

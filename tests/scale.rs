@@ -6,6 +6,8 @@
 mod common;
 #[path = "common/measured.rs"]
 mod measured;
+#[path = "common/quick.rs"]
+mod quick;
 
 use measured::{Measured, measured};
 use neuro_preprocess::bids::Selection;
@@ -20,20 +22,21 @@ const SCANS: usize = 40;
 /// Twice the scans may cost a little more than twice as much: labels, numbers and folders become longer.
 const MOST: f64 = 2.15;
 
-/// A head that goes through every stage, as small as they are drawn.
-fn head(path: &Path) {
+/// A brain that goes through every stage, as small as they are drawn.
+fn brain(path: &Path) {
     let made = path.with_extension("made");
     let args = ["--participants", "1", "--modalities", "T1w", "--voxel-size", "6"];
     common::run([&["synth", made.to_str().unwrap()], &args[..]].concat()).exits(0);
+    quick::make_quick(&made);
     fs::copy(made.join("sub-01/anat/sub-01_T1w.nii.gz"), path).unwrap();
 }
 
-/// A dataset of `scans` participants with that head and a sidecar each.
+/// A dataset of `scans` participants with that brain and a sidecar each.
 fn dataset(folder: &Path, scans: usize) {
     fs::create_dir(folder).unwrap();
     fs::write(folder.join("dataset_description.json"), r#"{"Name": "Many", "BIDSVersion": "1.10.0"}"#).unwrap();
     let made = folder.with_extension("nii.gz");
-    head(&made);
+    brain(&made);
     for n in 1..=scans {
         let anat = folder.join(format!("sub-{n:04}/anat"));
         fs::create_dir_all(&anat).unwrap();

@@ -7,6 +7,8 @@ mod apptainer;
 mod common;
 #[path = "common/otlp.rs"]
 mod otlp;
+#[path = "common/quick.rs"]
+mod quick;
 #[path = "common/slurm.rs"]
 mod slurm;
 
@@ -21,6 +23,7 @@ fn dataset(dir: &Path, participants: &str) -> (PathBuf, PathBuf) {
     let bids = dir.join("bids");
     let size = ["--modalities", "T1w", "--voxel-size", "6", "--participants", participants];
     run([&["synth", bids.to_str().unwrap()], &size[..]].concat()).exits(0);
+    quick::make_quick(&bids);
     (bids, dir.join("out"))
 }
 

@@ -16,9 +16,10 @@ fn a_collector_killed_in_the_middle_of_many_scans_loses_and_doubles_nothing() {
     let Some(mut collector) = Collector::start(&study.path("collector"), &[shipped(), into_files()], &[]) else {
         return;
     };
+    // Long enough for the Collector to be killed meanwhile, on any machine.
     let mut run = study.run("out");
-    let run = run.args(["--otel-endpoint", &url(collector.grpc)]).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut run = run.spawn().unwrap();
+    run.args(["--slow-stage", "save:1", "--otel-endpoint", &url(collector.grpc)]);
+    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_for("spans at the Collector", || !Ledger::read(&collector.files()).spans.is_empty());
     assert!(run.try_wait().unwrap().is_none(), "the run is over before the Collector could be killed");
     collector.kill();

@@ -11,6 +11,8 @@ mod loki;
 mod otlp;
 #[path = "../common/prometheus.rs"]
 mod prometheus;
+#[path = "../common/quick.rs"]
+mod quick;
 #[path = "../common/receiver.rs"]
 mod receiver;
 #[path = "../common/server.rs"]

@@ -2,6 +2,7 @@
 
 pub use crate::common::text;
 use crate::common::{Ran, binary, run, run_command};
+use crate::quick::make_quick;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ impl Study {
         let folder = tempfile::tempdir().unwrap();
         let one = folder.path().join("one");
         run(["synth", text(&one), "--participants", "1", "--modalities", "T1w", "--voxel-size", "6"]).exits(0);
+        make_quick(&one);
         let image = fs::read(one.join("sub-01/anat/sub-01_T1w.nii.gz")).unwrap();
         let participants: Vec<String> = (1..=whole + broken).map(|n| format!("{n:03}")).collect();
         let bids = folder.path().join("bids");

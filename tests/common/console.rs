@@ -31,6 +31,7 @@ pub fn environment(dir: &Path, path: &str) -> Vec<(&'static str, String)> {
         ("LC_ALL", "C.UTF-8".to_owned()),
         ("NO_COLOR", "1".to_owned()),
         ("COLUMNS", "200".to_owned()),
+        (super::NO_TEMPLATE.0, super::NO_TEMPLATE.1.to_owned()),
     ]
 }
 

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+/// Most tests are not about templates, and bringing a head to one takes several times as long as all else that is done to it.
+pub const NO_TEMPLATE: (&str, &str) = ("NEURO_PREPROCESS_OUTPUT_SPACES", "func");
+
 /// The outcome of a command.
 #[derive(Debug)]
 pub struct Ran {
@@ -45,8 +48,7 @@ impl Ran {
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_neuro-preprocess"));
     command.env_clear().env("PATH", "/usr/bin:/bin");
-    // Most tests are not about templates, and bringing a head to one takes longer than all else that is done to it.
-    command.env("NEURO_PREPROCESS_OUTPUT_SPACES", "func");
+    command.env(NO_TEMPLATE.0, NO_TEMPLATE.1);
     command
 }
 

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use crate::common::install::{must, or_skip, root};
-use crate::common::{Ran, run_command};
+use crate::common::{NO_TEMPLATE, Ran, run_command};
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -100,8 +100,8 @@ impl Cluster {
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("SLURM_CONF", self.configuration());
-        // As the tests' own command has it: templates are tried elsewhere.
-        command.env("NEURO_PREPROCESS_OUTPUT_SPACES", "func");
+        // Tasks have the variables of whoever submits them.
+        command.env(NO_TEMPLATE.0, NO_TEMPLATE.1);
         command
     }
 

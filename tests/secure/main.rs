@@ -8,6 +8,8 @@ mod collector;
 mod common;
 #[path = "../common/otlp.rs"]
 mod otlp;
+#[path = "../common/quick.rs"]
+mod quick;
 #[path = "../common/receiver.rs"]
 mod receiver;
 #[path = "../common/server.rs"]

@@ -1,7 +1,7 @@
 //! Folders and labels that a shell would run reach the program as they are: Slurm scripts by the real bash, Boutiques by the
 //! real bosh.
 
-use crate::common::{binary, nipoppy, run, run_command};
+use crate::common::{NO_TEMPLATE, binary, nipoppy, run, run_command};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,7 @@ fn an_invocation_runs_nothing_that_it_holds() {
         let mut bosh = Command::new(programs.join("bosh"));
         bosh.args(["exec", "launch", "--stream", "--no-container", "--skip-data-collection"]).arg(&descriptor);
         bosh.arg(invocation.to_string()).current_dir(dir.path()).env_clear().env("PATH", &path);
+        bosh.env(NO_TEMPLATE.0, NO_TEMPLATE.1);
         run_command(bosh.env("HOME", dir.path()).env("LC_ALL", "C.UTF-8"))
     };
     let hostile = launch(&["01; touch PWNED", "$(touch PWNED)"]);

@@ -1,7 +1,7 @@
 //! A machine of a test's own: a checkout, a home and ports, and the programs that are installed there.
 
 use crate::common::install::root;
-use crate::common::{Ran, run_command};
+use crate::common::{NO_TEMPLATE, Ran, run_command};
 use crate::server::{free_ports, wait_for};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -85,7 +85,7 @@ impl Site {
         let mut all = self.before.iter().map(String::as_str).chain(words.iter().copied());
         let mut command = Command::new(all.next().unwrap());
         command.args(all).current_dir(self.dir.path()).env_clear();
-        command.env("PATH", &self.path).env("HOME", self.path("home"));
+        command.env("PATH", &self.path).env("HOME", self.path("home")).env(NO_TEMPLATE.0, NO_TEMPLATE.1);
         command
     }
 
@@ -126,11 +126,11 @@ impl Site {
         run_command(&mut self.command(&["bash", "-c", &script])).exits(0)
     }
 
-    /// Data for a demonstration, of which there is nothing else to make then: small.
+    /// Data for a demonstration, of which there is nothing else to make then: small, and nothing that is brought to a template.
     pub fn small_demo(&self, folder: &str) {
         let bids = self.stack().join("demo").join(folder).join("bids");
-        let words = ["neuro-preprocess", "synth", bids.to_str().unwrap(), "--participants", "2"];
-        let size = ["--voxel-size", "6", "--volumes", "8"];
+        let words = ["neuro-preprocess", "synth", bids.to_str().unwrap(), "--participants", "4"];
+        let size = ["--modalities", "bold", "--voxel-size", "6", "--volumes", "8"];
         run_command(&mut self.command(&[&words[..], &size].concat())).exits(0);
     }
 }

@@ -66,3 +66,12 @@ pub fn scale(mut volume: ArrayViewMut3<'_, f32>, reference: &Reference) {
     let scale = reference.scale as f32;
     volume.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut slab| slab.mapv_inplace(|v| v * scale));
 }
+
+/// Levels that there are at least from zero to the reference intensity, however far the brightest voxel lies above.
+const LEVELS: f64 = 2000.0;
+
+/// The largest step in which an image with this reference may be stored.
+#[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
+pub fn step(reference: &Reference) -> f32 {
+    (reference.target / LEVELS) as f32
+}

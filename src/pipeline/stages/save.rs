@@ -1,7 +1,7 @@
 //! Save: writes the derivatives of the scan, whole or not at all.
 
 use super::coregistration::OnAnatomy;
-use super::intensity::ScaledVolume;
+use super::intensity::{ScaledVolume, step};
 use super::native::ScaledSeries;
 use super::resampling::Resampled;
 use super::spaces::InSpace;
@@ -183,15 +183,6 @@ pub fn functional(
     pictured.dedup();
     out.add_pictures(figures, &pictured);
     out.save(root, voxels.len(), found)
-}
-
-/// Levels that there are at least from zero to the reference intensity, however far the brightest voxel lies above.
-const LEVELS: f64 = 2000.0;
-
-/// The largest step in which an image with this reference may be stored.
-#[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
-pub(super) fn step(reference: &Reference) -> f32 {
-    (reference.target / LEVELS) as f32
 }
 
 /// An image in steps that are fine enough for its tissue, with a note where voxels far above it cost more than an int16.

@@ -2,9 +2,8 @@
 //! the coregistration and the warp to the template, and written volume by volume.
 
 use super::coregistration::OnAnatomy;
-use super::intensity::Fit;
+use super::intensity::{Fit, step};
 use super::motion_correct::left_out;
-use super::save::step;
 use super::validate::Series;
 use crate::derivatives::atomic::Staged;
 use crate::derivatives::outputs::{Output, OutputKind};
