@@ -36,8 +36,10 @@ const HEAD_MM3: f64 = 256.0 * 256.0 * 256.0;
 const PLACE_BYTES: f64 = 33.0;
 /// Volumes besides the series of a bold run, which is resampled in place: the mean, the field, and what a T1w image takes.
 const BOLD_VOLUMES: f64 = 5.0;
-/// And for each pair of volumes: the matrices of which the components of noise are made, five of f64, and as much again in work.
-const COMPONENT_BYTES: f64 = 80.0;
+/// And while components of noise are made, for each pair of volumes: a matrix of f64, and half of one.
+const PAIR_BYTES: f64 = 12.0;
+/// And for each volume: the courses of 2048 voxels.
+const COURSE_BYTES: f64 = 8192.0;
 /// What does not grow with the image: the template and what is brought to its grid, histograms, the figures.
 const SCAN_BYTES: f64 = 60e6;
 /// Volumes that each thread has at hand while a run is aligned.
@@ -74,7 +76,8 @@ pub(super) fn estimate(modality: Modality, header: Option<&Header>, wanted: &Wan
             (at_work + templates * TEMPLATE_BYTES + grids, WRITING_BYTES)
         }
         Modality::Bold => {
-            let components = header.map_or(0.0, |h| h.volumes() as f64).powi(2) * COMPONENT_BYTES;
+            let volumes = header.map_or(0.0, |h| h.volumes() as f64);
+            let components = volumes * (volumes * PAIR_BYTES + COURSE_BYTES);
             let grid = largest_grid(header, wanted);
             let at_work = series + volume * BOLD_VOLUMES + components + SCAN_BYTES + grid * PLACE_BYTES;
             (at_work, WRITING_BYTES.max(volume * ALIGNING_VOLUMES) + grid * VOXEL_BYTES)

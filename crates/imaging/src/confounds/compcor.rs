@@ -5,7 +5,6 @@
 //! which is small, and not from that of voxels by volumes.
 
 use ndarray::{Array3, ArrayView3, ArrayView4};
-use rayon::prelude::*;
 
 use super::basis::{parabola, subtract_fit, with_constant};
 use super::gram::add_products;
@@ -21,7 +20,7 @@ const MOST_VARIABLE: f64 = 0.02;
 /// Voxels from the brain's edge to the outside of the crown.
 const CROWN_VOXELS: f64 = 2.0;
 /// Voxels whose courses are in memory beside the series at a time.
-const AT_A_TIME: usize = 4096;
+const AT_A_TIME: usize = 2048;
 /// Less than this of what a volume explains on average is rounding.
 const NOTHING: f64 = 1e-9;
 
@@ -50,7 +49,7 @@ pub struct Component {
 /// The components of each mask (nz, ny, nx) in a series (nt, nz, ny, nx), after the mean and the columns of `slow` (nt values
 /// each) are taken out. Courses that are not finite, or constant, add nothing; without any other there are no components.
 ///
-/// Beside the series a matrix of nt·nt for each mask and the courses of a few thousand voxels are in memory.
+/// Beside the series a matrix of nt·nt, half of one more, and the courses of 2048 voxels are in memory.
 #[must_use]
 pub fn compcor(series: ArrayView4<f32>, slow: &[Vec<f64>], masks: &[(ArrayView3<u8>, Keep)]) -> Vec<Vec<Component>> {
     let nt = series.dim().0;
@@ -63,8 +62,7 @@ pub fn compcor(series: ArrayView4<f32>, slow: &[Vec<f64>], masks: &[(ArrayView3<
         }
         matrix
     };
-    let matrices: Vec<(Vec<f64>, Keep)> = masks.iter().map(|(mask, keep)| (products(*mask), *keep)).collect();
-    matrices.into_par_iter().map(|(matrix, keep)| components(matrix, nt, keep)).collect()
+    masks.iter().map(|(mask, keep)| components(products(*mask), nt, *keep)).collect()
 }
 
 /// The courses of a block less their slow part, with a standard deviation of 1.
