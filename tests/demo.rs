@@ -64,7 +64,7 @@ fn the_bids_validator_finds_no_error() {
 fn nibabel_opens_every_output_on_the_grid_of_its_input() {
     let demo = normal();
     let Some(checked) = peer("check_derivatives.py", &[&demo.bids, &demo.output]) else { return };
-    assert_eq!(checked.exits(0).last_line(), "85 images, 0 problems");
+    assert_eq!(checked.exits(0).last_line(), "100 images, 0 problems");
 }
 
 #[test]
@@ -122,7 +122,8 @@ fn each_participant_has_one_trace_with_the_tree_of_the_contract() {
         "process_scan/normalization",
         "process_scan/spatial_normalization",
         "process_scan/segment_tissues",
-        "process_scan/resample_to_template",
+        "process_scan/coregister",
+        "process_scan/resample",
         "process_scan/quality_check",
         "process_scan/make_figures",
         "preprocess_scan/save_scan",
@@ -134,7 +135,7 @@ fn each_participant_has_one_trace_with_the_tree_of_the_contract() {
     for summary in summaries(&normal().output) {
         let of_trace = spans.iter().filter(|s| summary["trace_id"] == s.trace.as_str());
         assert_eq!(tree(of_trace.clone()), expected, "both modalities together have every span");
-        assert_eq!(of_trace.clone().count(), 1 + 13 + 11, "one subject, 13 spans of the T1w and 11 of the bold");
+        assert_eq!(of_trace.clone().count(), 1 + 13 + 13, "one subject, 13 spans of the T1w and 13 of the bold");
         let root = of_trace.clone().find(|s| s.parent.is_empty()).unwrap();
         assert_eq!(
             root.attribute("participant_id").map(|p| format!("sub-{p}")).as_deref(),

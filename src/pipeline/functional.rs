@@ -55,9 +55,9 @@ pub fn process<'a>(scan: &mut Scan<'_>, raw: Series, anatomy: &'a Handed) -> Res
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::bold(motion, &raw, &brain, found))?;
         let fit = p.step(Stage::Intensity, |found| intensity::bold(even, &brain, found))?;
         let on_anatomy = match anatomy {
-            Handed::There(source) => Some(p.step(Stage::Coregistration, |found| {
+            Handed::There(source) => p.step(Stage::Coregistration, |found| {
                 coregistration::fit(source, &fit, &raw, (plan, cx.strict), found)
-            })?),
+            })?,
             Handed::Lacking(why) => {
                 p.own(|found| {
                     coregistration::without(why, found);

@@ -1,6 +1,7 @@
 //! What a task asks Slurm for, from what the plan knows of its scans.
 
-use crate::plan::SessionPlan;
+use crate::bids::Modality;
+use crate::plan::{ScanPlan, SessionPlan};
 
 /// Part of the memory asked for that is planned with; the rest is for what estimates do not see.
 const PLANNED_SHARE: f64 = 0.8;
@@ -13,6 +14,10 @@ const STEP_MB: u64 = 128;
 const SECONDS_PER_VOXEL: f64 = 1.5 / 12.6e6;
 /// Seconds for each scan, however small.
 const SECONDS_PER_SCAN: f64 = 0.2;
+/// Seconds that a T1w image takes more for each template, whatever its size.
+const SECONDS_PER_TEMPLATE: f64 = 9.0;
+/// How many times a bold run's own work each space beyond its own is.
+const WORK_PER_SPACE: f64 = 3.0;
 /// How many times longer a task may take before it is stopped.
 const PATIENCE: f64 = 10.0;
 /// What a scan takes while the pages of all are made: 11 kB were measured.
@@ -49,7 +54,7 @@ pub fn needs(tasks: &[&[&SessionPlan]], cpus: usize, memory: Option<u64>) -> Nee
     };
     let seconds = |units: &[&SessionPlan]| -> f64 {
         let scans = units.iter().flat_map(|u| &u.scans);
-        let alone: f64 = scans.map(|s| s.memory.voxels as f64 * SECONDS_PER_VOXEL + SECONDS_PER_SCAN).sum();
+        let alone: f64 = scans.map(scan_seconds).sum();
         alone * PATIENCE * 2.0 / cpus.min(2) as f64
     };
     let largest = tasks.iter().map(|t| side_by_side(t)).max().unwrap_or(0);
@@ -63,6 +68,17 @@ pub fn needs(tasks: &[&[&SessionPlan]], cpus: usize, memory: Option<u64>) -> Nee
         planned_mb: ((bytes as f64 * PLANNED_SHARE / 1e6) as u64).max(256),
         minutes: BASE_MINUTES + (longest / 60.0).ceil() as u64,
     }
+}
+
+/// Seconds of work for a scan.
+#[expect(clippy::cast_precision_loss, reason = "a generous estimate of a time")]
+fn scan_seconds(scan: &ScanPlan) -> f64 {
+    let own = scan.memory.voxels as f64 * SECONDS_PER_VOXEL;
+    let beyond = match scan.modality {
+        Modality::T1w => scan.wanted.spaces.templates().len() as f64 * SECONDS_PER_TEMPLATE,
+        Modality::Bold => own * WORK_PER_SPACE * scan.wanted.spaces.beyond_own().count() as f64,
+    };
+    own + SECONDS_PER_SCAN + beyond
 }
 
 /// What the job that makes the tables and pages of so many scans asks for, in MB of 2²⁰ bytes.
@@ -84,10 +100,10 @@ const fn in_steps(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bids::{Entities, Modality};
+    use crate::bids::Entities;
     use crate::error::ErrorCode;
-    use crate::plan::{Need, Problem, ScanPlan, Source};
-    use crate::vocabulary::{Reason, SessionId, State, Wanted};
+    use crate::plan::{Need, Problem, Source};
+    use crate::vocabulary::{Reason, SessionId, Spaces, State, Wanted};
     use std::sync::Arc;
 
     /// Scans of so many MB, each of a T1w image's voxels.
@@ -102,7 +118,7 @@ mod tests {
             problem: None,
             bytes: 0,
             memory: Need { bytes: mb * 1_000_000, per_thread: 0, voxels: 12_600_000 },
-            wanted: Wanted::default(),
+            wanted: Wanted { spaces: Arc::new(Spaces::own()), asked: false },
             state: State::ToDo(Reason::NeverDone),
         };
         let id = SessionId { participant: "01".into(), session: None };
@@ -128,6 +144,10 @@ mod tests {
         assert_eq!(needs(&[&batch], 2, None).minutes, 10 + 29);
         assert_eq!(needs(&[&batch], 1, None).minutes, 10 + 57);
         assert_eq!(needs(&[&[&one]], 8, None).minutes, 10 + 1);
+        // To a template besides: 9 s more for each.
+        let mut beyond = one.clone();
+        beyond.scans.iter_mut().for_each(|scan| scan.wanted = Wanted::default());
+        assert_eq!(needs(&[&vec![&beyond; 100]], 2, None).minutes, 10 + 179);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::interpolate::SplineVolume;
 use crate::registration::placed::Sampler;
-use crate::rigid::{Matrix4, apply};
+use crate::rigid::Matrix4;
 
 /// Where the voxels of a grid lie in a reference volume.
 #[derive(Clone, Debug)]
@@ -102,20 +102,10 @@ pub fn resample_series<E>(
     Ok(())
 }
 
-/// The corners of a box of voxels of `shape` `(nz, ny, nx)` in the world, by axis the lower and the upper bound (RAS mm).
-#[must_use]
-pub fn bounds(shape: [usize; 3], to_world: &Matrix4) -> [[f64; 3]; 2] {
-    let last = [2, 1, 0].map(|axis: usize| shape[axis].saturating_sub(1) as f64);
-    let corners: [[f64; 3]; 8] =
-        std::array::from_fn(|n| apply(to_world, std::array::from_fn(|a| if n >> a & 1 == 1 { last[a] } else { 0.0 })));
-    let of = |axis: usize, pick: fn(f64, f64) -> f64| corners.iter().map(|c| c[axis]).fold(corners[0][axis], pick);
-    [[0, 1, 2].map(|axis| of(axis, f64::min)), [0, 1, 2].map(|axis| of(axis, f64::max))]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rigid::{IDENTITY, compose, from_parameters};
+    use crate::rigid::{IDENTITY, apply, compose, from_parameters};
     use ndarray::{Array4, Axis};
 
     fn series() -> Array4<f32> {

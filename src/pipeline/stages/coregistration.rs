@@ -22,8 +22,28 @@ pub struct OnAnatomy<'a> {
     pub found: Coregistration,
 }
 
-/// Lays the mean of a run onto the anatomy. An answer that is not to be believed is noted, and refused where that was asked for.
+/// Lays the mean of a run onto the anatomy; `None`, with a note, where that cannot be done and nobody asked for spaces that need it.
 pub fn fit<'a>(
+    source: &'a Source,
+    fit: &Fit,
+    raw: &Series,
+    (plan, strict): (&ScanPlan, bool),
+    found: &mut Found,
+) -> Result<Option<OnAnatomy<'a>>, StageError> {
+    found.known.anatomy = Some(source.used());
+    match lay(source, fit, raw, (plan, strict), found) {
+        Ok(there) => Ok(Some(there)),
+        Err(e @ StageError::Strict { .. }) => Err(e),
+        Err(e) if strict || plan.wanted.asked => Err(e),
+        Err(e) => {
+            without(&e.to_string(), found);
+            Ok(None)
+        }
+    }
+}
+
+/// As [`fit`]. An answer that is not to be believed is noted, and refused where that was asked for.
+fn lay<'a>(
     source: &'a Source,
     fit: &Fit,
     raw: &Series,
@@ -44,7 +64,6 @@ pub fn fit<'a>(
     let doubts: Vec<String> = doubt.into_iter().chain(there.cautions.iter().map(ToString::to_string)).collect();
     doubts.iter().for_each(|doubt| found.note(format!("laid onto {}: {doubt}", source.id())));
     found.known.coregistration = Some(told);
-    found.known.anatomy = Some(source.used());
     if strict && !doubts.is_empty() {
         return Err(StageError::Strict { scan: plan.id.clone(), notes: doubts.join("; ") });
     }
