@@ -75,7 +75,10 @@ pub struct Brain {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BrainError {
     /// Voxel sizes or shape cannot be those of a volume.
-    #[error("a volume of shape {shape:?} with voxels of {voxel_mm:?} mm cannot hold a brain; check the header")]
+    #[error(
+        "a volume of {} x {} x {} voxels of {:.2} x {:.2} x {:.2} mm cannot hold a brain; check the header and the field of view",
+        shape[2], shape[1], shape[0], voxel_mm[2], voxel_mm[1], voxel_mm[0]
+    )]
     Unusable {
         /// Shape (nz, ny, nx).
         shape: [usize; 3],
