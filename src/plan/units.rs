@@ -92,6 +92,12 @@ impl std::fmt::Display for Problem {
 }
 
 impl ScanPlan {
+    /// Whether it is an image of the anatomy, not a run.
+    #[must_use]
+    pub fn is_anatomical(&self) -> bool {
+        self.modality == Modality::T1w
+    }
+
     /// `nifti` or `synthetic`: the `scan.format` attribute and `format` label.
     #[must_use]
     pub const fn format(&self) -> &'static str {

@@ -1,6 +1,5 @@
 //! What a task asks Slurm for, from what the plan knows of its scans.
 
-use crate::bids::Modality;
 use crate::plan::{ScanPlan, SessionPlan};
 
 /// Part of the memory asked for that is planned with; the rest is for what estimates do not see.
@@ -74,9 +73,11 @@ pub fn needs(tasks: &[&[&SessionPlan]], cpus: usize, memory: Option<u64>) -> Nee
 #[expect(clippy::cast_precision_loss, reason = "a generous estimate of a time")]
 fn scan_seconds(scan: &ScanPlan) -> f64 {
     let own = scan.memory.voxels as f64 * SECONDS_PER_VOXEL;
-    let beyond = match scan.modality {
-        Modality::T1w => scan.wanted.spaces.templates().len() as f64 * SECONDS_PER_TEMPLATE,
-        Modality::Bold => own * WORK_PER_SPACE * scan.wanted.spaces.beyond_own().count() as f64,
+    let spaces = &scan.wanted.spaces;
+    let beyond = if scan.is_anatomical() {
+        spaces.templates().len() as f64 * SECONDS_PER_TEMPLATE
+    } else {
+        own * WORK_PER_SPACE * spaces.beyond_own().count() as f64
     };
     own + SECONDS_PER_SCAN + beyond
 }
@@ -100,7 +101,7 @@ const fn in_steps(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bids::Entities;
+    use crate::bids::{Entities, Modality};
     use crate::error::ErrorCode;
     use crate::plan::{Need, Problem, Source};
     use crate::vocabulary::{Reason, SessionId, Spaces, State, Wanted};
