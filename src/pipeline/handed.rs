@@ -67,7 +67,15 @@ pub enum AnatomyError {
         /// Why.
         source: itk::ItkError,
     },
-    /// Its files do not fit together, or one is not there.
+    /// It was made without something that is needed now.
+    #[error("{scan} was processed without {what}; process its session again with the same --output-spaces")]
+    Without {
+        /// The T1w image.
+        scan: String,
+        /// The kind of file.
+        what: &'static str,
+    },
+    /// Its files do not fit together.
     #[error("{}: {problem}; remove it, and the T1w image is done again", path.display())]
     Unfit {
         /// The file.
@@ -83,7 +91,7 @@ pub enum AnatomyError {
 impl Coded for AnatomyError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Nifti(_) | Self::Transform { .. } | Self::Unfit { .. } => ErrorCode::NoAnatomy,
+            Self::Nifti(_) | Self::Transform { .. } | Self::Without { .. } | Self::Unfit { .. } => ErrorCode::NoAnatomy,
             Self::Model(e) => e.code(),
         }
     }
@@ -156,10 +164,7 @@ impl Source {
 
     fn file(&self, kind: OutputKind, space: Option<&str>) -> Result<PathBuf, AnatomyError> {
         let file = self.entry.summary.file_in(kind, space).map(|path| self.root.join(path));
-        file.ok_or_else(|| AnatomyError::Unfit {
-            path: self.root.join(&self.entry.done.path),
-            problem: format!("no {} was written of it", kind.as_str()),
-        })
+        file.ok_or_else(|| AnatomyError::Without { scan: self.id().to_owned(), what: kind.as_str() })
     }
 
     fn volume(&self, kind: OutputKind, grid: Option<&Grid>) -> Result<(Array3<f32>, Grid), AnatomyError> {
