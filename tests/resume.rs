@@ -175,7 +175,7 @@ fn an_image_counts_by_its_content() {
 fn only_a_marker_that_is_new_counts_as_done_meanwhile() {
     let place = Place::done("1");
     let plan = |force| {
-        let wanted = Wanted { spaces: Arc::new(Spaces::own()), asked: true };
+        let wanted = Wanted { spaces: Arc::new(Spaces::own()), asked: true, ..Wanted::default() };
         let options = PlanOptions { force, wanted, ..PlanOptions::default() };
         plan_dataset(&place.bids(), Some(&place.out()), &Selection::default(), &options).unwrap()
     };

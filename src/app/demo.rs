@@ -4,8 +4,7 @@ use super::{preprocess, say, synth};
 use crate::bids::{Modality, Selection};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{DemoConfig, Format, Input, Level, RunConfig, Scenario};
-use crate::vocabulary::Faults;
-use crate::vocabulary::Stage;
+use crate::vocabulary::{Faults, RegistrationStart, SliceTiming, Stage};
 use phantom::{Kind, SynthConfig};
 use std::path::PathBuf;
 
@@ -49,6 +48,9 @@ fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig 
         threads: config.threads,
         memory_bytes: config.memory_bytes,
         output_spaces: Vec::new(),
+        bold2anat_init: RegistrationStart::default(),
+        slice_timing: SliceTiming::default(),
+        me_output_echos: false,
         strict: false,
         skip_validation: false,
         dry_run: false,

@@ -9,6 +9,7 @@ use crate::plan::{self, Plan, SessionPlan};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
 use crate::telemetry::{context, names, spans};
+use crate::vocabulary::{RegistrationStart, SliceTiming};
 use std::path::{Path, PathBuf};
 
 /// Jobs that were not made or not sent.
@@ -179,6 +180,12 @@ fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     for (name, file) in files {
         option(name, Some(file.display().to_string()));
     }
+    let slices = run.slice_timing;
+    let share = slices.share().filter(|_| slices != SliceTiming::default());
+    option("--slice-time-ref", share.map(|share| share.to_string()));
+    option("--ignore", (slices == SliceTiming::Ignored).then(|| "slicetiming".to_owned()));
+    let start = run.bold2anat_init;
+    option("--bold2anat-init", (start != RegistrationStart::default()).then(|| start.as_str().to_owned()));
     option("--otel-endpoint", run.telemetry.endpoint.clone().filter(|_| run.telemetry.enabled));
     option("--flush-timeout", run.telemetry.flush_timeout.map(|t| t.as_secs_f64().to_string()));
     option("--log-format", (run.telemetry.log_format == LogFormat::Json).then(|| "json".to_owned()));
@@ -188,6 +195,7 @@ fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     option("--seed", (run.synthetic || faults.fail_rate > 0.0).then(|| faults.seed.to_string()));
     let telemetry = &run.telemetry;
     let flags = [
+        ("--me-output-echos", run.me_output_echos),
         ("--strict", run.strict),
         ("--no-report", !run.report),
         ("--skip-bids-validation", run.skip_validation),

@@ -4,7 +4,7 @@ use super::exit::ExitStatus;
 use crate::bids::Selection;
 use crate::error::ErrorCode;
 use crate::telemetry::config::TelemetryConfig;
-use crate::vocabulary::{Faults, Stage};
+use crate::vocabulary::{Faults, RegistrationStart, SliceTiming, Stage};
 use clap::ValueEnum;
 use phantom::SynthConfig;
 use std::path::PathBuf;
@@ -109,6 +109,12 @@ pub struct RunConfig {
     pub memory_bytes: Option<u64>,
     /// Output spaces as they were written; none for the default.
     pub output_spaces: Vec<String>,
+    /// Where the search for a run's place on the T1w image begins.
+    pub bold2anat_init: RegistrationStart,
+    /// What becomes of the times of slices.
+    pub slice_timing: SliceTiming,
+    /// Also write each echo of multi-echo runs.
+    pub me_output_echos: bool,
     /// Refuse what is otherwise only noted about the input.
     pub strict: bool,
     /// Go on without a valid `dataset_description.json`.

@@ -10,7 +10,7 @@ use super::resolve_telemetry::telemetry;
 use super::settings::{self, Env, Settings};
 use super::{paths, subcohort};
 use crate::bids::{Label, Modality, Selection};
-use crate::vocabulary::Faults;
+use crate::vocabulary::{Faults, SliceTiming};
 use std::path::{Path, PathBuf};
 
 /// Hint when OUTPUT_DIR is missing.
@@ -218,6 +218,12 @@ fn finish(
         threads,
         memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
         output_spaces: settings.output_spaces.clone().unwrap_or_default(),
+        bold2anat_init: settings.bold2anat_init.unwrap_or_default(),
+        slice_timing: match settings.ignore.as_deref() {
+            Some([_, ..]) => SliceTiming::Ignored,
+            _ => settings.slice_time_ref.unwrap_or_default(),
+        },
+        me_output_echos: settings.me_output_echos.unwrap_or(false),
         strict: settings.strict.unwrap_or(false),
         skip_validation: settings.skip_bids_validation.unwrap_or(false),
         dry_run: run.dry_run,
@@ -240,6 +246,10 @@ fn flags_of_run(run: &RunArgs) -> Settings {
     Settings {
         work_dir: run.work_dir.clone(),
         output_spaces: (!run.output_spaces.is_empty()).then(|| run.output_spaces.clone()),
+        bold2anat_init: run.bold2anat_init,
+        ignore: (!run.ignore.is_empty()).then(|| run.ignore.clone()),
+        slice_time_ref: run.slice_time_ref,
+        me_output_echos: run.me_output_echos.then_some(true),
         strict: run.strict.then_some(true),
         no_report: run.no_report.then_some(true),
         modalities: (!run.modalities.is_empty()).then(|| run.modalities.clone()),

@@ -4,6 +4,7 @@
 use super::memory::Memory;
 use crate::bids::Modality;
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
+use crate::vocabulary::{Ignored, RegistrationStart, SliceTiming};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +50,10 @@ pub const SETTINGS: &[Setting] = &[
     row("run", "work-dir", "a folder", "Taken for callers that give one; nothing is written there."),
     row("run", "modalities", "T1w, bold or both", "Kinds of scan to process."),
     row("run", "output-spaces", "spaces such as MNI152NLin2009cAsym:res-2", "Spaces of the outputs of T1w scans."),
+    row("run", "bold2anat-init", "auto or header", "Where the search for a run's place on the T1w image begins."),
+    row("run", "ignore", "slicetiming", "What of the sidecars is not used."),
+    row("run", "slice-time-ref", "0 to 1, start, middle or end", "The moment that slices are brought to."),
+    row("run", "me-output-echos", "true or false", "Also write each echo of multi-echo runs."),
     row("run", "strict", "true or false", "Refuse what is otherwise only noted about the input."),
     row("run", "no-report", "true or false", "Write no report pages."),
     row("run", "skip-bids-validation", "true or false", "Go on without a valid dataset_description.json."),
@@ -71,6 +76,10 @@ pub(super) struct Settings {
     pub work_dir: Option<PathBuf>,
     pub modalities: Option<Vec<Modality>>,
     pub output_spaces: Option<Vec<String>>,
+    pub bold2anat_init: Option<RegistrationStart>,
+    pub ignore: Option<Vec<Ignored>>,
+    pub slice_time_ref: Option<SliceTiming>,
+    pub me_output_echos: Option<bool>,
     pub strict: Option<bool>,
     pub no_report: Option<bool>,
     pub skip_bids_validation: Option<bool>,
@@ -94,6 +103,10 @@ impl Settings {
             work_dir: self.work_dir.or(weaker.work_dir),
             modalities: self.modalities.or(weaker.modalities),
             output_spaces: self.output_spaces.or(weaker.output_spaces),
+            bold2anat_init: self.bold2anat_init.or(weaker.bold2anat_init),
+            ignore: self.ignore.or(weaker.ignore),
+            slice_time_ref: self.slice_time_ref.or(weaker.slice_time_ref),
+            me_output_echos: self.me_output_echos.or(weaker.me_output_echos),
             strict: self.strict.or(weaker.strict),
             no_report: self.no_report.or(weaker.no_report),
             skip_bids_validation: self.skip_bids_validation.or(weaker.skip_bids_validation),
@@ -120,6 +133,10 @@ impl Settings {
             "output-spaces" => {
                 self.output_spaces = Some(text.split([',', ' ']).filter(|w| !w.is_empty()).map(str::to_owned).collect())
             }
+            "bold2anat-init" => self.bold2anat_init = Some(start(text)?),
+            "ignore" => self.ignore = Some(ignored(text)?),
+            "slice-time-ref" => self.slice_time_ref = Some(SliceTiming::parse(text)?),
+            "me-output-echos" => self.me_output_echos = Some(boolean(text)?),
             "strict" => self.strict = Some(boolean(text)?),
             "no-report" => self.no_report = Some(boolean(text)?),
             "skip-bids-validation" => self.skip_bids_validation = Some(boolean(text)?),
@@ -177,6 +194,16 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     number.map(Duration::from_secs_f64).ok_or_else(|| "write a number of seconds from 0 to 3600".to_owned())
 }
 
+fn ignored(text: &str) -> Result<Vec<Ignored>, String> {
+    let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+    let one = |word| <Ignored as clap::ValueEnum>::from_str(word, true).map_err(|_| "write slicetiming".to_owned());
+    words.map(one).collect()
+}
+
+fn start(text: &str) -> Result<RegistrationStart, String> {
+    <RegistrationStart as clap::ValueEnum>::from_str(text, true).map_err(|_| "write auto or header".to_owned())
+}
+
 /// The form of log lines.
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
@@ -223,6 +250,10 @@ mod tests {
             "/w",
             "bold",
             "yes",
+            "header",
+            "slicetiming",
+            "0.25",
+            "on",
             "on",
             "true",
             "true",

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// What the ledger holds; a change of the fields is a new form.
-const FORM: u32 = 3;
+const FORM: u32 = 4;
 
 /// One scan: what its outputs were made from, and what they were when they were written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct DoneScan {
     pub input: Input,
     /// What the sidecars said, as far as it is used.
     pub metadata: Map<String, Value>,
+    /// The options that shaped the outputs ([`crate::vocabulary::Wanted::shaping`]).
+    #[serde(skip_serializing_if = "Map::is_empty", default)]
+    pub options: Map<String, Value>,
     /// Whether something was odd about it, which `--strict` refuses.
     pub odd: bool,
     /// Whether its tissues could not be told apart, so that it has no maps of them.
@@ -54,6 +57,8 @@ pub struct UsedAnatomy {
 pub enum Input {
     /// A file, as it was when it was read.
     File(Fingerprint),
+    /// The echoes of a run, each with its path in the dataset.
+    Echoes(Vec<(PathBuf, Fingerprint)>),
     /// Generated from this seed.
     Synthetic(u64),
 }
@@ -135,9 +140,13 @@ impl Ledger {
 /// Sets the times of the inputs that were touched.
 pub(super) fn retime<'s>(scans: impl Iterator<Item = &'s mut DoneScan>, touched: &[(PathBuf, Option<Timestamp>)]) {
     for scan in scans {
-        let now = touched.iter().find(|(path, _)| *path == scan.path);
-        if let (Input::File(print), Some((_, modified))) = (&mut scan.input, now) {
-            print.modified = *modified;
+        let now = |file: &Path| touched.iter().find(|(path, _)| path == file).map(|(_, modified)| *modified);
+        match &mut scan.input {
+            Input::File(print) => print.modified = now(&scan.path).unwrap_or(print.modified),
+            Input::Echoes(prints) => {
+                prints.iter_mut().for_each(|(path, print)| print.modified = now(path).unwrap_or(print.modified));
+            }
+            Input::Synthetic(_) => {}
         }
     }
 }

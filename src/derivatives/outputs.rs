@@ -33,6 +33,12 @@ pub enum OutputKind {
     ToTemplate,
     /// The map of points of the scan to a template.
     FromTemplate,
+    /// T2* of each voxel of a multi-echo run, s.
+    T2Star,
+    /// The signal of each voxel of a multi-echo run at echo time 0.
+    S0,
+    /// An echo of a multi-echo run without motion; which, in the order of echo times.
+    Echo(usize),
     /// A picture for the reports.
     Picture(PictureKind),
     /// What goes with the pictures: histogram, layout, decisions.
@@ -198,6 +204,9 @@ impl OutputKind {
             Self::Probability(Tissue::Grey) => "probseg_gm",
             Self::Probability(Tissue::White) => "probseg_wm",
             Self::Probability(Tissue::Csf) => "probseg_csf",
+            Self::T2Star => "t2star",
+            Self::S0 => "s0",
+            Self::Echo(_) => "echo",
             Self::ToTemplate => "xfm_to_template",
             Self::FromTemplate => "xfm_from_template",
             Self::Picture(PictureKind::Input) => "picture_input",
@@ -263,6 +272,28 @@ pub fn outputs_of(modality: Modality, entities: &Entities, wanted: &Wanted) -> R
     Ok(outputs)
 }
 
+/// What the combination of the echoes `labels`, the shortest echo time first, leaves besides the files of any run, by fMRIPrep's
+/// names.
+///
+/// # Errors
+/// When the entities lack a participant.
+pub fn outputs_of_echoes(entities: &Entities, wanted: &Wanted, labels: &[&str]) -> Result<Vec<Output>, NameError> {
+    let row = |kind, set, suffix| OutputRow { kind, modality: Modality::Bold, set, suffix, extension: ".nii.gz" };
+    let mut outputs = vec![
+        row(OutputKind::T2Star, &[("space", "boldref")], "T2starmap").output(entities, None)?,
+        row(OutputKind::S0, &[("space", "boldref")], "S0map").output(entities, None)?,
+    ];
+    for space in wanted.spaces.beyond_own() {
+        outputs.push(row(OutputKind::T2Star, &[], "T2starmap").output(entities, Some(space))?);
+    }
+    for (echo, label) in labels.iter().enumerate().filter(|_| wanted.echoes) {
+        let with_echo = entities.iter().chain([("echo", *label)]);
+        let with_echo = Entities::from_pairs(with_echo)?;
+        outputs.push(row(OutputKind::Echo(echo), &[("desc", "preproc")], "bold").output(&with_echo, None)?);
+    }
+    Ok(outputs)
+}
+
 /// The folder of a scan's images.
 fn folder_of(modality: Modality, entities: &Entities) -> Result<PathBuf, NameError> {
     let datatype = match modality {
@@ -305,16 +336,24 @@ fn transforms(entities: &Entities, template: &TemplateId) -> Result<[Output; 2],
     Ok([output(OutputKind::ToTemplate, "T1w", &label)?, output(OutputKind::FromTemplate, &label, "T1w")?])
 }
 
-/// Whether a file of the folder of a scan's images is an output of the scan in another space than its own, or a map to one,
-/// whichever space it is.
+/// Whether a file of the folder of a scan's images is an output of the scan that it has only where that was asked for: one in
+/// another space than its own, whichever, a map to one, an echo.
 #[must_use]
 pub fn is_in_other_space(modality: Modality, entities: &Entities, file: &str) -> bool {
     const OF_SPACE: [&str; 8] = ["space", "cohort", "res", "from", "to", "mode", "label", "desc"];
+    const OF_ECHOES: [&str; 2] = ["T2starmap", "S0map"];
     let Some((stem, _)) = file.split_once('.') else { return false };
     let Some((pairs, suffix)) = stem.rsplit_once('_') else { return false };
     let Ok(found) = Entities::parse(pairs) else { return false };
-    let known = OUTPUTS.iter().any(|row| row.modality == modality && row.suffix == suffix) || suffix == "xfm";
-    let elsewhere = found.get("space").is_some() || suffix == "xfm" && found.get("mode") == Some("image");
-    let own: Vec<_> = found.iter().filter(|(key, _)| !OF_SPACE.contains(key)).collect();
+    let of_bold = modality == Modality::Bold;
+    let is_echo = of_bold
+        && (suffix, found.get("desc")) == ("bold", Some("preproc"))
+        && found.get("echo").is_some()
+        && entities.get("echo").is_none();
+    let known = OUTPUTS.iter().any(|row| row.modality == modality && row.suffix == suffix)
+        || suffix == "xfm"
+        || of_bold && OF_ECHOES.contains(&suffix);
+    let elsewhere = found.get("space").is_some() || suffix == "xfm" && found.get("mode") == Some("image") || is_echo;
+    let own: Vec<_> = found.iter().filter(|(key, _)| !OF_SPACE.contains(key) && !(is_echo && *key == "echo")).collect();
     known && elsewhere && own.iter().copied().eq(entities.iter())
 }

@@ -41,8 +41,10 @@ fn resolution(space: &Space) -> String {
 pub struct SidecarContext<'a> {
     /// What kind of image the scan is.
     pub modality: Modality,
-    /// The scan's path relative to the raw dataset, with forward slashes.
-    pub source: &'a str,
+    /// The scan's path relative to the raw dataset, with forward slashes; of a multi-echo run those of all echoes.
+    pub sources: &'a [String],
+    /// The moment that all slices of a run were brought to, s after a volume began.
+    pub moment: Option<f64>,
     /// The raw metadata after inheritance.
     pub metadata: &'a Map<String, Value>,
     /// The scan's entities.
@@ -61,8 +63,11 @@ const KEPT: [&str; 8] = [
     "TotalReadoutTime",
 ];
 
+/// The echo times of a multi-echo run, as the plan gathers them (s, the shortest first).
+const ECHO_TIMES: &str = "EchoTimes";
+
 /// The same of a bold run; without them the header's time and the name's task are taken.
-const KEPT_BOLD: [&str; 2] = ["RepetitionTime", "TaskName"];
+const KEPT_BOLD: [&str; 4] = ["RepetitionTime", "TaskName", "SliceTiming", "SliceEncodingDirection"];
 
 /// Of the metadata of a scan what has a part in its outputs. Nothing else is planned with, so that nothing else can have.
 #[must_use]
@@ -75,7 +80,65 @@ pub fn used(modality: Modality, mut metadata: Map<String, Value>) -> Map<String,
 impl SidecarContext<'_> {
     /// The sidecar of an image: what it was made from, beside `fields`.
     fn with_sources(&self, mut fields: Map<String, Value>) -> Value {
-        fields.insert("Sources".into(), json!([format!("bids:raw:{}", self.source)]));
+        let sources: Vec<String> = self.sources.iter().map(|source| format!("bids:raw:{source}")).collect();
+        fields.insert("Sources".into(), json!(sources));
+        Value::Object(fields)
+    }
+
+    /// What a series is, in words.
+    fn series(&self) -> &'static str {
+        match self.metadata.contains_key(ECHO_TIMES) {
+            true => {
+                "Motion-corrected, bias-corrected and intensity-normalised BOLD series, the optimal combination of all echoes"
+            }
+            false => "Motion-corrected, bias-corrected and intensity-normalised BOLD series",
+        }
+    }
+
+    /// How echoes were combined, where there are several.
+    fn combination(&self) -> Map<String, Value> {
+        let Some(times) = self.metadata.get(ECHO_TIMES) else { return Map::new() };
+        object(json!({
+            ECHO_TIMES: times,
+            "EchoCombination": "weights TE exp(-TE / T2*) (Posse 1999, doi:10.1002/(SICI)1522-2594(199907)42:1<87::AID-MRM13>3.0.CO;2-O)",
+        }))
+    }
+
+    /// Of T2* in the space of the run, or in another.
+    #[must_use]
+    pub fn t2star(&self, space: Option<&Space>) -> Value {
+        let mut fields = object(json!({
+            "Description": "T2* of each voxel of the brain: a line through the logarithms of all volumes over echo time",
+            "Units": "s",
+            ECHO_TIMES: self.metadata.get(ECHO_TIMES),
+        }));
+        if let Some(space) = space {
+            fields.insert("Resolution".into(), json!(resolution(space)));
+        }
+        self.with_sources(fields)
+    }
+
+    /// Of the signal at echo time 0.
+    #[must_use]
+    pub fn s0(&self) -> Value {
+        self.with_sources(object(json!({
+            "Description": "Signal at echo time 0 of each voxel of the brain, in the units of the preprocessed series",
+            "Units": "arbitrary",
+            ECHO_TIMES: self.metadata.get(ECHO_TIMES),
+        })))
+    }
+
+    /// Of one echo without motion.
+    #[must_use]
+    pub fn echo(&self, source: &str, seconds: f64, tr_seconds: Option<f64>) -> Value {
+        let mut fields = object(json!({
+            "Description": "One echo, motion-corrected; divided by the field and scaled as the combination of all echoes is",
+            "SkullStripped": false,
+            "Sources": [format!("bids:raw:{source}")],
+        }));
+        fields.extend(KEPT.iter().filter_map(|k| Some(((*k).to_owned(), self.metadata.get(*k)?.clone()))));
+        fields.extend(self.timing(tr_seconds));
+        fields.insert("EchoTime".into(), json!(seconds));
         Value::Object(fields)
     }
 
@@ -86,7 +149,7 @@ impl SidecarContext<'_> {
             KEPT.iter().filter_map(|k| Some(((*k).to_owned(), self.metadata.get(*k)?.clone()))).collect();
         let description = match self.modality {
             Modality::T1w => "Bias-corrected and intensity-normalised T1w image",
-            Modality::Bold => "Motion-corrected, bias-corrected and intensity-normalised BOLD series",
+            Modality::Bold => self.series(),
         };
         fields.insert("Description".into(), json!(description));
         fields.insert("SkullStripped".into(), json!(brain.already_stripped.is_some()));
@@ -95,6 +158,7 @@ impl SidecarContext<'_> {
         fields.insert("IntensityMethod".into(), json!(intensity.method));
         if self.modality == Modality::Bold {
             fields.extend(self.timing(tr_seconds));
+            fields.extend(self.combination());
         }
         self.with_sources(fields)
     }
@@ -105,8 +169,8 @@ impl SidecarContext<'_> {
         object(json!({
             "TaskName": self.metadata.get("TaskName").cloned().unwrap_or_else(|| json!(task)),
             "RepetitionTime": tr_seconds.map(round_us),
-            "StartTime": 0.0,
-            "SliceTimingCorrected": false,
+            "StartTime": self.moment.map_or(0.0, round_us),
+            "SliceTimingCorrected": self.moment.is_some(),
         }))
     }
 
@@ -114,8 +178,10 @@ impl SidecarContext<'_> {
     #[must_use]
     pub fn bold_in(&self, space: &Space, intensity: &Reference, tr_seconds: Option<f64>) -> Value {
         let mut fields = object(json!({
-            "Description": "Motion-corrected, bias-corrected and intensity-normalised BOLD series, brought to this space in one \
-                            interpolation by cubic B-splines from the volumes as they were scanned",
+            "Description": format!(
+                "{}, brought to this space in one interpolation by cubic B-splines from the volumes as they were scanned",
+                self.series()
+            ),
             "SkullStripped": false,
             "IntensityReference": intensity.value,
             "IntensityTarget": intensity.target,
@@ -124,6 +190,7 @@ impl SidecarContext<'_> {
         }));
         fields.extend(KEPT.iter().filter_map(|k| Some(((*k).to_owned(), self.metadata.get(*k)?.clone()))));
         fields.extend(self.timing(tr_seconds));
+        fields.extend(self.combination());
         self.with_sources(fields)
     }
 

@@ -5,6 +5,7 @@ use figures::FigureError;
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::coregistration::CoregisterError;
+use imaging::echoes::EchoError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
 use imaging::normalization::NormalizationError;
@@ -26,6 +27,7 @@ coded! {
     BiasError => BiasFailed;
     BrainError => NoBrain;
     CoregisterError => CoregistrationFailed;
+    EchoError => EchoesUnfit;
     FigureError => Panicked;
     MotionError => MotionFailed;
     IntensityError => NormalizationFailed;

@@ -4,14 +4,15 @@ use super::handed::Handed;
 use super::stages::save::Functional;
 use super::stages::validate::Series;
 use super::stages::{
-    bias_correction, confounds, coregistration, figures, intensity, load, motion_correct, native, quality, save,
-    skull_strip, spaces, validate,
+    bias_correction, confounds, coregistration, echoes, figures, intensity, load, motion_correct, native, quality,
+    save, skull_strip, slice_timing, spaces, validate,
 };
 use crate::derivatives::save::Saved;
 use crate::error::ErrorCode;
 use crate::plan::ScanPlan;
 use crate::step::{Failed, Scan, StageError};
 use crate::vocabulary::Stage;
+use ndarray::Array4;
 
 /// Takes a bold run from its file to its derivatives.
 ///
@@ -22,7 +23,9 @@ pub fn functional(scan: &mut Scan<'_>, anatomy: &Handed) -> Result<Saved, Failed
     let raw = scan.phase(Stage::Load, |p| {
         p.own(|_| has_anatomy(plan, anatomy))?;
         let read = p.own(|found| load::image(plan, found))?;
-        p.step(Stage::Validate, |found| validate::bold(read, plan, cx.strict, found))
+        let first = p.step(Stage::Validate, |found| validate::bold(read, plan, cx.strict, found))?;
+        let others = p.own(|found| load::other_echoes(plan, &first, found))?;
+        Ok((first, others))
     })?;
     let made = process(scan, raw, anatomy)?;
     scan.phase(Stage::Save, |p| p.own(|found| save::functional(cx.output, plan, &made, found)))
@@ -44,14 +47,33 @@ fn has_anatomy(plan: &ScanPlan, anatomy: &Handed) -> Result<(), StageError> {
 }
 
 /// Everything between the file and the derivatives: first all is estimated, then the volumes are brought once to each space.
+/// `others` are the echoes of a multi-echo run besides the first.
 ///
 /// # Errors
 /// As [`functional`].
-pub fn process<'a>(scan: &mut Scan<'_>, raw: Series, anatomy: &'a Handed) -> Result<Functional<'a>, Failed> {
+pub fn process<'a>(
+    scan: &mut Scan<'_>,
+    (mut raw, mut others): (Series, Vec<Array4<f32>>),
+    anatomy: &'a Handed,
+) -> Result<Functional<'a>, Failed> {
     let (plan, cx) = (scan.plan(), scan.cx());
     scan.phase(Stage::Process, |p| {
         let motion = p.step(Stage::MotionCorrect, |found| motion_correct::fit(&raw, found))?;
+        if plan.stages().any(|stage| stage == Stage::SliceTiming) {
+            p.step(Stage::SliceTiming, |found| {
+                slice_timing::bold(&mut raw, &mut others, &motion, plan, found);
+                Ok::<_, StageError>(())
+            })?;
+        }
+        let motion = p.own(|_| motion_correct::averaged(&raw, motion))?;
         let brain = p.step(Stage::SkullStrip, |found| skull_strip::bold(&motion, &raw, plan, cx.strict, found))?;
+        let (raw, motion, echoes) = match others.len() {
+            0 => (raw, motion, None),
+            _ => p.step(Stage::EchoCombination, |found| {
+                let (raw, motion, echoes) = echoes::combine((raw, others), motion, &brain, plan, found)?;
+                Ok::<_, StageError>((raw, motion, Some(echoes)))
+            })?,
+        };
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::bold(motion, &raw, &brain, found))?;
         let fit = p.step(Stage::Intensity, |found| intensity::bold(even, &brain, found))?;
         let on_anatomy = match anatomy {
@@ -69,11 +91,13 @@ pub fn process<'a>(scan: &mut Scan<'_>, raw: Series, anatomy: &'a Handed) -> Res
         };
         let in_spaces = match &on_anatomy {
             Some(there) => p.step(Stage::Resampling, |found| {
-                spaces::bold(&raw, &fit, &brain, there, (plan, cx.output, cx.targets), found)
+                spaces::bold(&raw, &fit, (&brain, echoes.as_ref()), there, (plan, cx.output, cx.targets), found)
             })?,
             None => Vec::new(),
         };
         let picture = on_anatomy.as_ref().and_then(|there| spaces::mean_on_anatomy(&raw, &fit, there));
+        let affine = raw.header.grid().affine;
+        let echoes = p.own(|_| echoes.map(|echoes| echoes.in_own_space(affine, &fit)).transpose())?;
         let scaled = p.own(|_| native::bold(raw, fit))?;
         let confounds = p.step(Stage::Quality, |found| {
             let measured = confounds::of(&scaled, &brain);
@@ -84,6 +108,6 @@ pub fn process<'a>(scan: &mut Scan<'_>, raw: Series, anatomy: &'a Handed) -> Res
         let figures = p.step(Stage::Figures, |_| {
             figures::bold(&scaled, &brain, (on_anatomy.as_ref(), picture.as_ref(), &in_spaces), cx.targets)
         })?;
-        Ok(Functional { scaled, brain, on_anatomy, in_spaces, confounds, figures })
+        Ok(Functional { scaled, brain, echoes, on_anatomy, in_spaces, confounds, figures })
     })
 }

@@ -1,6 +1,7 @@
 //! The plan for a BIDS dataset, or for the BIDS folder of a Nipoppy study.
 
 use super::anatomy;
+use super::echoes;
 use super::images::Images;
 use super::memory::estimate;
 use super::resume::decide;
@@ -135,6 +136,7 @@ fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: &PlanOptio
         let mut scans = Vec::with_capacity(files.len());
         scans.extend(files.iter().filter_map(|file| scan_plan(index, file, &common, options)));
         let marker_session = id.session.clone().or_else(|| unnamed.then(|| UNNAMED.to_owned()));
+        let scans = echoes::together(scans);
         (!scans.is_empty()).then(|| SessionPlan::new(marker_session, id, scans))
     };
     sorted.chunk_by(of_unit).collect::<Vec<_>>().par_iter().filter_map(unit).collect()
@@ -164,6 +166,7 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: &PlanOpti
         id: file.id(),
         modality,
         source,
+        echoes: Vec::new(),
         relative: file.path.clone(),
         entities: file.entities.clone(),
         metadata: common.of(metadata),

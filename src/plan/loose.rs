@@ -163,6 +163,7 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: &PlanOptions) -
         id: printable::line(&id).into_owned(),
         modality,
         source,
+        echoes: Vec::new(),
         entities,
         problem,
         bytes,

@@ -3,6 +3,7 @@
 
 mod anatomy;
 mod dataset;
+mod echoes;
 mod images;
 mod list;
 mod loose;
@@ -13,6 +14,7 @@ mod units;
 
 pub use anatomy::groups;
 pub use dataset::{Survey, plan_dataset, survey};
+pub use echoes::Echo;
 pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};

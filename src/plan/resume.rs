@@ -6,6 +6,7 @@
 
 use super::PlanOptions;
 use super::anatomy;
+use super::echoes::Echo;
 use super::units::{AnatomyPlan, AnatomySource, Plan, ScanPlan, SessionPlan, Source};
 use crate::bids::Modality;
 use crate::derivatives::ledger::{DoneScan, Input, Ledger, UsedAnatomy};
@@ -52,7 +53,7 @@ fn scan_states(
         (Err(other), _) => return all(not_trusted(other)),
     };
     let state = |scan: &ScanPlan| match compare(output, scan, &done, options.strict) {
-        Ok((finished, touched)) => State::Kept { finished, touched: touched.into_iter().collect() },
+        Ok((finished, touched)) => State::Kept { finished, touched },
         Err(reason) => State::ToDo(reason),
     };
     let mut states: Vec<State> = session.scans.iter().map(state).collect();
@@ -144,14 +145,14 @@ fn without_marker(output: &Path, session: &SessionPlan) -> Reason {
     if codes.is_empty() { Reason::Unfinished } else { Reason::Failed(codes) }
 }
 
-/// When the scan was done, with its input where that has another time and the same content; or the first reason to do it
+/// When the scan was done, with those of its inputs that have another time and the same content; or the first reason to do it
 /// again.
 fn compare(
     output: &Path,
     scan: &ScanPlan,
     done: &[(&DoneScan, Timestamp)],
     strict: bool,
-) -> Result<(Timestamp, Option<Touched>), Reason> {
+) -> Result<(Timestamp, Vec<Touched>), Reason> {
     if let Some(problem) = &scan.problem {
         return Err(Reason::WillFail(scan.relative.clone(), problem.code));
     }
@@ -162,51 +163,85 @@ fn compare(
     }
     let to_read = input(scan, &done.input)?;
     metadata(scan, &done.metadata)?;
+    options(scan, &done.options)?;
     outputs(output, scan, done)?;
     // The part that may take long comes when nothing else is left to ask.
-    let touched = to_read.map(|(scan, file, then)| content(scan, file, then)).transpose()?;
+    let touched = to_read.into_iter().map(content).collect::<Result<_, _>>()?;
     Ok((finished, touched))
 }
 
 /// An input whose modification time differs and whose content is what it was: path, time now.
 type Touched = (PathBuf, Option<Timestamp>);
 
-/// An image whose content has to be looked at, and what it was.
-type ToRead<'a> = (&'a ScanPlan, &'a Path, &'a Fingerprint);
+/// An image whose content has to be looked at: its path in the dataset, the file, what it was.
+type ToRead<'a> = (&'a Path, &'a Path, &'a Fingerprint);
 
-fn input<'a>(scan: &'a ScanPlan, done: &'a Input) -> Result<Option<ToRead<'a>>, Reason> {
-    let (file, then) = match (&scan.source, done) {
-        (Source::File(file), Input::File(then)) => (file, then),
-        (Source::Synthetic { seed, .. }, Input::Synthetic(was)) if seed == was => return Ok(None),
+/// The files of a scan that have to be read to know whether they are what they were.
+fn input<'a>(scan: &'a ScanPlan, done: &'a Input) -> Result<Vec<ToRead<'a>>, Reason> {
+    let files: Vec<ToRead<'a>> = match (&scan.source, done) {
+        (Source::File(file), Input::File(then)) if scan.echoes.is_empty() => vec![(&scan.relative, file, then)],
+        (Source::File(_), Input::Echoes(then)) if !scan.echoes.is_empty() => {
+            let of = |echo: &'a Echo| {
+                let then = then.iter().find(|(path, _)| *path == echo.relative).map(|(_, then)| then);
+                let then = then.ok_or_else(|| Reason::NewScan(echo.relative.clone()))?;
+                Ok((echo.relative.as_path(), echo.path.as_path(), then))
+            };
+            scan.echoes.iter().map(of).collect::<Result<_, _>>()?
+        }
+        (Source::Synthetic { seed, .. }, Input::Synthetic(was)) if seed == was => return Ok(Vec::new()),
+        (Source::File(_), Input::File(_) | Input::Echoes(_)) => return Err(Reason::NewScan(scan.relative.clone())),
         (now, was) => {
             let now = if let Source::Synthetic { seed, .. } = now { Some(*seed) } else { None };
             let was = if let Input::Synthetic(seed) = was { Some(*seed) } else { None };
             return Err(Reason::Generated { scan: scan.relative.clone(), was, now });
         }
     };
-    let meta = std::fs::metadata(file).map_err(|e| Reason::InputUnreadable(scan.relative.clone(), e.to_string()))?;
+    files
+        .into_iter()
+        .filter_map(|file| is_trusted(file).map(|trusted| (!trusted).then_some(file)).transpose())
+        .collect()
+}
+
+/// Whether a file can be taken for what it was without reading it.
+fn is_trusted((scan, file, then): ToRead<'_>) -> Result<bool, Reason> {
+    let meta = std::fs::metadata(file).map_err(|e| Reason::InputUnreadable(scan.to_owned(), e.to_string()))?;
     if meta.len() != then.bytes {
-        return Err(Reason::InputSize { scan: scan.relative.clone(), was: then.bytes, now: meta.len() });
+        return Err(Reason::InputSize { scan: scan.to_owned(), was: then.bytes, now: meta.len() });
     }
-    let trusted = then.modified.is_some() && nifti::modified(&meta) == then.modified;
-    Ok((!trusted).then_some((scan, file.as_path(), then)))
+    Ok(then.modified.is_some() && nifti::modified(&meta) == then.modified)
 }
 
-fn content(scan: &ScanPlan, file: &Path, then: &Fingerprint) -> Result<Touched, Reason> {
+fn content((scan, file, then): ToRead<'_>) -> Result<Touched, Reason> {
     match Fingerprint::of(file) {
-        Ok(now) if now.xxh3 == then.xxh3 => Ok((scan.relative.clone(), now.modified)),
-        Ok(_) => Err(Reason::InputContent(scan.relative.clone())),
-        Err(e) => Err(Reason::InputUnreadable(scan.relative.clone(), e.to_string())),
+        Ok(now) if now.xxh3 == then.xxh3 => Ok((scan.to_owned(), now.modified)),
+        Ok(_) => Err(Reason::InputContent(scan.to_owned())),
+        Err(e) => Err(Reason::InputUnreadable(scan.to_owned(), e.to_string())),
     }
 }
 
-fn metadata(scan: &ScanPlan, then: &Map<String, Value>) -> Result<(), Reason> {
-    let now = &scan.metadata;
+/// The first key whose values differ in two maps.
+fn differing<'a>(then: &'a Map<String, Value>, now: &'a Map<String, Value>) -> Option<&'a String> {
     let same = |key: &String| match (then.get(key), now.get(key)) {
         (Some(then), Some(now)) => same(then, now),
         _ => false,
     };
-    match then.keys().chain(now.keys()).find(|key| !same(key)) {
+    then.keys().chain(now.keys()).find(|key| !same(key))
+}
+
+fn options(scan: &ScanPlan, then: &Map<String, Value>) -> Result<(), Reason> {
+    let now = scan.shaping();
+    let Some(key) = differing(then, &now) else { return Ok(()) };
+    Err(Reason::Option {
+        scan: scan.relative.clone(),
+        key: key.clone(),
+        was: then.get(key).map(Value::to_string),
+        now: now.get(key).map(Value::to_string),
+    })
+}
+
+fn metadata(scan: &ScanPlan, then: &Map<String, Value>) -> Result<(), Reason> {
+    let now = &scan.metadata;
+    match differing(then, now) {
         None => Ok(()),
         Some(key) => Err(Reason::Metadata {
             scan: scan.relative.clone(),

@@ -74,6 +74,7 @@ fn scan_json(scan: &ScanPlan) -> Value {
     json!({
         "scan_id": scan.id,
         "path": scan.relative,
+        "echoes": scan.echoes.iter().map(|echo| &echo.relative).collect::<Vec<_>>(),
         "done": scan.state.is_kept(),
         "reason": scan.state.kind(),
         "modality": scan.modality.as_str(),

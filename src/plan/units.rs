@@ -1,9 +1,10 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
 use super::PlanError;
+use super::echoes::Echo;
 use super::images::Images;
 use crate::bids::{Entities, Modality};
-use crate::derivatives::outputs::{Output, outputs_of};
+use crate::derivatives::outputs::{Output, outputs_of, outputs_of_echoes};
 use crate::error::Coded;
 use crate::vocabulary::{Reason, SessionId, Stage, State, Wanted};
 use jiff::Timestamp;
@@ -48,6 +49,8 @@ pub struct ScanPlan {
     pub modality: Modality,
     /// Where its voxels come from.
     pub source: Source,
+    /// The echoes of a multi-echo run, the shortest echo time, which is also the source, first; else none.
+    pub echoes: Vec<Echo>,
     /// Its path relative to the dataset, for provenance.
     pub relative: PathBuf,
     /// The entities of its name.
@@ -111,7 +114,27 @@ impl ScanPlan {
     /// asked for: a plan of 50,000 scans would need a hundred megabytes to keep them.
     #[must_use]
     pub fn outputs(&self) -> Vec<Output> {
-        outputs_of(self.modality, &self.entities, &self.wanted).unwrap_or_default()
+        let mut outputs = outputs_of(self.modality, &self.entities, &self.wanted).unwrap_or_default();
+        if !self.echoes.is_empty() {
+            let labels: Vec<&str> = self.echoes.iter().map(|echo| echo.label.as_str()).collect();
+            outputs.extend(outputs_of_echoes(&self.entities, &self.wanted, &labels).unwrap_or_default());
+        }
+        outputs
+    }
+
+    /// Whether its sidecar says when its slices were taken.
+    #[must_use]
+    pub fn has_slice_times(&self) -> bool {
+        self.modality == Modality::Bold && self.metadata.contains_key("SliceTiming")
+    }
+
+    /// The options that change what its outputs hold, without those that are as usual.
+    #[must_use]
+    pub fn shaping(&self) -> Map<String, Value> {
+        match self.modality {
+            Modality::T1w => Map::new(),
+            Modality::Bold => self.wanted.shaping(self.has_slice_times()),
+        }
     }
 
     /// The size of the input in MB (10⁶ bytes).
@@ -127,8 +150,11 @@ impl ScanPlan {
             Modality::T1w => !self.wanted.spaces.templates().is_empty(),
             Modality::Bold => self.wanted.spaces.need_anatomy(),
         };
-        let asked = move |s: &Stage| {
-            elsewhere || !matches!(s, Stage::Normalization | Stage::Coregistration | Stage::Resampling)
+        let asked = move |s: &Stage| match s {
+            Stage::Normalization | Stage::Coregistration | Stage::Resampling => elsewhere,
+            Stage::EchoCombination => !self.echoes.is_empty(),
+            Stage::SliceTiming => self.has_slice_times() && self.wanted.slices.share().is_some(),
+            _ => true,
         };
         Stage::ALL.iter().copied().filter(|s| s.applies_to(self.modality)).filter(asked)
     }

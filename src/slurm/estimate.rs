@@ -113,13 +113,14 @@ mod tests {
             id: "x".into(),
             modality: Modality::T1w,
             source: Source::File("x.nii".into()),
+            echoes: Vec::new(),
             relative: "x.nii".into(),
             entities: Entities::default(),
             metadata: Arc::default(),
             problem: None,
             bytes: 0,
             memory: Need { bytes: mb * 1_000_000, per_thread: 0, voxels: 12_600_000 },
-            wanted: Wanted { spaces: Arc::new(Spaces::own()), asked: false },
+            wanted: Wanted { spaces: Arc::new(Spaces::own()), ..Wanted::default() },
             state: State::ToDo(Reason::NeverDone),
         };
         let id = SessionId { participant: "01".into(), session: None };

@@ -7,6 +7,7 @@ use figures::FigureError;
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::coregistration::CoregisterError;
+use imaging::echoes::EchoError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
 use imaging::normalization::NormalizationError;
@@ -52,6 +53,9 @@ pub enum StageError {
         /// Why.
         source: NormalizationError,
     },
+    /// The echoes of a run could not be combined.
+    #[error(transparent)]
+    Echoes(#[from] EchoError),
     /// The run could not be laid onto the T1w image.
     #[error(transparent)]
     Coregistration(#[from] CoregisterError),
@@ -97,6 +101,7 @@ impl Coded for StageError {
             Self::Bias(e) => e.code(),
             Self::Motion(e) => e.code(),
             Self::Registration { source, .. } => source.code(),
+            Self::Echoes(e) => e.code(),
             Self::Coregistration(e) => e.code(),
             Self::Normalize(e) => e.code(),
             Self::Figure(e) => e.code(),

@@ -168,6 +168,7 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         path,
         input,
         metadata,
+        options: plan.shaping(),
         odd: known.odd,
         without_tissues: known.without_tissues,
         without_anatomy: known.without_anatomy,

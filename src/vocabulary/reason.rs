@@ -77,6 +77,17 @@ pub enum Reason {
         /// Its value now.
         now: Option<String>,
     },
+    /// An option that shapes the outputs has another value.
+    Option {
+        /// Which scan.
+        scan: PathBuf,
+        /// The option, without `--`.
+        key: String,
+        /// Its value then, as JSON; `None` for the usual one.
+        was: Option<String>,
+        /// Its value now.
+        now: Option<String>,
+    },
     /// The T1w image that the run was laid onto is done again, or was since.
     Anatomy(PathBuf),
     /// Something was odd about the scan, and `--strict` refuses that now.
@@ -130,6 +141,7 @@ impl Reason {
             Self::Generated { .. } => "synthetic",
             Self::InputSize { .. } | Self::InputContent(_) | Self::InputUnreadable(..) => "input",
             Self::Metadata { .. } => "metadata",
+            Self::Option { .. } => "option",
             Self::Anatomy(_) => "anatomy",
             Self::Strict(_) => "strict",
             Self::OutputMissing(_) | Self::OutputSize { .. } => "output",
@@ -181,6 +193,10 @@ impl fmt::Display for Reason {
                     shown(was.as_deref()),
                     shown(now.as_deref())
                 )
+            }
+            Self::Option { scan, key, was, now } => {
+                let said = |value: &Option<String>| value.as_deref().map_or_else(|| "the default".to_owned(), short);
+                write!(f, "--{key} of {} was {}, now {}", scan.display(), said(was), said(now))
             }
             Self::Anatomy(scan) => write!(f, "it was laid onto {}, which is done again or was since", scan.display()),
             Self::Strict(scan) => write!(f, "--strict asked for, and there was a note on {}", scan.display()),

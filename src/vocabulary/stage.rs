@@ -69,10 +69,18 @@ stages! {
         "fd_max_mm": "largest framewise displacement, mm",
         "n_volumes": "volumes aligned"
     }
+    SliceTiming "slice_timing" "correct_slice_timing" Process [Bold] "bringing all slices to one moment" {
+        "slice_timing.moment_s": "the moment, seconds after a volume began"
+    }
     SkullStrip "skull_strip" "skull_strip" Process [T1w, Bold] "finding the brain" {
         "brain.volume_ml": "volume of the mask, ml",
         "brain.likeness": "how much scan and template look alike inside the brain, -1 to 1",
         "method": "the method, where there is a choice"
+    }
+    EchoCombination "echo_combination" "combine_echoes" Process [Bold] "combining the echoes of a multi-echo run" {
+        "echoes": "how many there are",
+        "t2star_median_ms": "median T2* in the brain, ms",
+        "echoes.all_share": "part of the brain in which all echoes have signal, 0 to 1"
     }
     BiasCorrection "bias_correction" "bias_correction" Process [T1w, Bold] "estimating the slow intensity field" {
         "bias.iterations": "iterations done",

@@ -1,6 +1,7 @@
-//! What a run is asked to leave besides what it always leaves.
+//! What a run is asked to leave, and how, besides what it always does.
 
 use super::Spaces;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What was asked for.
@@ -11,4 +12,100 @@ pub struct Wanted {
     /// Whether somebody named them, so that one that cannot be had is a failure; of those that are the default only what can be
     /// had is made, with a note.
     pub asked: bool,
+    /// Whether each echo of a multi-echo run is wanted besides their combination.
+    pub echoes: bool,
+    /// Where the search for a run's place on the T1w image begins.
+    pub start: RegistrationStart,
+    /// What becomes of the times of slices.
+    pub slices: SliceTiming,
+}
+
+/// What becomes of the times at which the slices of a run were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SliceTiming {
+    /// They are ignored.
+    Ignored,
+    /// All slices are brought to one moment: so many thousandths of the way from the first to the last.
+    To(u16),
+}
+
+impl Default for SliceTiming {
+    /// The middle, as in fMRIPrep.
+    fn default() -> Self {
+        Self::To(500)
+    }
+}
+
+impl SliceTiming {
+    /// The moment as a share of the way from the first slice to the last.
+    #[must_use]
+    pub fn share(self) -> Option<f64> {
+        match self {
+            Self::Ignored => None,
+            Self::To(thousandths) => Some(f64::from(thousandths) / 1000.0),
+        }
+    }
+
+    /// A moment as fMRIPrep spells it: 0 to 1, `start`, `middle` or `end`.
+    ///
+    /// # Errors
+    /// What may be written.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "start" => Ok(Self::To(0)),
+            "middle" => Ok(Self::To(500)),
+            "end" => Ok(Self::To(1000)),
+            _ => {
+                let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+                let share = share.ok_or_else(|| "write a number from 0 to 1, or start, middle or end".to_owned())?;
+                Ok(Self::To((share * 1000.0).round() as u16))
+            }
+        }
+    }
+}
+
+/// What of the metadata is not used although it is there (`--ignore`), by fMRIPrep's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ignored {
+    /// The times of slices: they are not corrected
+    Slicetiming,
+}
+
+/// The choices of `--bold2anat-init`, by fMRIPrep's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum RegistrationStart {
+    /// From the headers and from the centres of mass; the better answer is taken
+    #[default]
+    Auto,
+    /// From the headers only: both scans were made without moving between them
+    Header,
+}
+
+impl RegistrationStart {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Header => "header",
+        }
+    }
+}
+
+impl Wanted {
+    /// The options that change what outputs hold, without those that are as usual: a scan made with others is made again.
+    #[must_use]
+    pub fn shaping(&self, has_slice_times: bool) -> Map<String, Value> {
+        let mut options = Map::new();
+        match self.slices.share() {
+            _ if !has_slice_times || self.slices == SliceTiming::default() => {}
+            None => drop(options.insert("ignore".into(), "slicetiming".into())),
+            Some(share) => drop(options.insert("slice-time-ref".into(), share.into())),
+        }
+        if self.start != RegistrationStart::default() && self.spaces.need_anatomy() {
+            options.insert("bold2anat-init".into(), self.start.as_str().into());
+        }
+        options
+    }
 }

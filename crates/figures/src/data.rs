@@ -17,11 +17,23 @@ pub struct FigureData {
     /// Temporal signal to noise that the darkest and the brightest colour of its picture stand for; bold only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tsnr_window: Option<[f32; 2]>,
+    /// The tissues that the rows of the carpet are of, from the top; none where they are not known.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub carpet: Vec<CarpetPart>,
     /// What a bold run is besides a volume.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub series: Option<Series>,
     /// What is known and was decided about the scan: name and value, for people.
     pub decisions: Vec<(String, String)>,
+}
+
+/// Rows of a carpet that are of one tissue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarpetPart {
+    /// GM, WM, CSF or rest.
+    pub name: String,
+    /// How many.
+    pub rows: usize,
 }
 
 /// The pictures in the space of a template.

@@ -14,19 +14,34 @@ const PER_ROW: usize = 8;
 const BLOCK: usize = 1024;
 
 /// The carpet plot of a series (nt, nz, ny, nx) in its brain mask, after Power J.D., NeuroImage 154, 2017: a row for every
-/// few voxels, from the edge of the brain at the top to its depth at the bottom, a column for every volume (or few, of
-/// long runs). Each row is the mean of up to 8 voxels of one depth, freed from its linear trend over the volumes from
-/// `steady` on and divided by its standard deviation there.
-pub(super) fn carpet(series: ArrayView4<f32>, mask: ArrayView3<u8>, voxel_mm: [f64; 3], steady: usize) -> Array2<f32> {
+/// few voxels, a column for every volume (or few, of long runs). The rows are grouped by `class` (0 to 255, in that order),
+/// and in each class go from the edge of the brain at the top to its depth at the bottom. Each row is the mean of up to 8 voxels
+/// of one depth, freed from its linear trend over the volumes from `steady` on and divided by its standard deviation there.
+/// Also the rows of each class.
+pub(super) fn carpet(
+    series: ArrayView4<f32>,
+    mask: ArrayView3<u8>,
+    class: Option<ArrayView3<u8>>,
+    voxel_mm: [f64; 3],
+    steady: usize,
+) -> (Array2<f32>, Vec<(u8, usize)>) {
     let nt = series.dim().0;
-    let order = by_depth(mask, voxel_mm);
-    let rows = order.len().min(ROWS);
+    let mut order = by_depth(mask, voxel_mm);
+    let class: Vec<u8> = class.map_or_else(|| vec![0; mask.len()], |class| class.iter().copied().collect());
+    order.sort_by_key(|at| class[*at]);
+    let groups: Vec<&[usize]> = order.chunk_by(|a, b| class[*a] == class[*b]).collect();
+    let parts: Vec<(u8, usize)> =
+        groups.iter().map(|group| (class[group[0]], rows_of(group.len(), order.len()))).collect();
+    let cut = |(group, (_, rows)): (&&[usize], &(u8, usize))| -> Vec<Vec<usize>> {
+        let (n, rows) = (group.len(), *rows);
+        (0..rows).map(|row| group[row * n / rows..(row + 1) * n / rows].to_vec()).collect()
+    };
+    let rows: Vec<Vec<usize>> = groups.iter().zip(&parts).flat_map(cut).collect();
     let series = series.as_standard_layout();
     let data = series.as_slice().unwrap_or_default();
-    let drawn: Vec<Vec<f32>> = (0..rows)
-        .into_par_iter()
-        .map(|row| {
-            let voxels = &order[row * order.len() / rows..(row + 1) * order.len() / rows];
+    let drawn: Vec<Vec<f32>> = rows
+        .par_iter()
+        .map(|voxels| {
             let chosen: Vec<usize> = voxels.iter().step_by(voxels.len().div_ceil(PER_ROW)).copied().collect();
             let mean = data
                 .chunks_exact(mask.len())
@@ -35,7 +50,13 @@ pub(super) fn carpet(series: ArrayView4<f32>, mask: ArrayView3<u8>, voxel_mm: [f
         })
         .collect();
     let columns = nt.div_ceil(nt.div_ceil(COLUMNS).max(1));
-    Array2::from_shape_vec((rows, columns), drawn.concat()).unwrap_or_default()
+    (Array2::from_shape_vec((rows.len(), columns), drawn.concat()).unwrap_or_default(), parts)
+}
+
+/// The rows of a class of `n` of all voxels: its share, but enough to be seen.
+fn rows_of(n: usize, all: usize) -> usize {
+    const FEWEST: usize = 4;
+    (n * ROWS.min(all) / all.max(1)).max(FEWEST).min(n)
 }
 
 /// The raster indices of the voxels of the mask, from its edge inwards.
@@ -134,10 +155,19 @@ mod tests {
             let shell = [k, j, i].iter().any(|v| *v == 1 || *v == 7);
             if t == if shell { 3 } else { 6 } { 200.0 } else { 100.0 }
         });
-        let found = carpet(series.view(), mask.view(), [1.0; 3], 0);
-        assert_eq!(found.dim(), (240, 8));
+        let (found, parts) = carpet(series.view(), mask.view(), None, [1.0; 3], 0);
+        assert_eq!((found.dim(), parts), ((240, 8), vec![(0, 240)]));
         let peak = |row: usize| found.row(row).iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
         assert_eq!((peak(0), peak(239)), (3, 6));
+        // With classes the inside may come first, and a class of few voxels is seen nevertheless.
+        let mut class = Array3::<u8>::from_elem((9, 9, 9), 2);
+        class.slice_mut(ndarray::s![2..7, 2..7, 2..7]).fill(1);
+        class[[4, 4, 4]] = 3;
+        class[[4, 4, 5]] = 3;
+        let (found, parts) = carpet(series.view(), mask.view(), Some(class.view()), [1.0; 3], 0);
+        assert_eq!((parts, found.dim()), (vec![(1, 86), (2, 152), (3, 2)], (240, 8)));
+        let peak = |row: usize| found.row(row).iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+        assert_eq!((peak(0), peak(85), peak(86), peak(237), peak(239)), (6, 6, 3, 3, 6));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod in_time;
 mod on_template;
 mod paint;
 
-pub use data::{Bias, FigureData, Histogram, Label, Mosaic, Series, TemplateMosaic, TissuePeak};
+pub use data::{Bias, CarpetPart, FigureData, Histogram, Label, Mosaic, Series, TemplateMosaic, TissuePeak};
 pub use on_template::{OnTemplate, TemplatePictures, draw_on_template};
 pub use paint::SCALE;
 
@@ -33,6 +33,8 @@ const BINS: usize = 120;
 const COUNTED: usize = 200_000;
 /// Standard deviations that black and white of a carpet stand for.
 const CARPET_WINDOW: [f32; 2] = [-2.5, 2.5];
+/// The classes of a carpet's rows.
+const CLASSES: [&str; 4] = ["GM", "WM", "CSF", "rest"];
 
 /// A picture that could not be made.
 #[derive(Debug, Error)]
@@ -116,6 +118,9 @@ pub struct Volume<'a> {
 pub struct Run<'a> {
     /// `(nt, nz, ny, nx)`.
     pub series: ArrayView4<'a, f32>,
+    /// The tissue of each voxel (1 grey matter, 2 white matter, 3 fluid, 4 none of them), where it is known: what the carpet is
+    /// ordered by.
+    pub tissues: Option<ArrayView3<'a, u8>>,
     /// What is known of its time.
     pub time: Series,
 }
@@ -191,9 +196,10 @@ fn draw(volume: &Volume<'_>, tissues: Vec<TissuePeak>, run: Option<Run<'_>>) -> 
         (PictureKind::BiasField, bias),
         (PictureKind::Thumbnail, thumbnail?),
     ];
-    let mut tsnr_window = None;
+    let (mut tsnr_window, mut carpet) = (None, Vec::new());
     if let Some(found) = over_time? {
         tsnr_window = Some(found.window);
+        carpet = found.parts;
         pictures.extend([(PictureKind::Tsnr, found.tsnr), (PictureKind::Carpet, found.carpet)]);
     }
     let mosaic = Mosaic {
@@ -209,6 +215,7 @@ fn draw(volume: &Volume<'_>, tissues: Vec<TissuePeak>, run: Option<Run<'_>>) -> 
         bias: Bias { window: bias_window, cv_before: volume.cv[0], cv_after: volume.cv[1] },
         templates: Vec::new(),
         tsnr_window,
+        carpet,
         series: run.map(|run| run.time),
         decisions: Vec::new(),
     };
@@ -225,6 +232,7 @@ struct InTime {
     tsnr: Vec<u8>,
     window: [f32; 2],
     carpet: Vec<u8>,
+    parts: Vec<CarpetPart>,
 }
 
 fn in_time_pictures(
@@ -236,11 +244,16 @@ fn in_time_pictures(
     let steady = run.time.non_steady;
     let tsnr = in_time::signal_to_noise(run.series, steady, voxels);
     let window = [0.0, shown(&tsnr, 0.0, 0.98)[1]];
-    let carpet = in_time::carpet(run.series, volume.mask, volume.voxel_mm, steady);
+    let (carpet, parts) = in_time::carpet(run.series, volume.mask, run.tissues, volume.voxel_mm, steady);
+    let part = |(class, rows): &(u8, usize)| {
+        let name = CLASSES.get(usize::from(*class).wrapping_sub(1)).map(|name| (*name).to_owned())?;
+        Some(CarpetPart { name, rows: *rows })
+    };
     Ok(InTime {
         tsnr: paint::coloured(tsnr.view(), window, SOFT)?,
         window,
         carpet: paint::grey(carpet.view(), CARPET_WINDOW, SOFT)?,
+        parts: parts.iter().filter_map(part).collect(),
     })
 }
 

@@ -62,7 +62,9 @@ fn a_series_also_has_those_in_time_and_threads_change_nothing() {
         let time = Series { volumes: 9, repetition_time: Some(2.0), non_steady: 1, unaligned: vec![], reference: 4 };
         let drawn = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| draw_bold(volume, Run { series: series.view(), time: time.clone() }).unwrap())
+            pool.install(|| {
+                draw_bold(volume, Run { series: series.view(), tissues: None, time: time.clone() }).unwrap()
+            })
         };
         let (one, three) = (drawn(1), drawn(3));
         assert_eq!(one, three);

@@ -130,6 +130,14 @@ impl Header {
         letters.iter().collect()
     }
 
+    /// The axis of arrays `(nz, ny, nx)`, 0 to 2, that an axis of the file (0 is the fastest) became, and whether it was turned
+    /// round; `None` for an axis that there is not.
+    #[must_use]
+    pub fn of_disk_axis(&self, axis: usize) -> Option<(usize, bool)> {
+        let world = self.axes.from.iter().position(|from| *from == axis)?;
+        Some((2 - world, self.axes.flip[world]))
+    }
+
     /// Neither sform nor qform is set: the affine is a convention and the sides are not known.
     #[must_use]
     pub fn orientation_missing(&self) -> bool {

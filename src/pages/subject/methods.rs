@@ -39,6 +39,10 @@ const REFERENCES: &[(&str, &str)] = &[
         "Patriat R, Reynolds RC, Birn RM (2017). An improved model of motion-related signal changes in fMRI. NeuroImage 144, 74–82. doi:10.1016/j.neuroimage.2016.08.051",
     ),
     (
+        "Posse et al. 1999",
+        "Posse S, Wiese S, Gembris D, et al. (1999). Enhancement of BOLD-contrast sensitivity by single-shot multi-echo functional MR imaging. Magn Reson Med 42, 87–97. doi:10.1002/(SICI)1522-2594(199907)42:1<87::AID-MRM13>3.0.CO;2-O",
+    ),
+    (
         "Power et al. 2012",
         "Power JD, Barnes KA, Snyder AZ, Schlaggar BL, Petersen SE (2012). Spurious but systematic correlations in functional connectivity MRI networks arise from subject motion. NeuroImage 59, 2142–2154. doi:10.1016/j.neuroimage.2011.10.018",
     ),
@@ -96,7 +100,11 @@ pub(super) struct Ran<'a> {
 /// What was done to one scan, as sentences.
 pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
     let mut text = if ran.modality == "bold" {
-        format!("BOLD runs were processed with neuro-preprocess {version}. {}", motion(ran.figures))
+        format!(
+            "BOLD runs were processed with neuro-preprocess {version}. {}{}",
+            motion(ran.figures),
+            of_time(ran.preproc)
+        )
     } else {
         format!("T1w images were processed with neuro-preprocess {version}. ")
     };
@@ -136,10 +144,11 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
         text.push_str("Nothing was resampled to another space. ");
     }
     text.push_str(if ran.modality == "bold" {
-        "Slice timing and susceptibility distortion were not corrected. Framewise displacement and DVARS follow Power et al. \
+        "Susceptibility distortion was not corrected. Framewise displacement and DVARS follow Power et al. \
          2012, standardised DVARS Nichols 2013, other quality measures MRIQC (Esteban et al. 2017). The confounds table also has the \
          squares and changes of its parameters and signals (Satterthwaite et al. 2013), cosines with periods of 128 s and more, and \
-         components (Behzadi et al. 2007) of the most variable voxels and of the brain's edge (Patriat et al. 2017)."
+         components (Behzadi et al. 2007) of the most variable voxels, of white matter and cerebrospinal fluid where the T1w image \
+         shows them, and of the brain's edge (Patriat et al. 2017)."
     } else {
         "Quality measures follow MRIQC (Esteban et al. 2017)."
     });
@@ -163,6 +172,28 @@ fn motion(figures: &FigureData) -> String {
          1996), and resampled once with cubic B-splines (Unser et al. 1993). ",
         series.volumes
     )
+}
+
+/// What was done about slices and echoes, from the sidecar of the series.
+fn of_time(preproc: &Map<String, Value>) -> String {
+    let mut text = match preproc.get("SliceTimingCorrected").and_then(Value::as_bool) {
+        Some(true) => format!(
+            "Slices were brought to one moment, {} s after a volume began, by windowed sinc interpolation in time. ",
+            preproc.get("StartTime").and_then(Value::as_f64).unwrap_or_default()
+        ),
+        _ => "Slice timing was not corrected. ".to_owned(),
+    };
+    let times = preproc.get("EchoTimes").and_then(Value::as_array);
+    let times: Vec<String> =
+        times.into_iter().flatten().filter_map(Value::as_f64).map(|s| format!("{:.1}", s * 1000.0)).collect();
+    if !times.is_empty() {
+        text.push_str(&format!(
+            "The motion is that of the first echo. T2* was fitted to the logarithms of the echoes at {} ms, and they were combined \
+             by weights of it (Posse et al. 1999). ",
+            times.join(", ")
+        ));
+    }
+    text
 }
 
 fn bias(ran: &Ran<'_>) -> String {
@@ -282,5 +313,9 @@ mod tests {
             assert_eq!(references(&text).len(), years, "{text}");
         }
         assert!(paragraph(&ran("bold"), "1").contains("repetition time 2 s, of which the first 2,"));
+        let preproc = object(json!({ "SliceTimingCorrected": true, "StartTime": 0.75, "EchoTimes": [0.012, 0.0285] }));
+        let text = paragraph(&Ran { preproc: &preproc, ..ran("bold") }, "1");
+        assert!(text.contains("0.75 s after") && text.contains("at 12.0, 28.5 ms"), "{text}");
+        assert!(references(&text).iter().any(|full| full.starts_with("Posse")));
     }
 }

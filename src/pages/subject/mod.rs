@@ -1,6 +1,7 @@
 //! The page of one participant: every session and scan, from the summaries, figures, sidecars and traces on disk.
 
 mod charts;
+mod correlation;
 mod files;
 mod methods;
 mod quality;
@@ -13,7 +14,7 @@ use crate::derivatives::summary::{Failure, ScanSummary, SessionSummary};
 use crate::error::ErrorCode;
 use crate::trace_view;
 use charts::{Chart, histogram, over_time};
-use figures::{FigureData, PictureKind, SCALE, TemplateMosaic};
+use figures::{CarpetPart, FigureData, PictureKind, SCALE, TemplateMosaic};
 use files::{Columns, ScanFiles};
 use methods::{Ran, paragraph, references};
 use quality::number;
@@ -146,6 +147,7 @@ fn of_scan(
         "sources": preproc.get("Sources"),
         "parameters": [parameters("Image", &preproc), parameters("Brain mask", &mask), parameters("Bias field", &bias)],
         "motion": motion(&confounds),
+        "correlation": correlation::matrix(&confounds),
         "carpet": files.picture(PictureKind::Carpet, room)?,
     });
     if let Some(figures) = figures {
@@ -155,6 +157,7 @@ fn of_scan(
         shown["bias_cv"] = json!([number(100.0 * figures.bias.cv_before), number(100.0 * figures.bias.cv_after)]);
         shown["bias_window"] = json!(figures.bias.window.map(|v| number(f64::from(v))));
         shown["tsnr_window"] = json!(figures.tsnr_window.map(|w| w.map(|v| number(f64::from(v)))));
+        shown["carpet_parts"] = json!(carpet_parts(&figures));
         shown["decisions"] = json!(figures.decisions);
     }
     Ok((shown, text))
@@ -209,6 +212,20 @@ fn templates(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> R
         shown.push(json!({ "template": template, "pictures": pictures, "mosaic": mosaic, "fit": fit, "laid": laid }));
     }
     Ok(Value::Array(shown))
+}
+
+/// The tissues beside a carpet: name, and where its rows begin and end, in percent from the top.
+fn carpet_parts(figures: &FigureData) -> Vec<Value> {
+    let all: usize = figures.carpet.iter().map(|part| part.rows).sum();
+    let mut begin = 0;
+    let mut place = |part: &CarpetPart| {
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred rows")]
+        let percent = |rows: usize| 100.0 * rows as f64 / all.max(1) as f64;
+        let from = percent(begin);
+        begin += part.rows;
+        json!({ "name": part.name, "from": format!("{from:.2}"), "height": format!("{:.2}", percent(part.rows)) })
+    };
+    figures.carpet.iter().map(&mut place).collect()
 }
 
 /// The charts of a bold run, and its outlying volumes in words; nothing without confounds.

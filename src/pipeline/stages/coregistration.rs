@@ -7,10 +7,13 @@ use crate::derivatives::measured::Coregistered;
 use crate::pipeline::handed::{Anatomy, Source};
 use crate::plan::ScanPlan;
 use crate::step::{Found, StageError};
+use crate::vocabulary::RegistrationStart;
 use imaging::brain::Brain;
 use imaging::confounds::tissue_masks::{Shares, TissueMasks, tissue_masks};
 use imaging::coregistration::{Coregistration, Start, Verdict, coregister};
-use imaging::rigid::invert_affine;
+use imaging::resampling::Places;
+use imaging::rigid::{apply, compose, invert_affine};
+use ndarray::{Array3, Zip};
 
 /// A run that lies on a T1w image.
 pub struct OnAnatomy<'a> {
@@ -51,7 +54,7 @@ fn lay<'a>(
     found: &mut Found,
 ) -> Result<OnAnatomy<'a>, StageError> {
     let anatomy = source.anatomy()?;
-    let there = coregister(fit.mean.view(), &raw.header.grid().affine, &anatomy.model, &[])?;
+    let there = coregister(fit.mean.view(), &raw.header.grid().affine, &anatomy.model, starts(plan.wanted.start))?;
     let told = told(source, &there);
     found.set("coregistration.accepted", told.accepted);
     found.set("coregistration.cost", told.cost);
@@ -70,6 +73,14 @@ fn lay<'a>(
     Ok(OnAnatomy { source, anatomy, found: there })
 }
 
+/// Where the search begins.
+const fn starts(of: RegistrationStart) -> &'static [Start] {
+    match of {
+        RegistrationStart::Auto => &[Start::Header, Start::CentreOfMass],
+        RegistrationStart::Header => &[Start::Header],
+    }
+}
+
 impl OnAnatomy<'_> {
     /// The voxels of the run that hold nothing but white matter or fluid, as the T1w image shows them: what confounds are measured in.
     pub fn tissues(&self, scaled: &ScaledSeries, brain: &Brain, found: &mut Found) -> Option<TissueMasks> {
@@ -84,6 +95,30 @@ impl OnAnatomy<'_> {
             );
         }
         Some(masks)
+    }
+}
+
+impl OnAnatomy<'_> {
+    /// The tissue that most of each voxel of the run is, as the T1w image shows it: 1 grey matter, 2 white matter, 3 fluid; 4 in the
+    /// brain of the run where the T1w image has none.
+    pub fn labels(&self, scaled: &ScaledSeries, brain: &Brain) -> Option<Array3<u8>> {
+        const LEAST: f32 = 0.5;
+        let grid = scaled.header.grid();
+        let to_t1w = invert_affine(&self.found.transform)?;
+        let map = compose(&invert_affine(&self.anatomy.affine)?, &compose(&to_t1w, &grid.affine));
+        let places = Places::new(grid.shape, |voxel| apply(&map, voxel));
+        let [grey, white, csf] = self.anatomy.shares.each_ref().map(|share| places.linear(share.view(), false));
+        let mut labels = Array3::zeros(brain.mask.dim());
+        Zip::from(&mut labels).and(&brain.mask).and(&grey).and(&white).and(&csf).for_each(|label, mask, g, w, c| {
+            *label = match (*mask, g + w + c < LEAST) {
+                (0, _) => 0,
+                (_, true) => 4,
+                _ if g >= w && g >= c => 1,
+                _ if w >= c => 2,
+                _ => 3,
+            };
+        });
+        Some(labels)
     }
 }
 

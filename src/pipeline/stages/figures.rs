@@ -103,7 +103,8 @@ pub fn bold(
         unaligned: motion.unaligned.clone(),
         reference: motion.reference,
     };
-    let run = Run { series: scaled.series.view(), time };
+    let tissues = on_anatomy.and_then(|there| there.labels(scaled, brain));
+    let run = Run { series: scaled.series.view(), tissues: tissues.as_ref().map(|t| t.view()), time };
     let mut figures = draw_bold(&volume(&scaled.header, scaled.fit.mean.view(), brain, &scaled.fit.bias), run)?;
     let decisions = &mut figures.data.decisions;
     decisions.extend(of_header(&scaled.header));

@@ -4,6 +4,7 @@
 pub mod bias_correction;
 pub mod confounds;
 pub mod coregistration;
+pub mod echoes;
 pub mod figures;
 pub mod intensity;
 pub mod load;
@@ -13,6 +14,7 @@ pub mod quality;
 pub mod resampling;
 pub mod save;
 pub mod skull_strip;
+pub mod slice_timing;
 pub mod spaces;
 pub mod spatial_normalization;
 pub mod tissues;

@@ -17,10 +17,8 @@ pub struct Motion {
 
 /// Estimates the motion of a run.
 #[expect(clippy::cast_precision_loss, reason = "a count of volumes")]
-pub fn fit(raw: &Series, found: &mut Found) -> Result<Motion, StageError> {
-    let affine = raw.header.grid().affine;
-    let motion = motion::estimate_motion(raw.voxels.view(), affine)?;
-    let mean = motion::aligned_mean(raw.voxels.view(), affine, &motion, &left_out(&motion))?;
+pub fn fit(raw: &Series, found: &mut Found) -> Result<MotionEstimate, StageError> {
+    let motion = motion::estimate_motion(raw.voxels.view(), raw.header.grid().affine)?;
     let fd: Vec<f64> = framewise_displacement(&motion.parameters).into_iter().flatten().collect();
     found.set("fd_mean_mm", fd.iter().sum::<f64>() / fd.len().max(1) as f64);
     found.set("fd_max_mm", fd.iter().copied().fold(0.0, f64::max));
@@ -29,7 +27,14 @@ pub fn fit(raw: &Series, found: &mut Found) -> Result<Motion, StageError> {
         let lost = &motion.unaligned;
         found.note(format!("volumes {lost:?} could not be aligned and have their neighbour's motion"));
     }
-    Ok(Motion { mean, estimate: motion })
+    Ok(motion)
+}
+
+/// The run's mean without its motion.
+pub fn averaged(raw: &Series, estimate: MotionEstimate) -> Result<Motion, StageError> {
+    let affine = raw.header.grid().affine;
+    let mean = motion::aligned_mean(raw.voxels.view(), affine, &estimate, &left_out(&estimate))?;
+    Ok(Motion { mean, estimate })
 }
 
 /// The volumes that have no part in a mean: before the steady state, or not aligned.

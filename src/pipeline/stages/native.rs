@@ -17,15 +17,17 @@ pub struct ScaledSeries {
     pub series: Array4<f32>,
     /// What was estimated.
     pub fit: Fit,
+    /// The moment that all slices were brought to, s after a volume began.
+    pub moment: Option<f64>,
 }
 
 /// Applies what was estimated of a run to its volumes.
 pub fn bold(raw: Series, fit: Fit) -> Result<ScaledSeries, StageError> {
-    let Series { header, voxels: mut series } = raw;
+    let Series { header, voxels: mut series, moment } = raw;
     resample_in_place(&mut series, header.grid().affine, &fit.motion)?;
     for mut volume in series.outer_iter_mut() {
         divide_by_field(volume.view_mut(), fit.bias.field.view());
         scale(volume, &fit.reference);
     }
-    Ok(ScaledSeries { header, series, fit })
+    Ok(ScaledSeries { header, series, fit, moment })
 }

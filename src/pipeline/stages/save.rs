@@ -1,6 +1,7 @@
 //! Save: writes the derivatives of the scan, whole or not at all.
 
 use super::coregistration::OnAnatomy;
+use super::echoes::Echoes;
 use super::intensity::{ScaledVolume, step};
 use super::native::ScaledSeries;
 use super::resampling::Resampled;
@@ -47,6 +48,8 @@ pub struct Functional<'a> {
     pub scaled: ScaledSeries,
     /// The brain.
     pub brain: Brain,
+    /// The decay of a multi-echo run, and its echoes where they are wanted.
+    pub echoes: Option<Echoes>,
     /// Where it lies on the T1w image, where there is one.
     pub on_anatomy: Option<OnAnatomy<'a>>,
     /// The run in other spaces.
@@ -64,8 +67,8 @@ pub fn anatomical(
     made: &Anatomical<'_>,
     found: &mut Found,
 ) -> Result<Saved, DerivativeError> {
-    let source = plan.relative.to_string_lossy();
-    let cx = context(plan, &source);
+    let sources = sources(plan);
+    let cx = context(plan, &sources);
     let Anatomical { scaled, brain, tissues, maps, in_templates, figures } = made;
     let header = &scaled.header;
     let mut out = Outputs::of(plan);
@@ -140,11 +143,12 @@ pub fn functional(
     made: &Functional<'_>,
     found: &mut Found,
 ) -> Result<Saved, DerivativeError> {
-    let source = plan.relative.to_string_lossy();
-    let cx = context(plan, &source);
+    let sources = sources(plan);
+    let cx = SidecarContext { moment: made.scaled.moment, ..context(plan, &sources) };
     let Functional {
-        scaled: ScaledSeries { header, series: voxels, fit },
+        scaled: ScaledSeries { header, series: voxels, fit, .. },
         brain,
+        echoes,
         on_anatomy,
         in_spaces,
         confounds,
@@ -158,6 +162,17 @@ pub fn functional(
     out.add(OutputKind::BoldRef, mean, cx.boldref(&fit.motion));
     out.add_common(&cx, header, brain, &fit.bias);
     out.add(OutputKind::HeadMotion, Content::Affines(fit.motion.matrices.clone()), cx.head_motion(&fit.motion));
+    if let Some(echoes) = echoes {
+        let t2star = Voxels::Float(echoes.t2star.view().insert_axis(Axis(0)));
+        out.add(OutputKind::T2Star, Content::Image(header, t2star), cx.t2star(None));
+        let s0 = Voxels::Float(echoes.s0.view().insert_axis(Axis(0)));
+        out.add(OutputKind::S0, Content::Image(header, s0), cx.s0());
+        for (number, (series, echo)) in echoes.series.iter().zip(&plan.echoes).enumerate() {
+            let sidecar = cx.echo(&sources[number], echo.seconds, header.tr_seconds());
+            let series = Content::Image(header, Voxels::Fine(series.view(), step(reference)));
+            out.add(OutputKind::Echo(number), series, sidecar);
+        }
+    }
     if let Some(there) = on_anatomy {
         let told = found.known.coregistration.as_ref();
         let map = Content::Affines(vec![there.found.transform]);
@@ -171,6 +186,10 @@ pub fn functional(
         out.add_in(OutputKind::BoldRef, space, Content::Image(&there.header, mean), cx.boldref_in(&there.space));
         let mask = Voxels::Mask(there.mask.view());
         out.add_in(OutputKind::BrainMask, space, Content::Image(&there.header, mask), cx.mask_in(&there.space));
+        if let Some(t2star) = &there.t2star {
+            let map = Voxels::Float(t2star.view().insert_axis(Axis(0)));
+            out.add_in(OutputKind::T2Star, space, Content::Image(&there.header, map), cx.t2star(space));
+        }
     }
     out.add(OutputKind::Confounds, Content::Table(confounds), columns(confounds));
     out.add_figures(figures);
@@ -199,8 +218,22 @@ fn fine<'a>(image: ArrayView4<'a, f32>, reference: &Reference, found: &mut Found
     Voxels::Fine(image, step)
 }
 
-fn context<'a>(plan: &'a ScanPlan, source: &'a str) -> SidecarContext<'a> {
-    SidecarContext { modality: plan.modality, source, metadata: &plan.metadata, entities: &plan.entities }
+/// The files that a scan was read from, relative to the dataset.
+fn sources(plan: &ScanPlan) -> Vec<String> {
+    match plan.echoes.as_slice() {
+        [] => vec![plan.relative.to_string_lossy().into_owned()],
+        echoes => echoes.iter().map(|echo| echo.relative.to_string_lossy().into_owned()).collect(),
+    }
+}
+
+fn context<'a>(plan: &'a ScanPlan, sources: &'a [String]) -> SidecarContext<'a> {
+    SidecarContext {
+        modality: plan.modality,
+        moment: None,
+        sources,
+        metadata: &plan.metadata,
+        entities: &plan.entities,
+    }
 }
 
 /// The outputs of a scan by the table of outputs, and the files made for them so far.

@@ -2,6 +2,7 @@
 //! the coregistration and the warp to the template, and written volume by volume.
 
 use super::coregistration::OnAnatomy;
+use super::echoes::Echoes;
 use super::intensity::{Fit, step};
 use super::motion_correct::left_out;
 use super::validate::Series;
@@ -17,7 +18,7 @@ use imaging::bias::divide_by_field;
 use imaging::brain::Brain;
 use imaging::resampling::{Places, resample_series};
 use imaging::rigid::{Matrix4, apply, compose, invert_affine};
-use ndarray::Array3;
+use ndarray::{Array3, Zip};
 use nifti::{Grid, Header, SeriesWriter};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub struct InSpace {
     pub mean: Array3<f32>,
     /// The brain.
     pub mask: Array3<u8>,
+    /// T2* of a multi-echo run, s; 0 outside the brain.
+    pub t2star: Option<Array3<f32>>,
 }
 
 /// How far a spline may reach above the brightest voxel, and what motion may bring under a higher gain.
@@ -44,12 +47,12 @@ const ABOVE: f32 = 1.25;
 pub fn bold(
     raw: &Series,
     fit: &Fit,
-    brain: &Brain,
+    (brain, echoes): (&Brain, Option<&Echoes>),
     there: &OnAnatomy<'_>,
     (plan, root, targets): (&ScanPlan, &Path, &Targets),
     found: &mut Found,
 ) -> Result<Vec<InSpace>, StageError> {
-    let run = Run::new(raw, fit, brain)?;
+    let run = Run::new(raw, fit, brain, echoes)?;
     let outputs = plan.outputs();
     let mut made = Vec::new();
     for space in plan.wanted.spaces.beyond_own() {
@@ -71,6 +74,7 @@ struct Run<'a> {
     raw: &'a Series,
     fit: &'a Fit,
     brain: &'a Brain,
+    echoes: Option<&'a Echoes>,
     /// From RAS+ mm of the reference volume to its voxels.
     to_voxel: Matrix4,
     /// For each volume, from voxels of the reference to its own.
@@ -83,7 +87,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     #[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
-    fn new(raw: &'a Series, fit: &'a Fit, brain: &'a Brain) -> Result<Self, StageError> {
+    fn new(raw: &'a Series, fit: &'a Fit, brain: &'a Brain, echoes: Option<&'a Echoes>) -> Result<Self, StageError> {
         let affine = raw.header.grid().affine;
         let to_voxel = invert_affine(&affine).ok_or(imaging::motion::MotionError::SingularGrid)?;
         let maps = fit.motion.matrices.iter().map(|m| compose(&to_voxel, &compose(m, &affine))).collect();
@@ -94,7 +98,7 @@ impl<'a> Run<'a> {
             volume.iter().zip(&gain).map(|(v, g)| (v * g).abs()).filter(|v| v.is_finite()).fold(0.0, f32::max)
         };
         let largest = ABOVE * volumes.par_iter().map(brightest).reduce(|| 0.0, f32::max);
-        Ok(Self { raw, fit, brain, to_voxel, maps, gain, largest })
+        Ok(Self { raw, fit, brain, echoes, to_voxel, maps, gain, largest })
     }
 
     /// The grid of a space, and where its voxels lie in the reference volume.
@@ -156,9 +160,16 @@ impl<'a> Run<'a> {
         if beyond > 0 {
             found.note(format!("in {space} {beyond} voxels are brighter than could be foreseen, and are cut there"));
         }
-        let mask = places.linear(self.brain.mask.mapv(f32::from).view(), false).mapv(|share| u8::from(share >= 0.5));
+        let share = places.linear(self.brain.mask.mapv(f32::from).view(), false);
+        let mask = share.mapv(|share| u8::from(share >= 0.5));
+        // The map is 0 beyond the brain, which must not count at its edge.
+        let t2star = self.echoes.map(|echoes| {
+            let mut there = places.linear(echoes.t2star.view(), false);
+            Zip::from(&mut there).and(&share).for_each(|t, share| *t = if *share >= 0.5 { *t / share } else { 0.0 });
+            there
+        });
         let series = Mutex::new(Some(series));
-        Ok(InSpace { space: space.clone(), header, series, mean: mean.of(), mask })
+        Ok(InSpace { space: space.clone(), header, series, mean: mean.of(), mask, t2star })
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Series {
     pub header: Header,
     /// `(nt, nz, ny, nx)`.
     pub voxels: Array4<f32>,
+    /// The moment that all slices were brought to, s after a volume began.
+    pub moment: Option<f64>,
 }
 
 /// Checks a T1w image.
@@ -57,7 +59,7 @@ pub fn bold(read: Read, plan: &ScanPlan, strict: bool, found: &mut Found) -> Res
         Ok(tr)
     });
     passed(&checked, found);
-    Ok(Series { header: read.header.with_tr_seconds(checked?), voxels: read.voxels })
+    Ok(Series { header: read.header.with_tr_seconds(checked?), voxels: read.voxels, moment: None })
 }
 
 /// The number of negative voxels of an image that is what its name says.

@@ -59,6 +59,7 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
         id: "sub-01".to_owned(),
         modality,
         source: Source::File("scan.nii".into()),
+        echoes: Vec::new(),
         relative: "scan.nii".into(),
         entities: Entities::parse("sub-01").unwrap(),
         metadata: Arc::new(Map::from_iter([("RepetitionTime".to_owned(), json!(2.0))])),
@@ -95,7 +96,7 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
             Modality::Bold => {
                 let raw =
                     scan.phase(Stage::Load, |p| p.step(Stage::Validate, |f| validate::bold(read, &plan, false, f)))?;
-                let made = functional::process(scan, raw, &Handed::NotNeeded)?;
+                let made = functional::process(scan, (raw, Vec::new()), &Handed::NotNeeded)?;
                 let mean = made.scaled.fit.mean.iter().all(|v| v.is_finite());
                 assert!(mean && made.scaled.series.iter().all(|v| v.is_finite()), "voxels that are no numbers");
             }

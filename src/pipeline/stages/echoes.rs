@@ -1,0 +1,83 @@
+//! The echoes of a multi-echo run: their decay, and the one series that all later stages take for the run.
+
+use super::intensity::Fit;
+use super::motion_correct::{Motion, averaged};
+use super::validate::Series;
+use crate::plan::ScanPlan;
+use crate::step::{Found, StageError};
+use imaging::bias::divide_by_field;
+use imaging::brain::Brain;
+use imaging::echoes::{Decay, combine as combined, fit_decay};
+use imaging::motion::resample_in_place;
+use ndarray::{Array3, Array4, ArrayView4, Zip};
+
+/// What is kept of the echoes besides their combination.
+pub struct Echoes {
+    /// T2*, s, `(nz, ny, nx)`; 0 outside the brain.
+    pub t2star: Array3<f32>,
+    /// The signal at echo time 0, likewise.
+    pub s0: Array3<f32>,
+    /// Each echo, `(nt, nz, ny, nx)`, the shortest first, where they are wanted.
+    pub series: Vec<Array4<f32>>,
+}
+
+/// Combines the first echo with the others. The motion is that of the first; the mean that leads on is made anew.
+pub fn combine(
+    (first, others): (Series, Vec<Array4<f32>>),
+    motion: Motion,
+    brain: &Brain,
+    plan: &ScanPlan,
+    found: &mut Found,
+) -> Result<(Series, Motion, Echoes), StageError> {
+    let Series { header, voxels, moment } = first;
+    let (affine, estimate) = (header.grid().affine, motion.estimate);
+    let times: Vec<f64> = plan.echoes.iter().map(|echo| echo.seconds).collect();
+    let views: Vec<ArrayView4<'_, f32>> = std::iter::once(&voxels).chain(&others).map(|echo| echo.view()).collect();
+    let decay = fit_decay(&views, &times, affine, &estimate, brain.mask.view())?;
+    told(&decay, brain, times.len(), found);
+    let kept = plan.wanted.echoes.then(|| voxels.clone());
+    let others_seen: Vec<ArrayView4<'_, f32>> = others.iter().map(|echo| echo.view()).collect();
+    let voxels = combined(voxels, &others_seen, &decay, affine, &estimate)?;
+    let series = kept.map_or_else(Vec::new, |first| std::iter::once(first).chain(others).collect());
+    let Decay { t2star, s0, .. } = decay;
+    let raw = Series { header, voxels, moment };
+    let motion = averaged(&raw, estimate)?;
+    Ok((raw, motion, Echoes { t2star, s0, series }))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of voxels")]
+fn told(decay: &Decay, brain: &Brain, echoes: usize, found: &mut Found) {
+    let inside = || brain.mask.iter().zip(&decay.t2star).zip(&decay.with_signal).filter(|((m, _), _)| **m > 0);
+    let mut t2star: Vec<f32> = inside().map(|((_, t), _)| *t).collect();
+    let all = inside().filter(|(_, n)| usize::from(**n) == echoes).count() as f64 / t2star.len().max(1) as f64;
+    let middle = t2star.len() / 2;
+    if middle > 0 {
+        let (_, median, _) = t2star.select_nth_unstable_by(middle, f32::total_cmp);
+        found.set("t2star_median_ms", f64::from(*median) * 1000.0);
+    }
+    found.set("echoes", echoes);
+    found.set("echoes.all_share", all);
+    if all < LEAST_SHARE {
+        found.note(format!("all {echoes} echoes have signal in only {:.0} % of the brain", 100.0 * all));
+    }
+}
+
+/// Where all echoes have signal in less of the brain than this, that is said.
+const LEAST_SHARE: f64 = 0.5;
+
+impl Echoes {
+    /// Brings the echoes to the reference volume, and all to the scale and the evenness of the run's own series.
+    pub fn in_own_space(mut self, affine: imaging::rigid::Matrix4, fit: &Fit) -> Result<Self, StageError> {
+        #[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
+        let mut gain = Array3::from_elem(self.s0.dim(), fit.reference.scale as f32);
+        divide_by_field(gain.view_mut(), fit.bias.field.view());
+        for echo in &mut self.series {
+            resample_in_place(echo, affine, &fit.motion)?;
+            for mut volume in echo.outer_iter_mut() {
+                Zip::from(&mut volume).and(&gain).par_for_each(|v, gain| *v *= gain);
+            }
+        }
+        self.s0 *= &gain;
+        Ok(self)
+    }
+}
