@@ -73,6 +73,8 @@ for what in ("boldref", "mask"):
     found[f"XCP-D: grid of the {what}"] = there.shape == image.shape[:3] and bool(np.allclose(there.affine, image.affine))
 told = layout.get_metadata(bold)
 found["XCP-D: RepetitionTime is the header's"] = abs(told.get("RepetitionTime", 0) - float(image.header.get_zooms()[3])) < 1e-4
+raw = BIDSLayout(bids, validate=False).get(subject=participant, task=task, suffix="bold", extension=".nii.gz")
+found["XCP-D: RepetitionTime is the scan's"] = [file.get_metadata()["RepetitionTime"] for file in raw] == [told.get("RepetitionTime")]
 about = json.loads((derivatives / "dataset_description.json").read_text())
 maker = about["GeneratedBy"][0]
 found["XCP-D: derivative by a program and its version"] = about["DatasetType"] == "derivative" and bool(maker["Name"] and maker["Version"])
@@ -149,6 +151,8 @@ for name, asked in {
     "scrubbing.5": dict(denoise_strategy="scrubbing", fd_threshold=0.5, std_dvars_threshold=None),
     "scrubbing.5+gsr": dict(denoise_strategy="scrubbing", fd_threshold=0.5, std_dvars_threshold=None, global_signal="basic"),
     "acompcor50": dict(denoise_strategy="compcor"),
+    # One that a user may write, with so few confounds that a short run has volumes left.
+    "six of motion": dict(denoise_strategy="simple", motion="basic", wm_csf="basic"),
 }.items():
     confounds, kept = load_confounds_strategy(bolds[0].path, **asked)
     loaded += 1
