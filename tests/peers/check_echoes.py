@@ -1,12 +1,14 @@
 """Holds the T2* and S0 maps and the combined series of a run with several echoes against tedana's.
 
-    check_echoes.py ECHO1 ECHO2 ECHO3 ... --echo-times 0.012 0.028 0.044 ... --mask MASK --t2star MAP --s0 MAP --combined SERIES
+    check_echoes.py ECHO1 ECHO2 ECHO3 ... --echo-times 0.012 0.028 0.044 ... --mask MASK --t2star MAP --s0 MAP
+        --combined SERIES [--denoise]
 
 tedana's t2smap fits a line to the logarithm of the same echoes, and combines them by T2*. Without a rule of its own for which
 echoes are good (masktype none) it still leaves out those that are zero or negative at any time; voxels where it did are counted
 and compared apart. Times and T2* are in seconds. T2* is compared where tedana's is what it fitted: not where it put one
-millisecond for a signal that does not decay, nor above half a second, where the slope is lost in its own rounding. Prints one
-JSON object; differences are relative to tedana's value.
+millisecond for a signal that does not decay, nor above half a second, where the slope is lost in its own rounding. With
+--denoise the whole of tedana runs on the echoes too, to see that it comes to an end with them. Prints one JSON object;
+differences are relative to tedana's value.
 """
 
 import argparse
@@ -16,7 +18,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from tedana.workflows import t2smap_workflow
+import pandas as pd
+from tedana.workflows import t2smap_workflow, tedana_workflow
 
 FLAT, STEEP = 0.5, 0.001  # seconds
 
@@ -25,6 +28,7 @@ asked.add_argument("echoes", nargs="+", type=Path)
 asked.add_argument("--echo-times", nargs="+", type=float, required=True)
 for name in ("mask", "t2star", "s0", "combined"):
     asked.add_argument(f"--{name}", type=Path, required=True)
+asked.add_argument("--denoise", action="store_true")
 asked = asked.parse_args()
 
 
@@ -67,4 +71,14 @@ for where, voxels in (("", all_of_them), (", fewer echoes", ~all_of_them & (used
         found[f"{what}, 99.9 %{where}"] = float(np.quantile(apart, 0.999))
         found[f"{what}, median{where}"] = float(np.median(apart))
         found[f"{what}, largest{where}"] = float(apart.max())
+if asked.denoise:
+    with tempfile.TemporaryDirectory() as folder:
+        tedana_workflow(
+            echoes, asked.echo_times, out_dir=folder, mask=str(asked.mask), tedpca="aic", no_reports=True, quiet=True
+        )
+        components = pd.read_csv(Path(folder) / "desc-tedana_metrics.tsv", sep="\t")
+        cleaned = values(Path(folder) / "desc-denoised_bold.nii.gz")[mask]
+        found["components"] = len(components)
+        found["components kept"] = int((components["classification"] == "accepted").sum())
+        found["voxels cleaned"] = int((np.isfinite(cleaned).all(axis=1) & (cleaned.std(axis=1) > 0)).sum())
 print(json.dumps(found))
