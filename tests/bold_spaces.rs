@@ -103,6 +103,74 @@ fn a_run_comes_to_the_t1w_image_and_to_mni_in_one_interpolation_and_readers_agre
     for what in ["preproc", "boldref", "mask"] {
         assert_eq!(of(&format!("{what} in template space")), 1.0, "{what} in {found}");
     }
+    next_programs_find_what_they_ask_for(&bids, &out);
+    fitlins_fits_a_model(&bids, &out);
+}
+
+/// What a script in `tests/peers` printed of the run.
+fn printed(ran: Ran) -> Value {
+    let found = serde_json::from_str(ran.exits(0).stdout.lines().last().unwrap()).unwrap();
+    println!("{found:#}");
+    found
+}
+
+/// XCP-D and giga_connectome, by the queries they make.
+fn next_programs_find_what_they_ask_for(bids: &Path, out: &Path) {
+    let Some(checked) = common::peer("check_readers.py", &[bids, out, Path::new("01"), Path::new("rest")]) else {
+        return;
+    };
+    let found = printed(checked);
+    let is = |key: &str, wanted: Value| assert_eq!(found[key], wanted, "{key} in {found}");
+    is("XCP-D: space", json!("MNI152NLin2009cAsym"));
+    let one_each = ["T1w image", "mask in template space", "transform to the template", "transform from the template"];
+    for what in [&one_each[..], &["runs", "resolutions"]].concat() {
+        is(&format!("XCP-D: {what}"), json!(1));
+    }
+    for what in [
+        "transform to the template, as a composite of ITK",
+        "transform from the template, as a composite of ITK",
+        "boldref",
+        "mask",
+        "confounds",
+        "sidecar of the confounds",
+        "the same confounds for the columns",
+        "grid of the boldref",
+        "grid of the mask",
+        "RepetitionTime is the header's",
+        "RepetitionTime is the scan's",
+        "derivative by a program and its version",
+        "a row per volume",
+    ] {
+        is(&format!("XCP-D: {what}"), json!(true));
+    }
+    for (what, columns) in [("24P", 24), ("27P", 27), ("36P", 36), ("gsr_only", 1), ("motion and its quality", 7)] {
+        is(&format!("XCP-D: columns of {what}"), json!(columns));
+        is(&format!("XCP-D: columns of {what}, finite"), json!(true));
+    }
+    is("XCP-D: components without a word in the sidecar", json!([]));
+    assert!(found["XCP-D: there and back, mm, 99 %"].as_f64().unwrap() < 0.5, "{found}");
+    for (what, count) in [("runs", 1), ("masks", 1), ("strategies", 8)] {
+        is(&format!("giga_connectome: {what}"), json!(count));
+    }
+    // The run is too short for those that giga_connectome brings itself.
+    assert!(found["giga_connectome: series cleaned"].as_u64().unwrap() > 0, "{found}");
+}
+
+/// The program itself, a model of one level and a contrast.
+fn fitlins_fits_a_model(bids: &Path, out: &Path) {
+    let Some(checked) = common::fitlins("check_fitlins.py", &[bids, out, Path::new("01"), Path::new("rest")]) else {
+        return;
+    };
+    let found = printed(checked);
+    for (what, wanted) in
+        [("t maps", json!(1)), ("designs", json!(1)), ("the mask's grid", json!(true)), ("outside the mask", json!(0))]
+    {
+        assert_eq!(found[what], wanted, "{what} in {found}");
+    }
+    let of = |key: &str| found[key].as_u64().unwrap();
+    assert!(of("voxels of the mask") > 100_000, "{found}");
+    assert_eq!(of("finite"), of("voxels of the mask"), "{found}");
+    assert!(of("with a statistic") * 100 > of("voxels of the mask") * 99, "{found}");
 }
 
 #[test]

@@ -96,9 +96,21 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 
 /// Runs one of the scripts in `tests/peers` with the Python of `.cache/peers`, which is made on first use.
 pub fn peer(script: &str, args: &[&Path]) -> Option<Ran> {
-    let python = peers_python()?;
+    Some(script_with(peers_python()?, script, args))
+}
+
+/// Runs one of the scripts in `tests/peers` with the Python of `.cache/fitlins`, of its own because FitLins needs libraries that
+/// are older than those of the other peers.
+pub fn fitlins(script: &str, args: &[&Path]) -> Option<Ran> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let installed = || install::python("fitlins", "tests/peers/requirements-fitlins.txt");
+    let python = PYTHON.get_or_init(|| install::or_skip("FitLins", installed())).as_deref()?;
+    Some(script_with(python, script, args))
+}
+
+fn script_with(python: &Path, script: &str, args: &[&Path]) -> Ran {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(script);
-    Some(run_command(Command::new(python).arg(script).args(args)))
+    run_command(Command::new(python).arg(script).args(args))
 }
 
 /// The Python with the peers. Where it cannot be installed a CI run fails; elsewhere the test is skipped, and says so.
