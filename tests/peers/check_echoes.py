@@ -3,9 +3,9 @@
     check_echoes.py ECHO1 ECHO2 ECHO3 ... --echo-times 0.012 0.028 0.044 ... --mask MASK --t2star MAP --s0 MAP
         --combined SERIES [--denoise]
 
-tedana's t2smap fits a line to the logarithm of the same echoes, and combines them by T2*. Without a rule of its own for which
-echoes are good (masktype none) it still leaves out those that are zero or negative at any time; voxels where it did are counted
-and compared apart. Times and T2* are in seconds. T2* is compared where tedana's is what it fitted: not where it put one
+tedana's t2smap fits a line to the logarithm of the same echoes, and combines them by T2*. It leaves out echoes without signal
+(masktype dropout, its default), and those that are zero or negative at any time; voxels where it did are counted and compared
+apart. Times and T2* are in seconds. T2* is compared where tedana's is what it fitted: not where it put one
 millisecond for a signal that does not decay, nor above half a second, where the slope is lost in its own rounding. With
 --denoise the whole of tedana runs on the echoes too, to see that it comes to an end with them. Prints one JSON object;
 differences are relative to tedana's value.
@@ -40,7 +40,7 @@ mask = values(asked.mask) > 0
 echoes = [str(file) for file in asked.echoes]
 with tempfile.TemporaryDirectory() as folder:
     t2smap_workflow(
-        echoes, asked.echo_times, out_dir=folder, mask=str(asked.mask), masktype=["none"], fittype="loglin", combmode="t2s", quiet=True
+        echoes, asked.echo_times, out_dir=folder, mask=str(asked.mask), masktype=["dropout"], fittype="loglin", combmode="t2s", quiet=True
     )
     theirs = {
         "T2*": values(Path(folder) / "T2starmap.nii.gz")[mask],
