@@ -91,7 +91,8 @@ def with_squares(names):
     return [name + more for name in with_derivatives(names) for more in ("", "_power2")]
 
 
-compcor = [*with_derivatives(motion), *[rf"{of}_comp_cor_0{n}" for of in "wc" for n in range(5)], r"cosine\d+"]
+# A name, or a pattern of which there has to be one at least.
+compcor = [*with_derivatives(motion), r"w_comp_cor_0[0-4]", r"c_comp_cor_0[0-4]", r"cosine\d+"]
 table = pd.read_csv(near["confounds"], sep="\t")
 found["XCP-D: a row per volume"] = len(table) == image.shape[3]
 for what, columns in {
@@ -107,10 +108,13 @@ for what, columns in {
     lacking = [column for column in columns if not any(re.fullmatch(column, name) for name in table)]
     found[f"XCP-D: columns of {what}"] = len(matched)
     found[f"XCP-D: columns of {what}, lacking"] = lacking
-    # It takes the first row's missing values of derivatives for what they are; others end it.
+    # It puts zero for what is missing, which only a difference from the volume before may be.
     found[f"XCP-D: columns of {what}, finite"] = bool(np.isfinite(table[matched].iloc[1:].to_numpy(float)).all())
 sidecar = json.loads(Path(near["sidecar of the confounds"]).read_text())
 found["XCP-D: components without a word in the sidecar"] = [n for n in table if "_comp_cor_" in n and n not in sidecar]
+found["XCP-D: columns that the sidecar says no object of"] = [
+    name for name, value in sidecar.items() if name[0].islower() and not isinstance(value, dict)
+]
 found["XCP-D: columns of volumes that are not steady"] = sum(name.startswith("non_steady_state_outlier") for name in table)
 
 # There and back: either is used alone, so they have to be of the same warp.
