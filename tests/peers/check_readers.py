@@ -37,6 +37,8 @@ template = next((space for space in spaces if layout.get(space=space, **of_bold)
 found["XCP-D: space"] = template
 bolds = layout.get(space=template, return_type="file", **of_bold) if template else []
 found["XCP-D: runs"] = len(bolds)
+if not bolds:
+    sys.exit(f"no run in {spaces}: {json.dumps(found)}")
 found["XCP-D: resolutions"] = len(layout.get_res(space=template, **of_bold))
 anat = {"subject": participant, "datatype": "anat", "return_type": "file"}
 transforms = {}
@@ -50,8 +52,10 @@ for what, query in {
     found[f"XCP-D: {what}"] = len(files)
     if "transform" in what and files:
         # Of several it takes the first by name, and hands it to ANTs.
-        found[f"XCP-D: {what}, as a composite of ITK"] = files[0].endswith(".h5")
-        transforms[what] = sitk.ReadTransform(files[0])
+        composite = files[0].endswith(".h5")
+        found[f"XCP-D: {what}, as a composite of ITK"] = composite
+        if composite:
+            transforms[what] = sitk.ReadTransform(files[0])
 
 bold = bolds[0]
 near = {}
@@ -69,6 +73,8 @@ again = layout.get_nearest(bold, strict=True, ignore_strict_entities=[*of_run, "
 found["XCP-D: the same confounds for the columns"] = again is not None and again == near["confounds"]
 image = nib.load(bold)
 for what in ("boldref", "mask"):
+    if near[what] is None:
+        continue
     there = nib.load(near[what])
     found[f"XCP-D: grid of the {what}"] = there.shape == image.shape[:3] and bool(np.allclose(there.affine, image.affine))
 told = layout.get_metadata(bold)
@@ -118,13 +124,14 @@ found["XCP-D: columns that the sidecar says no object of"] = [
 found["XCP-D: columns of volumes that are not steady"] = sum(name.startswith("non_steady_state_outlier") for name in table)
 
 # There and back: either is used alone, so they have to be of the same warp.
-mask = nib.load(near["mask"])
-there, back = transforms["transform to the template"], transforms["transform from the template"]
-inside = np.argwhere(np.asarray(mask.dataobj) > 0)
-chosen = inside[np.random.default_rng(1).choice(len(inside), min(2000, len(inside)), replace=False)]
-points = nib.affines.apply_affine(mask.affine, chosen) * [-1, -1, 1]
-apart = [np.linalg.norm(np.subtract(back.TransformPoint(there.TransformPoint(p)), p)) for p in points.tolist()]
-found["XCP-D: there and back, mm, 99 %"] = float(np.quantile(apart, 0.99))
+if len(transforms) == 2:
+    there, back = transforms["transform to the template"], transforms["transform from the template"]
+    mask = nib.load(near["mask"])
+    inside = np.argwhere(np.asarray(mask.dataobj) > 0)
+    chosen = inside[np.random.default_rng(1).choice(len(inside), min(2000, len(inside)), replace=False)]
+    points = nib.affines.apply_affine(mask.affine, chosen) * [-1, -1, 1]
+    apart = [np.linalg.norm(np.subtract(back.TransformPoint(there.TransformPoint(p)), p)) for p in points.tolist()]
+    found["XCP-D: there and back, mm, 99 %"] = float(np.quantile(apart, 0.99))
 
 # giga_connectome. Its layout has no word that these are derivatives.
 plain = BIDSLayout(derivatives, validate=False, derivatives=False)
