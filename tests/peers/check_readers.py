@@ -30,7 +30,8 @@ warnings.simplefilter("ignore")
 
 # XCP-D.
 layout = BIDSLayout(derivatives, validate=False, config=["bids", "derivatives"])
-of_bold = {"subject": participant, "task": task, "datatype": "func", "suffix": "bold", "desc": ["preproc", None], "extension": ".nii.gz"}
+of_bold = {"subject": participant, "task": task, "datatype": "func"}
+of_bold |= {"suffix": "bold", "desc": ["preproc", None], "extension": ".nii.gz"}
 # It takes the first of these spaces that there is.
 spaces = ["MNI152NLin6Asym", "MNI152NLin2009cAsym", "MNIInfant"]
 template = next((space for space in spaces if layout.get(space=space, **of_bold)), None)
@@ -79,11 +80,13 @@ for what in ("boldref", "mask"):
     found[f"XCP-D: grid of the {what}"] = there.shape == image.shape[:3] and bool(np.allclose(there.affine, image.affine))
 told = layout.get_metadata(bold)
 found["XCP-D: RepetitionTime is the header's"] = abs(told.get("RepetitionTime", 0) - float(image.header.get_zooms()[3])) < 1e-4
-raw = BIDSLayout(bids, validate=False).get(subject=participant, task=task, suffix="bold", extension=".nii.gz")
-found["XCP-D: RepetitionTime is the scan's"] = [file.get_metadata()["RepetitionTime"] for file in raw] == [told.get("RepetitionTime")]
+scans = BIDSLayout(bids, validate=False).get(subject=participant, task=task, suffix="bold", extension=".nii.gz")
+times = [scan.get_metadata()["RepetitionTime"] for scan in scans]
+found["XCP-D: RepetitionTime is the scan's"] = times == [told.get("RepetitionTime")]
 about = json.loads((derivatives / "dataset_description.json").read_text())
 maker = about["GeneratedBy"][0]
-found["XCP-D: derivative by a program and its version"] = about["DatasetType"] == "derivative" and bool(maker["Name"] and maker["Version"])
+named = bool(maker["Name"] and maker["Version"])
+found["XCP-D: derivative by a program and its version"] = about["DatasetType"] == "derivative" and named
 
 motion = [f"{way}_{axis}" for way in ("trans", "rot") for axis in "xyz"]
 tissues = ["global_signal", "csf", "white_matter"]
