@@ -81,8 +81,9 @@ for what in ("boldref", "mask"):
 told = layout.get_metadata(bold)
 found["XCP-D: RepetitionTime is the header's"] = abs(told.get("RepetitionTime", 0) - float(image.header.get_zooms()[3])) < 1e-4
 scans = BIDSLayout(bids, validate=False).get(subject=participant, task=task, suffix="bold", extension=".nii.gz")
-times = [scan.get_metadata()["RepetitionTime"] for scan in scans]
-found["XCP-D: RepetitionTime is the scan's"] = times == [told.get("RepetitionTime")]
+# A run with several echoes has a scan of each.
+times = {scan.get_metadata()["RepetitionTime"] for scan in scans}
+found["XCP-D: RepetitionTime is the scan's"] = times == {told.get("RepetitionTime")}
 about = json.loads((derivatives / "dataset_description.json").read_text())
 maker = about["GeneratedBy"][0]
 named = bool(maker["Name"] and maker["Version"])
