@@ -20,7 +20,9 @@ import pandas as pd
 
 bids, derivatives, participant, task = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), sys.argv[3], sys.argv[4]
 template = "MNI152NLin2009cAsym"
-confounds = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z", "framewise_displacement", "cosine00"]
+motion = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"]
+# Of a short run there are no cosines.
+confounds = [*motion, "framewise_displacement", "csf", "white_matter", "cosine*"]
 model = {
     "Name": "on",
     "BIDSModelVersion": "1.0.0",

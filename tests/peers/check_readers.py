@@ -30,13 +30,16 @@ warnings.simplefilter("ignore")
 
 # XCP-D.
 layout = BIDSLayout(derivatives, validate=False, config=["bids", "derivatives"])
-of_bold = {"subject": participant, "task": task, "datatype": "func", "suffix": "bold", "desc": ["preproc", None], "extension": ".nii.gz"}
+of_bold = {"subject": participant, "task": task, "datatype": "func"}
+of_bold |= {"suffix": "bold", "desc": ["preproc", None], "extension": ".nii.gz"}
 # It takes the first of these spaces that there is.
 spaces = ["MNI152NLin6Asym", "MNI152NLin2009cAsym", "MNIInfant"]
 template = next((space for space in spaces if layout.get(space=space, **of_bold)), None)
 found["XCP-D: space"] = template
 bolds = layout.get(space=template, return_type="file", **of_bold) if template else []
 found["XCP-D: runs"] = len(bolds)
+if not bolds:
+    sys.exit(f"no run in {spaces}: {json.dumps(found)}")
 found["XCP-D: resolutions"] = len(layout.get_res(space=template, **of_bold))
 anat = {"subject": participant, "datatype": "anat", "return_type": "file"}
 transforms = {}
@@ -50,8 +53,10 @@ for what, query in {
     found[f"XCP-D: {what}"] = len(files)
     if "transform" in what and files:
         # Of several it takes the first by name, and hands it to ANTs.
-        found[f"XCP-D: {what}, as a composite of ITK"] = files[0].endswith(".h5")
-        transforms[what] = sitk.ReadTransform(files[0])
+        composite = files[0].endswith(".h5")
+        found[f"XCP-D: {what}, as a composite of ITK"] = composite
+        if composite:
+            transforms[what] = sitk.ReadTransform(files[0])
 
 bold = bolds[0]
 near = {}
@@ -69,15 +74,20 @@ again = layout.get_nearest(bold, strict=True, ignore_strict_entities=[*of_run, "
 found["XCP-D: the same confounds for the columns"] = again is not None and again == near["confounds"]
 image = nib.load(bold)
 for what in ("boldref", "mask"):
+    if near[what] is None:
+        continue
     there = nib.load(near[what])
     found[f"XCP-D: grid of the {what}"] = there.shape == image.shape[:3] and bool(np.allclose(there.affine, image.affine))
 told = layout.get_metadata(bold)
 found["XCP-D: RepetitionTime is the header's"] = abs(told.get("RepetitionTime", 0) - float(image.header.get_zooms()[3])) < 1e-4
-raw = BIDSLayout(bids, validate=False).get(subject=participant, task=task, suffix="bold", extension=".nii.gz")
-found["XCP-D: RepetitionTime is the scan's"] = [file.get_metadata()["RepetitionTime"] for file in raw] == [told.get("RepetitionTime")]
+scans = BIDSLayout(bids, validate=False).get(subject=participant, task=task, suffix="bold", extension=".nii.gz")
+# A run with several echoes has a scan of each.
+times = {scan.get_metadata()["RepetitionTime"] for scan in scans}
+found["XCP-D: RepetitionTime is the scan's"] = times == {told.get("RepetitionTime")}
 about = json.loads((derivatives / "dataset_description.json").read_text())
 maker = about["GeneratedBy"][0]
-found["XCP-D: derivative by a program and its version"] = about["DatasetType"] == "derivative" and bool(maker["Name"] and maker["Version"])
+named = bool(maker["Name"] and maker["Version"])
+found["XCP-D: derivative by a program and its version"] = about["DatasetType"] == "derivative" and named
 
 motion = [f"{way}_{axis}" for way in ("trans", "rot") for axis in "xyz"]
 tissues = ["global_signal", "csf", "white_matter"]
@@ -91,7 +101,8 @@ def with_squares(names):
     return [name + more for name in with_derivatives(names) for more in ("", "_power2")]
 
 
-compcor = [*with_derivatives(motion), *[rf"{of}_comp_cor_0{n}" for of in "wc" for n in range(5)], r"cosine\d+"]
+# A name, or a pattern of which there has to be one at least.
+compcor = [*with_derivatives(motion), r"w_comp_cor_0[0-4]", r"c_comp_cor_0[0-4]", r"cosine\d+"]
 table = pd.read_csv(near["confounds"], sep="\t")
 found["XCP-D: a row per volume"] = len(table) == image.shape[3]
 for what, columns in {
@@ -107,20 +118,24 @@ for what, columns in {
     lacking = [column for column in columns if not any(re.fullmatch(column, name) for name in table)]
     found[f"XCP-D: columns of {what}"] = len(matched)
     found[f"XCP-D: columns of {what}, lacking"] = lacking
-    # It takes the first row's missing values of derivatives for what they are; others end it.
+    # It puts zero for what is missing, which only a difference from the volume before may be.
     found[f"XCP-D: columns of {what}, finite"] = bool(np.isfinite(table[matched].iloc[1:].to_numpy(float)).all())
 sidecar = json.loads(Path(near["sidecar of the confounds"]).read_text())
 found["XCP-D: components without a word in the sidecar"] = [n for n in table if "_comp_cor_" in n and n not in sidecar]
+found["XCP-D: columns that the sidecar says no object of"] = [
+    name for name, value in sidecar.items() if name[0].islower() and not isinstance(value, dict)
+]
 found["XCP-D: columns of volumes that are not steady"] = sum(name.startswith("non_steady_state_outlier") for name in table)
 
 # There and back: either is used alone, so they have to be of the same warp.
-mask = nib.load(near["mask"])
-there, back = transforms["transform to the template"], transforms["transform from the template"]
-inside = np.argwhere(np.asarray(mask.dataobj) > 0)
-chosen = inside[np.random.default_rng(1).choice(len(inside), min(2000, len(inside)), replace=False)]
-points = nib.affines.apply_affine(mask.affine, chosen) * [-1, -1, 1]
-apart = [np.linalg.norm(np.subtract(back.TransformPoint(there.TransformPoint(p)), p)) for p in points.tolist()]
-found["XCP-D: there and back, mm, 99 %"] = float(np.quantile(apart, 0.99))
+if len(transforms) == 2:
+    there, back = transforms["transform to the template"], transforms["transform from the template"]
+    mask = nib.load(near["mask"])
+    inside = np.argwhere(np.asarray(mask.dataobj) > 0)
+    chosen = inside[np.random.default_rng(1).choice(len(inside), min(2000, len(inside)), replace=False)]
+    points = nib.affines.apply_affine(mask.affine, chosen) * [-1, -1, 1]
+    apart = [np.linalg.norm(np.subtract(back.TransformPoint(there.TransformPoint(p)), p)) for p in points.tolist()]
+    found["XCP-D: there and back, mm, 99 %"] = float(np.quantile(apart, 0.99))
 
 # giga_connectome. Its layout has no word that these are derivatives.
 plain = BIDSLayout(derivatives, validate=False, derivatives=False)
