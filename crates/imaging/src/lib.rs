@@ -27,6 +27,7 @@ pub mod bspline_fit;
 mod components;
 pub mod confounds;
 pub mod coregistration;
+pub mod distortion;
 mod elementary;
 pub mod filter;
 pub mod head_template;
