@@ -10,7 +10,11 @@
 
 mod direction;
 mod error;
+mod head_mask;
+pub mod phase;
 pub mod readout;
+pub mod unwrap;
 
 pub use direction::PhaseEncoding;
 pub use error::DistortionError;
+pub use head_mask::head_mask;
