@@ -8,11 +8,19 @@
 //! All of it is in the axes of the arrays: the affine does not enter, and no image is resampled before its phase is
 //! unwrapped. Shifts are in voxels along phase encoding, fields in Hz, times in seconds.
 
+mod conjugate;
+mod difference;
 mod direction;
 mod error;
+pub mod fieldmap;
 mod head_mask;
+mod lattice;
+mod parallel;
+#[cfg(test)]
+mod phantom;
 pub mod phase;
 pub mod readout;
+mod smooth_fit;
 pub mod unwrap;
 
 pub use direction::PhaseEncoding;
