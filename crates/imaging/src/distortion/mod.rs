@@ -15,11 +15,13 @@ mod error;
 pub mod fieldmap;
 mod head_mask;
 mod lattice;
+mod line;
 mod parallel;
 #[cfg(test)]
 mod phantom;
 pub mod phase;
 pub mod readout;
+pub mod shift;
 mod smooth_fit;
 pub mod unwrap;
 
