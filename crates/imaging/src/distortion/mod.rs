@@ -8,6 +8,7 @@
 //! All of it is in the axes of the arrays: the affine does not enter, and no image is resampled before its phase is
 //! unwrapped. Shifts are in voxels along phase encoding, fields in Hz, times in seconds.
 
+pub mod check;
 mod conjugate;
 mod difference;
 mod direction;
