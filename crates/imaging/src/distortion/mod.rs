@@ -14,10 +14,15 @@ mod difference;
 mod direction;
 mod error;
 pub mod fieldmap;
+mod fold;
 mod head_mask;
 mod lattice;
 mod line;
 mod parallel;
+pub mod pepolar;
+mod pepolar_level;
+mod pepolar_motion;
+mod pepolar_system;
 #[cfg(test)]
 mod phantom;
 pub mod phase;
