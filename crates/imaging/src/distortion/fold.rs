@@ -1,8 +1,9 @@
 //! What a slope of the shift costs: hardly anything at first, more than any image could give where signal would fold over.
 //!
-//! The barrier is that of Ruthotto L. et al., "HySCO: hyperelastic susceptibility artifact correction", 2013,
-//! doi:10.1007/978-3-642-36480-8_60: v⁴/(1 − v²). It has no value beyond 1, where a start that comes from a coarser grid may
-//! lie; so it goes on as a parabola before that, and such a start finds back.
+//! The barrier is that of Ruthotto L. et al., "Diffeomorphic susceptibility artifact correction of diffusion-weighted magnetic
+//! resonance images" (HySCO), Phys. Med. Biol. 57(18), 2012, doi:10.1088/0031-9155/57/18/5715: v⁴/(1 − v²). It has no value
+//! beyond 1, where a start that comes from a coarser grid may lie; so it goes on as a parabola before that, and such a start
+//! finds back.
 
 /// Slope from which the barrier is a parabola.
 const FROM: f32 = 0.9;
