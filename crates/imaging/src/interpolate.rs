@@ -152,7 +152,7 @@ impl SplineVolume {
 }
 
 /// The index inside `0..n` that mirrors `i` about the first and last sample.
-fn mirror(i: isize, n: usize) -> usize {
+pub(super) fn mirror(i: isize, n: usize) -> usize {
     if n == 1 {
         return 0;
     }
@@ -201,7 +201,7 @@ fn prefilter_rows(rows: &mut [f32], width: usize, n: usize) {
 }
 
 /// Filters along the outer axis of `n` layers of `stride` values each, all columns of a layer at once (gain left out).
-fn prefilter_strided(layers: &mut [f32], stride: usize, n: usize) {
+pub(super) fn prefilter_strided(layers: &mut [f32], stride: usize, n: usize) {
     if n == 1 {
         return;
     }

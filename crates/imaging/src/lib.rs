@@ -28,6 +28,7 @@ mod components;
 pub mod confounds;
 pub mod coregistration;
 pub mod echoes;
+pub mod distortion;
 mod elementary;
 pub mod filter;
 pub mod head_template;
