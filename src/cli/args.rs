@@ -9,7 +9,7 @@ use super::settings::{self, MODALITIES};
 
 use crate::bids::Modality;
 use crate::telemetry::config::LogFormat;
-use crate::vocabulary::{Ignored, RegistrationStart, SliceTiming, Stage};
+use crate::vocabulary::{RegistrationStart, SliceTiming, Stage};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use std::ffi::OsString;
@@ -108,11 +108,14 @@ pub(super) struct RunArgs {
     pub output_spaces: Vec<String>,
     /// Where the search for a bold run's place on the T1w image begins: auto tries the headers and the centres of mass, header
     /// takes the headers only [default: auto]
-    #[arg(long = "bold2anat-init", value_name = "START", value_enum, help_heading = SCANS)]
+    #[arg(long = "bold2anat-init", value_name = "START", ignore_case = true,
+          value_parser = PossibleValuesParser::new(settings::STARTS).try_map(|s| settings::start(&s)),
+          help_heading = SCANS)]
     pub bold2anat_init: Option<RegistrationStart>,
     /// What of the sidecars is not used although it is there: slicetiming, the times at which slices were taken
-    #[arg(long, value_name = "WHAT", num_args = 1.., value_enum, ignore_case = true, help_heading = SCANS)]
-    pub ignore: Vec<Ignored>,
+    #[arg(long, value_name = "WHAT", num_args = 1.., value_delimiter = ',', ignore_case = true,
+          value_parser = PossibleValuesParser::new(settings::IGNORED), help_heading = SCANS)]
+    pub ignore: Vec<String>,
     /// The moment that all slices of a bold run are brought to, as a share of the time from the first slice to the last: 0 to 1,
     /// or start, middle, end [default: 0.5]
     #[arg(long, value_name = "SHARE", value_parser = SliceTiming::parse, help_heading = SCANS)]

@@ -4,7 +4,7 @@
 use super::memory::Memory;
 use crate::bids::Modality;
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
-use crate::vocabulary::{Ignored, RegistrationStart, SliceTiming};
+use crate::vocabulary::{RegistrationStart, SliceTiming};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +14,11 @@ pub(super) const MOST_THREADS: i64 = 4096;
 pub(super) const MODALITIES: [&str; 2] = [Modality::T1w.as_str(), Modality::Bold.as_str()];
 /// The choices of `--log-format`.
 pub(super) const LOG_FORMATS: [&str; 2] = ["text", "json"];
+
+/// The choices of `--bold2anat-init`.
+pub(super) const STARTS: [&str; 2] = [RegistrationStart::Auto.as_str(), RegistrationStart::Header.as_str()];
+/// The choices of `--ignore`, by fMRIPrep's names.
+pub(super) const IGNORED: [&str; 1] = ["slicetiming"];
 
 /// Looks up one environment variable.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -77,7 +82,7 @@ pub(super) struct Settings {
     pub modalities: Option<Vec<Modality>>,
     pub output_spaces: Option<Vec<String>>,
     pub bold2anat_init: Option<RegistrationStart>,
-    pub ignore: Option<Vec<Ignored>>,
+    pub ignore: Option<Vec<String>>,
     pub slice_time_ref: Option<SliceTiming>,
     pub me_output_echos: Option<bool>,
     pub strict: Option<bool>,
@@ -194,14 +199,18 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     number.map(Duration::from_secs_f64).ok_or_else(|| "write a number of seconds from 0 to 3600".to_owned())
 }
 
-fn ignored(text: &str) -> Result<Vec<Ignored>, String> {
+fn ignored(text: &str) -> Result<Vec<String>, String> {
     let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-    let one = |word| <Ignored as clap::ValueEnum>::from_str(word, true).map_err(|_| "write slicetiming".to_owned());
+    let one = |word: &str| {
+        let known = IGNORED.iter().find(|known| known.eq_ignore_ascii_case(word));
+        known.map(|known| (*known).to_owned()).ok_or_else(|| format!("write {}", IGNORED.join(" or ")))
+    };
     words.map(one).collect()
 }
 
-fn start(text: &str) -> Result<RegistrationStart, String> {
-    <RegistrationStart as clap::ValueEnum>::from_str(text, true).map_err(|_| "write auto or header".to_owned())
+/// Where the search for a run's place on the T1w image begins.
+pub(super) fn start(text: &str) -> Result<RegistrationStart, String> {
+    RegistrationStart::named(text).ok_or_else(|| format!("write {}", STARTS.join(" or ")))
 }
 
 /// The form of log lines.

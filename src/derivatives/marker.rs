@@ -161,6 +161,7 @@ mod tests {
             input: Input::File(print),
             metadata,
             odd: false,
+            options: serde_json::Map::new(),
             without_tissues: false,
             without_anatomy: false,
             anatomy: None,

@@ -354,6 +354,6 @@ pub fn is_in_other_space(modality: Modality, entities: &Entities, file: &str) ->
         || suffix == "xfm"
         || of_bold && OF_ECHOES.contains(&suffix);
     let elsewhere = found.get("space").is_some() || suffix == "xfm" && found.get("mode") == Some("image") || is_echo;
-    let own: Vec<_> = found.iter().filter(|(key, _)| !OF_SPACE.contains(key) && !(is_echo && *key == "echo")).collect();
+    let own: Vec<_> = found.iter().filter(|(key, _)| !(OF_SPACE.contains(key) || is_echo && *key == "echo")).collect();
     known && elsewhere && own.iter().copied().eq(entities.iter())
 }

@@ -1,27 +1,13 @@
 //! Multi-echo runs: which files are echoes of one run, and the one scan they are together.
 
-use super::units::{Need, Problem, ScanPlan, Source};
+use super::units::{Echo, Need, Problem, ScanPlan, Source};
 use crate::bids::{Entities, Modality};
 use crate::error::ErrorCode;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Longer than any echo time in seconds; more is milliseconds.
 const LONGEST_S: f64 = 1.0;
-
-/// One echo of a multi-echo run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Echo {
-    /// Its file.
-    pub path: PathBuf,
-    /// The same relative to the dataset.
-    pub relative: PathBuf,
-    /// The number in its name.
-    pub label: String,
-    /// Echo time, s.
-    pub seconds: f64,
-}
 
 /// Makes one scan of all echoes of a run, in the place of the first. One echo alone, and what has none, stays as it is.
 pub(super) fn together(scans: Vec<ScanPlan>) -> Vec<ScanPlan> {

@@ -6,8 +6,7 @@
 
 use super::PlanOptions;
 use super::anatomy;
-use super::echoes::Echo;
-use super::units::{AnatomyPlan, AnatomySource, Plan, ScanPlan, SessionPlan, Source};
+use super::units::{AnatomyPlan, AnatomySource, Echo, Plan, ScanPlan, SessionPlan, Source};
 use crate::bids::Modality;
 use crate::derivatives::ledger::{DoneScan, Input, Ledger, UsedAnatomy};
 use crate::derivatives::marker::{Marker, NoMarker};

@@ -1,7 +1,6 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
 use super::PlanError;
-use super::echoes::Echo;
 use super::images::Images;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of, outputs_of_echoes};
@@ -27,6 +26,19 @@ pub enum Source {
         /// Seed of the run.
         seed: u64,
     },
+}
+
+/// One echo of a multi-echo run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Echo {
+    /// Its file.
+    pub path: PathBuf,
+    /// The same relative to the dataset.
+    pub relative: PathBuf,
+    /// The number in its name.
+    pub label: String,
+    /// Echo time, s.
+    pub seconds: f64,
 }
 
 /// How large a scan is, with upper bounds of what it takes besides the program itself.

@@ -65,20 +65,13 @@ impl SliceTiming {
     }
 }
 
-/// What of the metadata is not used although it is there (`--ignore`), by fMRIPrep's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Ignored {
-    /// The times of slices: they are not corrected
-    Slicetiming,
-}
-
 /// The choices of `--bold2anat-init`, by fMRIPrep's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RegistrationStart {
-    /// From the headers and from the centres of mass; the better answer is taken
+    /// From the headers and from the centres of mass; the better answer is taken.
     #[default]
     Auto,
-    /// From the headers only: both scans were made without moving between them
+    /// From the headers only: both scans were made without moving between them.
     Header,
 }
 
@@ -90,6 +83,12 @@ impl RegistrationStart {
             Self::Auto => "auto",
             Self::Header => "header",
         }
+    }
+
+    /// The choice that is written so, in any case.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::Auto, Self::Header].into_iter().find(|start| start.as_str().eq_ignore_ascii_case(text))
     }
 }
 

@@ -1,3 +1,5 @@
+//! Opposed polarities: fields that are known, found again.
+
 use super::super::phantom::{Motion, Phantom, Scan};
 use super::super::shift::Shift;
 use super::*;
