@@ -180,7 +180,7 @@ fn echoes_that_do_not_fit_together_are_refused_by_name() {
     let json = echo_file(&bids, 2, "json");
     for (what, value, says) in [
         ("none", Value::Null, "echo-2_bold has no EchoTime"),
-        ("milliseconds", json!(28.0), "is 28.0 in its sidecar; write seconds"),
+        ("milliseconds", json!(28.0), "is 28.0, which looks like milliseconds; write seconds (0.028)"),
         ("twice", json!(TIMES[0]), "have the same EchoTime"),
     ] {
         edit(&json, |sidecar| {

@@ -10,6 +10,7 @@ use imaging::motion::MotionEstimate;
 use imaging::registration::recipe::{Level, Recipe};
 use imaging::segmentation::{Tissue, TissueMaps};
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// What a registration does at one resolution.
 fn level(level: &Level) -> Value {
@@ -43,12 +44,23 @@ pub struct SidecarContext<'a> {
     pub modality: Modality,
     /// The scan's path relative to the raw dataset, with forward slashes; of a multi-echo run those of all echoes.
     pub sources: &'a [String],
+    /// The image that stands for the space `T1w`, and the run's own reference, relative to the output folder.
+    pub spaces: Spatial<'a>,
     /// The moment that all slices of a run were brought to, s after a volume began.
     pub moment: Option<f64>,
     /// The raw metadata after inheritance.
     pub metadata: &'a Map<String, Value>,
     /// The scan's entities.
     pub entities: &'a Entities,
+}
+
+/// The images that spaces without a template are those of, relative to the output folder.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spatial<'a> {
+    /// The T1w image that a run was laid onto.
+    pub t1w: Option<&'a Path>,
+    /// The mean of the run.
+    pub boldref: Option<&'a Path>,
 }
 
 /// Raw metadata that stays true of a corrected image and that readers of it need.
@@ -85,6 +97,17 @@ impl SidecarContext<'_> {
         Value::Object(fields)
     }
 
+    /// What BIDS asks for where a space is none of its standard ones: the image that it is the space of.
+    fn spatial_reference(&self, space: Option<&Space>) -> Map<String, Value> {
+        let image = match space {
+            None => self.spaces.boldref,
+            Some(Space::T1w) => self.spaces.t1w,
+            Some(_) => None,
+        };
+        let uri = |path: &Path| format!("bids::{}", path.display());
+        image.map(|path| object(json!({ "SpatialReference": uri(path) }))).unwrap_or_default()
+    }
+
     /// What a series is, in words.
     fn series(&self) -> &'static str {
         match self.metadata.contains_key(ECHO_TIMES) {
@@ -110,8 +133,10 @@ impl SidecarContext<'_> {
         let mut fields = object(json!({
             "Description": "T2* of each voxel of the brain: a line through the logarithms of all volumes over echo time",
             "Units": "s",
+            "SkullStripped": true,
             ECHO_TIMES: self.metadata.get(ECHO_TIMES),
         }));
+        fields.extend(self.spatial_reference(space));
         if let Some(space) = space {
             fields.insert("Resolution".into(), json!(resolution(space)));
         }
@@ -121,11 +146,14 @@ impl SidecarContext<'_> {
     /// Of the signal at echo time 0.
     #[must_use]
     pub fn s0(&self) -> Value {
-        self.with_sources(object(json!({
+        let mut fields = object(json!({
             "Description": "Signal at echo time 0 of each voxel of the brain, in the units of the preprocessed series",
             "Units": "arbitrary",
+            "SkullStripped": true,
             ECHO_TIMES: self.metadata.get(ECHO_TIMES),
-        })))
+        }));
+        fields.extend(self.spatial_reference(None));
+        self.with_sources(fields)
     }
 
     /// Of one echo without motion.
@@ -191,17 +219,20 @@ impl SidecarContext<'_> {
         fields.extend(KEPT.iter().filter_map(|k| Some(((*k).to_owned(), self.metadata.get(*k)?.clone()))));
         fields.extend(self.timing(tr_seconds));
         fields.extend(self.combination());
+        fields.extend(self.spatial_reference(Some(space)));
         self.with_sources(fields)
     }
 
     /// Of the mean of a series in another space.
     #[must_use]
     pub fn boldref_in(&self, space: &Space) -> Value {
-        self.with_sources(object(json!({
+        let mut fields = object(json!({
             "Description": "Mean of the steady-state volumes of the series in this space",
             "SkullStripped": false,
             "Resolution": resolution(space),
-        })))
+        }));
+        fields.extend(self.spatial_reference(Some(space)));
+        self.with_sources(fields)
     }
 
     /// Of the motion of the head.
@@ -221,7 +252,7 @@ impl SidecarContext<'_> {
         let mut fields = object(json!({
             "Description": "Rigid transform in ITK's text format: takes points of the T1w image to the run's reference volume",
             "Method": "boundary-based registration (Greve and Fischl 2009, doi:10.1016/j.neuroimage.2009.06.060), 6 degrees \
-                       of freedom, from several starts",
+                       of freedom",
         }));
         if let Some(Value::Object(measures)) = told.and_then(|told| serde_json::to_value(told).ok()) {
             fields.insert("Fit".into(), Value::Object(measures));
@@ -271,11 +302,13 @@ impl SidecarContext<'_> {
     /// Of the brain mask in the space of a template.
     #[must_use]
     pub fn mask_in(&self, space: &Space) -> Value {
-        self.with_sources(object(json!({
+        let mut fields = object(json!({
             "Description": "The brain mask of the scan, resampled to this space: where at least half is brain",
             "Type": "Brain",
             "Resolution": resolution(space),
-        })))
+        }));
+        fields.extend(self.spatial_reference(Some(space)));
+        self.with_sources(fields)
     }
 
     /// Of a map of tissues in the space of a template.

@@ -24,7 +24,7 @@ pub fn functional(scan: &mut Scan<'_>, anatomy: &Handed) -> Result<Saved, Failed
         p.own(|_| has_anatomy(plan, anatomy))?;
         let read = p.own(|found| load::image(plan, found))?;
         let first = p.step(Stage::Validate, |found| validate::bold(read, plan, cx.strict, found))?;
-        let others = p.own(|found| load::other_echoes(plan, &first, found))?;
+        let others = p.own(|found| load::other_echoes(plan, &first, cx.strict, found))?;
         Ok((first, others))
     })?;
     let made = process(scan, raw, anatomy)?;
@@ -61,8 +61,7 @@ pub fn process<'a>(
         let motion = p.step(Stage::MotionCorrect, |found| motion_correct::fit(&raw, found))?;
         if plan.stages().any(|stage| stage == Stage::SliceTiming) {
             p.step(Stage::SliceTiming, |found| {
-                slice_timing::bold(&mut raw, &mut others, &motion, plan, found);
-                Ok::<_, StageError>(())
+                slice_timing::bold(&mut raw, &mut others, &motion, (plan, cx.strict), found)
             })?;
         }
         let motion = p.own(|_| motion_correct::averaged(&raw, motion))?;

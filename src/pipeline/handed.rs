@@ -132,6 +132,11 @@ impl Source {
         UsedAnatomy { path: self.entry.done.path.clone(), finished: self.entry.finished }
     }
 
+    /// The corrected T1w image, relative to the output folder.
+    pub fn image(&self) -> Option<&Path> {
+        self.entry.summary.file(OutputKind::Preproc)
+    }
+
     /// The T1w image's name.
     pub fn id(&self) -> &str {
         &self.entry.summary.scan_id

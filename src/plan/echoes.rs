@@ -44,13 +44,20 @@ fn multi_echo(run: Entities, mut scans: Vec<ScanPlan>) -> Option<ScanPlan> {
         let of = |scan| time(scan).unwrap_or(f64::INFINITY);
         of(a).total_cmp(&of(b)).then_with(|| a.relative.cmp(&b.relative))
     });
-    let problem = scans.iter().find_map(|scan| scan.problem.clone()).or_else(|| wrong_times(&scans, time));
+    let problem = scans.iter().find_map(|scan| scan.problem.clone());
+    let problem = problem.or_else(|| wrong_times(&scans, time)).or_else(|| differing(&scans));
     let echoes: Vec<Echo> = scans.iter().filter_map(|scan| echo(scan, time(scan).unwrap_or_default())).collect();
     let bytes = scans.iter().map(|scan| scan.bytes).sum();
     let memory = memory(&scans);
+    // What only some sidecars say holds for all.
+    let shared: Vec<(&str, Value)> = SHARED
+        .iter()
+        .filter_map(|key| Some((*key, scans.iter().find_map(|scan| scan.metadata.get(*key))?.clone())))
+        .collect();
     let first = scans.into_iter().next()?;
     let mut metadata = (*first.metadata).clone();
     metadata.remove("EchoTime");
+    metadata.extend(shared.into_iter().map(|(key, value)| (key.to_owned(), value)));
     metadata.insert("EchoTimes".into(), json!(echoes.iter().map(|echo| echo.seconds).collect::<Vec<_>>()));
     let id = format!("{}_{}", run.as_str(), first.modality.as_str());
     Some(ScanPlan { id, entities: run, metadata: Arc::new(metadata), problem, bytes, memory, echoes, ..first })
@@ -68,7 +75,15 @@ fn wrong_times(scans: &[ScanPlan], time: impl Fn(&ScanPlan) -> Option<f64>) -> O
         None => Some(format!("{} has no EchoTime in its sidecar", scan.id)),
         Some(value) => match value.as_f64() {
             Some(t) if t > 0.0 && t <= LONGEST_S => None,
-            _ => Some(format!("EchoTime of {} is {value} in its sidecar; write seconds", scan.id)),
+            Some(ms) if ms > LONGEST_S && ms < 1000.0 => {
+                let seconds = ms / 1000.0;
+                Some(format!(
+                    "EchoTime of {} is {value}, which looks like milliseconds; write seconds ({seconds})",
+                    scan.id
+                ))
+            }
+            Some(_) => Some(format!("EchoTime of {} is {value} in its sidecar; write seconds", scan.id)),
+            None => Some(format!("EchoTime of {} is {value} in its sidecar; write a number, without quotes", scan.id)),
         },
     };
     let same = || {
@@ -76,7 +91,21 @@ fn wrong_times(scans: &[ScanPlan], time: impl Fn(&ScanPlan) -> Option<f64>) -> O
         Some(format!("{} and {} have the same EchoTime", pair[0].id, pair[1].id))
     };
     let message = scans.iter().find_map(said).or_else(same)?;
-    let message = format!("{message}; without it the {} echoes of the run cannot be combined", scans.len());
+    let message = format!("{message}. The {} echoes of the run cannot be combined without it", scans.len());
+    Some(Problem { code: ErrorCode::EchoesUnfit, message })
+}
+
+/// What cannot differ from echo to echo, because they are taken together.
+const SHARED: [&str; 4] = ["RepetitionTime", "SliceTiming", "SliceEncodingDirection", "PhaseEncodingDirection"];
+
+fn differing(scans: &[ScanPlan]) -> Option<Problem> {
+    let differs = |key: &str| {
+        let mut told = scans.iter().filter_map(|scan| Some((&scan.id, scan.metadata.get(key)?)));
+        let (one, value) = told.next()?;
+        let (other, _) = told.find(|(_, other)| *other != value)?;
+        Some(format!("{key} in the sidecars of {one} and {other} differs; echoes of one run have the same"))
+    };
+    let message = SHARED.iter().find_map(|key| differs(key))?;
     Some(Problem { code: ErrorCode::EchoesUnfit, message })
 }
 

@@ -2,6 +2,7 @@
 //! become participant labels.
 
 use super::anatomy;
+use super::echoes;
 use super::memory::estimate;
 use super::resume::decide;
 use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan, Source};
@@ -115,7 +116,7 @@ fn plan_files(
     let name = root.file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
     let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a modality asked for".to_owned());
     let warnings = nothing.into_iter().collect();
-    let unit = |(id, scans): (SessionId, _)| SessionPlan::new(id.session.clone(), id, scans);
+    let unit = |(id, scans): (SessionId, _)| SessionPlan::new(id.session.clone(), id, echoes::together(scans));
     let mut plan = Plan {
         root: root.to_owned(),
         output: output.to_owned(),

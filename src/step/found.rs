@@ -1,5 +1,6 @@
 //! What a stage found, as plain data: attributes of its span and of its phase's, events, notes, the summary's part.
 
+use super::error::StageError;
 use crate::derivatives::ledger::{Input, UsedAnatomy};
 use crate::derivatives::measured::{Coregistered, Located, Normalized, Quality, TissueVolumes};
 use std::fmt;
@@ -120,6 +121,16 @@ impl Found {
     /// Adds an event to the phase's span.
     pub fn phase_event(&mut self, name: &'static str) {
         self.phase_events.push((name, Vec::new()));
+    }
+
+    /// Notes what was odd about the input, which `strict` refuses.
+    ///
+    /// # Errors
+    /// [`StageError::Strict`].
+    pub fn odd(&mut self, text: String, scan: &str, strict: bool) -> Result<(), StageError> {
+        self.known.odd = true;
+        self.note(text.clone());
+        if strict { Err(StageError::Strict { scan: scan.to_owned(), notes: text }) } else { Ok(()) }
     }
 
     /// Notes what was odd and what was done about it: in the log, the summary and the report.

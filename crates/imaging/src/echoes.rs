@@ -21,6 +21,8 @@ use crate::rigid::{Matrix4, apply, compose, invert_affine};
 const FLOOR: f64 = 1e-4;
 /// T2* beyond so many times its 99.5 % quantile is set to that quantile.
 const CAP: f64 = 10.0;
+/// The part of the brain in which the signal may fail to fall.
+const MOST_FLAT: f64 = 0.5;
 /// The quantile of a typical voxel's first echo, and the share of its means above which an echo has signal.
 const TYPICAL: f64 = 0.33;
 const SIGNAL: f64 = 1.0 / 3.0;
@@ -59,6 +61,15 @@ pub enum EchoError {
     /// The voxel-to-world matrix cannot be inverted.
     #[error("the voxel-to-world matrix of the run cannot be inverted; set a valid sform or qform")]
     SingularGrid,
+    /// In most of the brain the signal does not fall from echo to echo.
+    #[error(
+        "the signal does not fall with echo time in {:.0} % of the brain; check EchoTime in the sidecars, and that none are exchanged",
+        100.0 * share
+    )]
+    NoDecay {
+        /// The part of the brain.
+        share: f64,
+    },
     /// The mask is empty, or there is nothing in it.
     #[error("the first echo has no signal inside the brain mask; look at the run")]
     NoSignal,
@@ -79,7 +90,7 @@ pub fn fit_decay(
     check(echoes, times, mask.dim())?;
     let maps = maps(affine, motion)?;
     let floor = FLOOR * mean_in(echoes[0], mask).ok_or(EchoError::NoSignal)?;
-    let seen: Vec<Seen> = echoes.iter().map(|echo| Seen::of(*echo, &maps, floor)).collect();
+    let seen: Vec<Seen> = echoes.iter().map(|echo| Seen::of(*echo, &maps, floor, &motion.unaligned)).collect();
     let inside: Vec<bool> = mask.iter().map(|m| *m > 0).collect();
     let limits = limits(&seen, &inside).ok_or(EchoError::NoSignal)?;
     let voxel = |v: usize| {
@@ -90,6 +101,11 @@ pub fn fit_decay(
         (count, s0, if rate > 0.0 { 1.0 / rate } else { f64::INFINITY })
     };
     let fitted: Vec<(usize, f64, f64)> = (0..inside.len()).into_par_iter().map(voxel).collect();
+    let decays = fitted.iter().zip(&inside).filter(|((_, _, t), inside)| **inside && t.is_finite()).count();
+    let share = 1.0 - decays as f64 / inside.iter().filter(|inside| **inside).count().max(1) as f64;
+    if share > MOST_FLAT {
+        return Err(EchoError::NoDecay { share });
+    }
     let cap = cap(fitted.iter().zip(&inside).filter(|(_, inside)| **inside).map(|((_, _, t2star), _)| *t2star));
     // Below it even the first echo would be nothing.
     let least = -times[0] / f64::EPSILON.ln();
@@ -131,18 +147,34 @@ pub fn combine(
     }
     let back: Vec<Matrix4> =
         maps(affine, motion)?.iter().map(invert_affine).collect::<Option<_>>().ok_or(EchoError::SingularGrid)?;
+    // What an echo lacks the others make up for.
+    let lit: Vec<Vec<bool>> = std::iter::once(first.view()).chain(others.iter().copied()).map(lit_volumes).collect();
     let samplers: Vec<Sampler> = decay.weights.iter().map(|weights| Sampler::new(weights.view())).collect();
     first.axis_iter_mut(Axis(0)).into_par_iter().zip(&back).enumerate().for_each(|(t, (mut volume, back))| {
         for ((k, j, i), value) in volume.indexed_iter_mut() {
             let at = apply(back, [i as f64, j as f64, k as f64]).map(|v| v as f32);
-            let mut sum = *value * samplers[0].clamped(at);
-            for (other, sampler) in others.iter().zip(&samplers[1..]) {
-                sum += other[[t, k, j, i]] * sampler.clamped(at);
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for (e, sampler) in samplers.iter().enumerate().filter(|(e, _)| lit[*e][t]) {
+                let weight = sampler.clamped(at);
+                sum += weight * if e == 0 { *value } else { others[e - 1][[t, k, j, i]] };
+                weights += weight;
             }
-            *value = sum;
+            *value = if weights > 0.0 { sum / weights } else { *value };
         }
     });
     Ok(first)
+}
+
+/// Whether a volume shows anything.
+fn is_lit(volume: &[f32]) -> bool {
+    volume.first().is_some_and(|first| volume.iter().any(|v| v != first))
+}
+
+/// Which volumes of a series `(nt, nz, ny, nx)` show anything.
+#[must_use]
+pub fn lit_volumes(series: ArrayView4<f32>) -> Vec<bool> {
+    let volume = |volume: ArrayView3<f32>| volume.first().is_some_and(|first| volume.iter().any(|v| v != first));
+    series.outer_iter().collect::<Vec<_>>().into_par_iter().map(volume).collect()
 }
 
 fn check(echoes: &[ArrayView4<f32>], times: &[f64], mask: (usize, usize, usize)) -> Result<(), EchoError> {
@@ -186,12 +218,19 @@ struct Seen {
 
 impl Seen {
     /// Aligns volume after volume; the sums are in their order, whatever the number of threads.
-    fn of(series: ArrayView4<f32>, maps: &[Matrix4], floor: f64) -> Self {
+    fn of(series: ArrayView4<f32>, maps: &[Matrix4], floor: f64, unusable: &[usize]) -> Self {
         let (_, nz, ny, nx) = series.dim();
         let series = series.as_standard_layout();
         let size = nz * ny * nx;
-        let volumes: Vec<(&[f32], &Matrix4)> =
-            series.as_slice().unwrap_or_default().chunks_exact(size.max(1)).zip(maps).collect();
+        let volumes: Vec<(&[f32], &Matrix4)> = series
+            .as_slice()
+            .unwrap_or_default()
+            .chunks_exact(size.max(1))
+            .zip(maps)
+            .enumerate()
+            .filter(|(t, (volume, _))| !unusable.contains(t) && is_lit(volume))
+            .map(|(_, volume)| volume)
+            .collect();
         let mut aligned: Vec<(SplineVolume, Vec<f32>)> =
             (0..rayon::current_num_threads()).map(|_| (SplineVolume::new([nz, ny, nx]), vec![0.0; size])).collect();
         let (mut mean, mut log) = (vec![0.0; size], vec![0.0; size]);
@@ -321,6 +360,20 @@ mod tests {
         assert!((f64::from(decay.t2star[[0, 4, 5]]) / true_t2star - 1.0).abs() < 2e-3, "of the first two");
         assert_eq!((decay.t2star[[7, 0, 0]], decay.with_signal[[7, 0, 0]]), (0.0, 0));
         assert!(decay.weights[0][[7, 0, 0]] > 0.0, "outside the mask there are weights nevertheless");
+    }
+
+    #[test]
+    fn a_signal_that_rises_is_refused_and_a_volume_that_is_lost_is_made_up_for() {
+        let (mut echoes, mask) = (echoes(), Array3::ones((8, 9, 10)));
+        let exchanged = [echoes[2].view(), echoes[1].view(), echoes[0].view()];
+        let refused = fit_decay(&exchanged, &TIMES, IDENTITY, &still(4), mask.view()).unwrap_err();
+        assert_eq!(refused, EchoError::NoDecay { share: 1.0 });
+        let whole = fit_decay(&views(&echoes), &TIMES, IDENTITY, &still(4), mask.view()).unwrap();
+        echoes[1].index_axis_mut(Axis(0), 2).fill(0.0);
+        let decay = fit_decay(&views(&echoes), &TIMES, IDENTITY, &still(4), mask.view()).unwrap();
+        assert!((decay.t2star[[3, 4, 5]] / whole.t2star[[3, 4, 5]] - 1.0).abs() < 0.03);
+        let combined = combine(echoes[0].clone(), &views(&echoes[1..]), &decay, IDENTITY, &still(4)).unwrap();
+        assert!((combined[[2, 3, 4, 5]] / combined[[1, 3, 4, 5]] - 1.0).abs() < 0.1, "no hole");
     }
 
     #[test]

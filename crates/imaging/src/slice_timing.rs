@@ -68,8 +68,8 @@ impl Slices<'_> {
 }
 
 /// Makes each volume of a series `(nt, nz, ny, nx)` show its slices as they were `moment` seconds after it began. The first
-/// `skip` volumes, before the steady state, stay as they are and have no part in the others. The same bytes at any number of
-/// threads.
+/// `skip` volumes, before the steady state, and those in `unusable` stay as they are and have no part in the others; courses
+/// go straight from one side of the latter to the other. The same bytes at any number of threads.
 ///
 /// # Errors
 /// [`SliceTimingError`] where the times do not fit the series.
@@ -78,27 +78,34 @@ pub fn correct(
     slices: &Slices<'_>,
     moment: f64,
     skip: usize,
+    unusable: &[usize],
 ) -> Result<(), SliceTimingError> {
     slices.check(series.view())?;
     let taps: Vec<[f32; TAPS]> = slices.times.iter().map(|time| taps((moment - time) / slices.repetition)).collect();
     let skip = skip.min(series.len_of(Axis(0)));
     let mut steady = series.slice_axis_mut(Axis(0), ndarray::Slice::from(skip..));
     let (nt, _, _, nx) = steady.dim();
-    if nt < 2 {
+    let good: Vec<usize> = (0..nt).filter(|t| !unusable.contains(&(t + skip))).collect();
+    if good.len() < 2 {
         return Ok(());
     }
+    let bridges: Vec<Bridge> = (0..nt).map(|t| Bridge::of(t, &good)).collect();
     let axis = slices.axis.index();
     steady.axis_iter_mut(Axis(1)).into_par_iter().enumerate().for_each_init(
-        || vec![0.0; (nt + 2 * AROUND) * nx],
-        |courses, (k, mut slab)| {
+        || (vec![0.0; nt * nx], vec![0.0; (nt + 2 * AROUND) * nx]),
+        |(bridged, courses), (k, mut slab)| {
             for (j, mut row) in slab.axis_iter_mut(Axis(1)).enumerate() {
-                gather(row.view(), courses);
+                bridges
+                    .iter()
+                    .zip(bridged.chunks_exact_mut(nx))
+                    .for_each(|(bridge, line)| bridge.fill(row.view(), line));
+                gather(bridged, nx, courses);
                 let of = |i: usize| &taps[[k, j, i][axis - 1]];
                 if axis == 3 {
-                    filter(courses, row.view_mut(), |n, i| of(i)[n]);
+                    filter(courses, &bridges, row.view_mut(), |n, i| of(i)[n]);
                 } else {
                     let taps = of(0);
-                    filter(courses, row.view_mut(), |n, _| taps[n]);
+                    filter(courses, &bridges, row.view_mut(), |n, _| taps[n]);
                 }
             }
         },
@@ -126,16 +133,47 @@ fn taps(shift: f64) -> [f32; TAPS] {
     taps
 }
 
+/// What stands for a volume: itself, or the usable ones before and after it.
+struct Bridge {
+    before: usize,
+    after: usize,
+    /// How far it is on the way, 0 to 1.
+    share: f32,
+}
+
+impl Bridge {
+    fn of(t: usize, good: &[usize]) -> Self {
+        let next = good.partition_point(|g| *g < t);
+        let after = good.get(next).or(good.last()).copied().unwrap_or(t);
+        let before = if after == t { t } else { good[next.max(1) - 1] };
+        let share =
+            if after > before { (t.clamp(before, after) - before) as f32 / (after - before) as f32 } else { 0.0 };
+        Self { before, after, share }
+    }
+
+    /// Whether the volume itself is usable.
+    fn is_itself(&self, t: usize) -> bool {
+        (self.before, self.after) == (t, t)
+    }
+
+    fn fill(&self, row: ArrayView2<f32>, line: &mut [f32]) {
+        let (before, after) = (row.row(self.before), row.row(self.after));
+        line.iter_mut().zip(before.iter().zip(after)).for_each(|(v, (a, b))| {
+            *v = if self.before == self.after { *a } else { a + self.share * (b - a) };
+        });
+    }
+}
+
 /// The courses of a row `(nt, nx)`, and how they go on beyond their ends: turned about the end points.
-fn gather(row: ArrayView2<f32>, courses: &mut [f32]) {
-    let (nt, nx) = row.dim();
-    let last = nt as isize - 1;
+fn gather(row: &[f32], nx: usize, courses: &mut [f32]) {
+    let line_at = |t: isize| &row[t as usize * nx..(t as usize + 1) * nx];
+    let last = (row.len() / nx.max(1)) as isize - 1;
     for (at, line) in courses.chunks_exact_mut(nx).enumerate() {
         let t = at as isize - AROUND as isize;
         let end = t.clamp(0, last);
         // Of short runs the turned course ends, too.
         let turned = (2 * end - t).clamp(0, last);
-        let (end, turned) = (row.row(end as usize), row.row(turned as usize));
+        let (end, turned) = (line_at(end), line_at(turned));
         let inside = (0..=last).contains(&t);
         line.iter_mut()
             .zip(end.iter().zip(turned))
@@ -143,10 +181,10 @@ fn gather(row: ArrayView2<f32>, courses: &mut [f32]) {
     }
 }
 
-fn filter(courses: &[f32], mut row: ArrayViewMut2<f32>, tap: impl Fn(usize, usize) -> f32) {
+fn filter(courses: &[f32], bridges: &[Bridge], mut row: ArrayViewMut2<f32>, tap: impl Fn(usize, usize) -> f32) {
     let nx = row.len_of(Axis(1));
     let mut sums = vec![0.0_f32; nx];
-    for (t, mut out) in row.outer_iter_mut().enumerate() {
+    for (t, mut out) in row.outer_iter_mut().enumerate().filter(|(t, _)| bridges[*t].is_itself(*t)) {
         sums.fill(0.0);
         for (n, line) in courses[t * nx..].chunks_exact(nx).take(TAPS).enumerate() {
             sums.iter_mut().zip(line).enumerate().for_each(|(i, (sum, v))| *sum += tap(n, i) * v);
@@ -206,7 +244,7 @@ mod tests {
         });
         let slices = Slices { axis: Axis(axis), times: &times, repetition: TR };
         let moment = slices.moment(reference);
-        correct(series.view_mut(), &slices, moment, skip).unwrap();
+        correct(series.view_mut(), &slices, moment, skip, &[]).unwrap();
         let (mut sum, mut count) = (0.0, 0.0);
         for ((t, k, _, i), v) in series.indexed_iter().filter(|((t, ..), _)| (skip + ends..nt - ends).contains(t)) {
             sum += (f64::from(*v) - signal(t as f64 * TR + moment, k, i)).powi(2);
@@ -232,19 +270,33 @@ mod tests {
     fn without_a_shift_and_without_change_nothing_happens() {
         let same = Array4::from_shape_fn((6, 3, 2, 2), |(t, k, ..)| (t * 7 + k) as f32);
         let mut series = same.clone();
-        correct(series.view_mut(), &Slices { axis: Axis(1), times: &[0.5; 3], repetition: TR }, 0.5, 0).unwrap();
+        correct(series.view_mut(), &Slices { axis: Axis(1), times: &[0.5; 3], repetition: TR }, 0.5, 0, &[]).unwrap();
         assert_eq!(series, same);
         let mut constant = Array4::from_elem((6, 3, 2, 2), 5.0);
-        correct(constant.view_mut(), &Slices { axis: Axis(1), times: &[0.0, 0.7, 1.9], repetition: TR }, 1.0, 0)
+        correct(constant.view_mut(), &Slices { axis: Axis(1), times: &[0.0, 0.7, 1.9], repetition: TR }, 1.0, 0, &[])
             .unwrap();
         assert!(constant.iter().all(|v| (v - 5.0_f32).abs() < 1e-5));
+    }
+
+    #[test]
+    fn a_volume_that_is_lost_takes_nothing_from_its_neighbours() {
+        let mut series = Array4::from_shape_fn((30, 3, 2, 2), |(t, ..)| 1000.0 + 3.0 * t as f32);
+        series.index_axis_mut(Axis(0), 9).fill(0.0);
+        series.index_axis_mut(Axis(0), 0).fill(0.0);
+        let slices = Slices { axis: Axis(1), times: &[0.0, 0.7, 1.9], repetition: TR };
+        correct(series.view_mut(), &slices, 1.0, 0, &[0, 9]).unwrap();
+        for ((t, k, ..), v) in series.indexed_iter() {
+            let there = 1000.0 + 3.0 * (t as f32 + (1.0 - [0.0, 0.7, 1.9][k]) / 2.0);
+            let expected = if t == 0 || t == 9 { 0.0 } else { there };
+            assert!((v - expected).abs() < 1.5, "volume {t}: {v} for {expected}");
+        }
     }
 
     #[test]
     fn times_that_do_not_fit_are_refused() {
         let refused = |times: &[f64], repetition: f64| {
             let mut series = Array4::zeros((6, 3, 2, 2));
-            correct(series.view_mut(), &Slices { axis: Axis(1), times, repetition }, 0.0, 0).unwrap_err()
+            correct(series.view_mut(), &Slices { axis: Axis(1), times, repetition }, 0.0, 0, &[]).unwrap_err()
         };
         assert_eq!(refused(&[0.0; 2], TR), SliceTimingError::Count { times: 2, slices: 3 });
         assert!(matches!(refused(&[0.0, 2.5, 1.0], TR), SliceTimingError::Time { .. }));

@@ -5,7 +5,7 @@ use super::files::Columns;
 use serde_json::{Value, json};
 
 /// What is shown, in this order; of components the first few. Terms made of these are left out.
-const SHOWN: [&str; 26] = [
+const SHOWN: [&str; 23] = [
     "csf",
     "white_matter",
     "std_dvars",
@@ -26,9 +26,6 @@ const SHOWN: [&str; 26] = [
     "w_comp_cor_00",
     "w_comp_cor_01",
     "w_comp_cor_02",
-    "a_comp_cor_00",
-    "a_comp_cor_01",
-    "a_comp_cor_02",
     "edge_comp_00",
     "edge_comp_01",
     "edge_comp_02",
@@ -37,6 +34,8 @@ const SHOWN: [&str; 26] = [
 const LEFT: usize = 190;
 const CELL: usize = 18;
 const GAP: usize = 30;
+/// Room above for the names of the columns.
+const TOP: usize = 96;
 /// Units of a bar that stands for a correlation of 1.
 const BAR: f64 = 200.0;
 
@@ -67,10 +66,14 @@ pub(super) fn matrix(confounds: &Columns) -> Value {
                 .collect();
             let r = product(values, &global);
             let bar = json!({ "x": bars, "width": format!("{:.1}", BAR * r.abs()), "sign": sign(r), "r": format!("{r:.2}") });
-            json!({ "name": name, "y": row * CELL, "cells": cells, "global": bar })
+            json!({ "name": name, "y": TOP + row * CELL, "cells": cells, "global": bar })
         })
         .collect();
-    json!({ "left": LEFT, "bars": bars, "height": shown.len() * CELL + GAP / 2, "rows": rows, "strongest": strongest(&shown) })
+    let column = |(at, (name, _)): (usize, &(&str, Vec<f64>))| json!({ "name": name, "x": LEFT + at * CELL + 13 });
+    let columns: Vec<Value> = shown.iter().enumerate().map(column).collect();
+    let height = TOP + shown.len() * CELL + GAP / 2;
+    json!({ "left": LEFT, "bars": bars, "top": TOP - 6, "height": height, "columns": columns, "rows": rows,
+            "strongest": strongest(&shown) })
 }
 
 /// The three pairs that go together most, in words.

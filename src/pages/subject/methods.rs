@@ -1,5 +1,6 @@
 //! The text of methods for a paper, of what truly ran: from the sidecars and figures of the scans, not from defaults.
 
+use crate::derivatives::measured::Coregistered;
 use figures::FigureData;
 use serde_json::{Map, Value};
 
@@ -94,6 +95,8 @@ pub(super) struct Ran<'a> {
     pub bias: &'a Map<String, Value>,
     /// Sidecar of the tissue labels; empty without them.
     pub tissues: &'a Map<String, Value>,
+    /// How the run was laid onto the T1w image.
+    pub coregistration: Option<&'a Coregistered>,
     pub figures: &'a FigureData,
 }
 
@@ -188,8 +191,8 @@ fn of_time(preproc: &Map<String, Value>) -> String {
         times.into_iter().flatten().filter_map(Value::as_f64).map(|s| format!("{:.1}", s * 1000.0)).collect();
     if !times.is_empty() {
         text.push_str(&format!(
-            "The motion is that of the first echo. T2* was fitted to the logarithms of the echoes at {} ms, and they were combined \
-             by weights of it (Posse et al. 1999). ",
+            "Motion was estimated in the shortest echo. T2* was fitted to the logarithms of the echoes at {} ms, and they were \
+             combined with weights from T2* (Posse et al. 1999). ",
             times.join(", ")
         ));
     }
@@ -230,7 +233,7 @@ fn intensity(ran: &Ran<'_>) -> String {
 fn templates(ran: &Ran<'_>) -> String {
     let names = || ran.figures.templates.iter().map(|there| there.template.as_str());
     if ran.modality == "bold" {
-        return spaces(names().collect());
+        return spaces(names().collect(), ran.coregistration);
     }
     let names: Vec<&str> = names().collect();
     if names.is_empty() {
@@ -244,16 +247,22 @@ fn templates(ran: &Ran<'_>) -> String {
 }
 
 /// What was done to bring a run to other spaces: the first is the T1w image it was laid onto.
-fn spaces(names: Vec<&str>) -> String {
+fn spaces(names: Vec<&str>, laid: Option<&Coregistered>) -> String {
     let [_, templates @ ..] = names.as_slice() else { return String::new() };
     let through = match templates {
         [] => String::new(),
         names => format!(" and the warp of that image to {}", names.join(" and to ")),
     };
+    let believed = match laid {
+        Some(laid) if !laid.accepted => {
+            ", whose answer was not plausible, so that the position by the headers or the centres of mass was kept"
+        }
+        _ => "",
+    };
     format!(
         "The mean volume was laid onto the T1w image by boundary-based registration with 6 degrees of freedom (Greve and Fischl \
-         2009), from several starts. In each output space the volumes as they were scanned were sampled once, by cubic B-splines, \
-         through the motion of the head, this transform{through}. "
+         2009){believed}. In each output space the volumes as they were scanned were sampled once, by cubic B-splines, \
+         through the motion of the head and this transform{through}, in one step. "
     )
 }
 
@@ -278,8 +287,15 @@ mod tests {
         let bias = object(json!({ "Iterations": [8, 12] }));
         let figures = FigureData::default();
         let tissues = object(json!({ "Method": "HMRF" }));
-        let ran =
-            Ran { modality: "T1w", preproc: &preproc, mask: &mask, bias: &bias, tissues: &tissues, figures: &figures };
+        let ran = Ran {
+            modality: "T1w",
+            preproc: &preproc,
+            mask: &mask,
+            bias: &bias,
+            tissues: &tissues,
+            coregistration: None,
+            figures: &figures,
+        };
         let text = paragraph(&ran, "9.9.9");
         for part in ["9.9.9", "8 iterations", "12 iterations", "is 1000.", "Smith 2002"] {
             assert!(text.contains(part), "{part}: {text}");
@@ -305,8 +321,15 @@ mod tests {
         let series = figures::Series { volumes: 9, repetition_time: Some(2.0), non_steady: 2, ..Default::default() };
         let figures = FigureData { series: Some(series), ..FigureData::default() };
         let (empty, mask) = (Map::new(), object(json!({ "Method": "surface and tissue" })));
-        let ran =
-            |modality| Ran { modality, preproc: &empty, mask: &mask, bias: &empty, tissues: &empty, figures: &figures };
+        let ran = |modality| Ran {
+            modality,
+            preproc: &empty,
+            mask: &mask,
+            bias: &empty,
+            tissues: &empty,
+            coregistration: None,
+            figures: &figures,
+        };
         for modality in ["T1w", "bold"] {
             let text = paragraph(&ran(modality), "1");
             let years = text.split(|c: char| !c.is_ascii_digit()).filter(|w| w.len() == 4).count();

@@ -127,8 +127,15 @@ fn of_scan(
     let tissues = files.sidecar(OutputKind::Segmentation)?;
     let figures = files.figures()?;
     let text = figures.as_ref().map(|figures| {
-        let ran =
-            Ran { modality: &scan.modality, preproc: &preproc, mask: &mask, bias: &bias, tissues: &tissues, figures };
+        let ran = Ran {
+            modality: &scan.modality,
+            preproc: &preproc,
+            mask: &mask,
+            bias: &bias,
+            tissues: &tissues,
+            coregistration: scan.coregistration.as_ref(),
+            figures,
+        };
         paragraph(&ran, version)
     });
     let confounds = files.confounds()?;
@@ -209,7 +216,9 @@ fn templates(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> R
                     "share": format!("{:.0}", 100.0 * laid.share),
                     "halves": laid.halves_mm.map(|mm| format!("{mm:.1}")) })
         });
-        shown.push(json!({ "template": template, "pictures": pictures, "mosaic": mosaic, "fit": fit, "laid": laid }));
+        let outline = on_anatomy.then_some("Outline of white matter");
+        shown.push(json!({ "template": template, "pictures": pictures, "mosaic": mosaic, "fit": fit, "laid": laid,
+                           "outline": outline }));
     }
     Ok(Value::Array(shown))
 }

@@ -58,7 +58,10 @@ fn told(decay: &Decay, brain: &Brain, echoes: usize, found: &mut Found) {
     found.set("echoes", echoes);
     found.set("echoes.all_share", all);
     if all < LEAST_SHARE {
-        found.note(format!("all {echoes} echoes have signal in only {:.0} % of the brain", 100.0 * all));
+        found.note(format!(
+            "the last of {echoes} echoes has signal in only {:.0} % of the brain, and has no part in the rest",
+            100.0 * all
+        ));
     }
 }
 

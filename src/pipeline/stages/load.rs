@@ -1,11 +1,12 @@
 //! Load: reads the file, or generates the volume of a synthetic run, into a canonical RAS+ array.
 
-use super::validate::Series;
+use super::validate::{Series, check_signal};
 use crate::derivatives::ledger::Input;
 use crate::error::ErrorCode;
 use crate::plan::{ScanPlan, Source};
 use crate::step::{Found, StageError};
 use crate::telemetry::names;
+use imaging::echoes::lit_volumes;
 use ndarray::Array4;
 use nifti::Header;
 use std::path::Path;
@@ -47,7 +48,12 @@ pub fn image(plan: &ScanPlan, found: &mut Found) -> Result<Read, StageError> {
 }
 
 /// The echoes of a multi-echo run besides the first, which must be of the same voxels and volumes; none for any other run.
-pub fn other_echoes(plan: &ScanPlan, first: &Series, found: &mut Found) -> Result<Vec<Array4<f32>>, StageError> {
+pub fn other_echoes(
+    plan: &ScanPlan,
+    first: &Series,
+    strict: bool,
+    found: &mut Found,
+) -> Result<Vec<Array4<f32>>, StageError> {
     let (Some(one), Some(Input::File(print))) = (plan.echoes.first(), found.known.input.clone()) else {
         return Ok(Vec::new());
     };
@@ -56,7 +62,14 @@ pub fn other_echoes(plan: &ScanPlan, first: &Series, found: &mut Found) -> Resul
     for echo in &plan.echoes[1..] {
         let image = nifti::read(&echo.path)?;
         fits(&image.header, &first.header, [&echo.relative, &one.relative])?;
-        image.notes.iter().for_each(|note| found.note(format!("echo {}: {note}", echo.label)));
+        let name = format!("echo {} of {}", echo.label, plan.id);
+        check_signal(image.data.view(), &name)?;
+        image.notes.iter().try_for_each(|note| found.odd(format!("{name}: {note}"), &plan.id, strict))?;
+        let empty: Vec<usize> =
+            (0..).zip(lit_volumes(image.data.view())).filter(|(_, lit)| !lit).map(|(t, _)| t).collect();
+        if !empty.is_empty() {
+            found.note(format!("volumes {empty:?} of {name} are empty; there the other echoes stand for it"));
+        }
         prints.push((echo.relative.clone(), image.fingerprint));
         others.push(image.data);
     }
@@ -75,13 +88,13 @@ fn fits(header: &Header, first: &Header, [of, one]: [&Path; 2]) -> Result<(), St
     let (a, b) = (&header.grid().affine, &first.grid().affine);
     let apart = a.iter().flatten().zip(b.iter().flatten()).any(|(a, b)| (a - b).abs() > SAME_MM);
     let differ = if shape(header) != shape(first) {
-        format!("{} has {}, {} has {}", of.display(), shape(header), one.display(), shape(first))
+        format!("{} has {}, but {} has {}", of.display(), shape(header), one.display(), shape(first))
     } else if apart {
         format!("{} and {} lie in different places by their headers", of.display(), one.display())
     } else {
         return Ok(());
     };
-    let message = format!("{differ}; echoes of one run have the same grid");
+    let message = format!("{differ}; all echoes of a run need the same voxels, place and number of volumes");
     Err(StageError::Invalid { code: ErrorCode::EchoesUnfit, message })
 }
 

@@ -12,7 +12,7 @@ use crate::derivatives::DerivativeError;
 use crate::derivatives::measured::Confound;
 use crate::derivatives::outputs::{Output, OutputKind};
 use crate::derivatives::save::{Content, File, Saved, save};
-use crate::derivatives::sidecar::{SidecarContext, columns};
+use crate::derivatives::sidecar::{SidecarContext, Spatial, columns};
 use crate::plan::ScanPlan;
 use crate::step::Found;
 use crate::templates::{Origin, TemplateTarget};
@@ -144,7 +144,12 @@ pub fn functional(
     found: &mut Found,
 ) -> Result<Saved, DerivativeError> {
     let sources = sources(plan);
-    let cx = SidecarContext { moment: made.scaled.moment, ..context(plan, &sources) };
+    let mut out = Outputs::of(plan);
+    let boldref = out.table.iter().find(|output| output.kind == OutputKind::BoldRef && output.space.is_none());
+    let boldref = boldref.map(|output| output.path.clone());
+    let t1w = made.on_anatomy.as_ref().and_then(|there| there.source.image());
+    let spaces = Spatial { t1w, boldref: boldref.as_deref() };
+    let cx = SidecarContext { moment: made.scaled.moment, spaces, ..context(plan, &sources) };
     let Functional {
         scaled: ScaledSeries { header, series: voxels, fit, .. },
         brain,
@@ -154,7 +159,6 @@ pub fn functional(
         confounds,
         figures,
     } = made;
-    let mut out = Outputs::of(plan);
     let reference = &fit.reference;
     let series = Content::Image(header, fine(voxels.view(), reference, found));
     out.add(OutputKind::Preproc, series, cx.preproc(brain, reference, header.tr_seconds()));
@@ -230,6 +234,7 @@ fn context<'a>(plan: &'a ScanPlan, sources: &'a [String]) -> SidecarContext<'a> 
     SidecarContext {
         modality: plan.modality,
         moment: None,
+        spaces: Spatial::default(),
         sources,
         metadata: &plan.metadata,
         entities: &plan.entities,

@@ -3,7 +3,7 @@
 
 use super::validate::Series;
 use crate::plan::ScanPlan;
-use crate::step::Found;
+use crate::step::{Found, StageError};
 use imaging::motion::MotionEstimate;
 use imaging::slice_timing::{Slices, correct};
 use ndarray::{Array4, Axis};
@@ -13,15 +13,24 @@ use serde_json::Value;
 /// Fewest steady volumes that can be interpolated between; fMRIPrep has the same limit.
 const LEAST_VOLUMES: usize = 5;
 
+const DIRECTIONS: &str = "write i, j, k, i-, j- or k-";
+
 /// Corrects a run, and all its echoes. One whose times cannot be used stays as it is, with a note.
-pub fn bold(raw: &mut Series, others: &mut [Array4<f32>], motion: &MotionEstimate, plan: &ScanPlan, found: &mut Found) {
-    let Some(share) = plan.wanted.slices.share() else { return };
+pub fn bold(
+    raw: &mut Series,
+    others: &mut [Array4<f32>],
+    motion: &MotionEstimate,
+    (plan, strict): (&ScanPlan, bool),
+    found: &mut Found,
+) -> Result<(), StageError> {
+    let Some(share) = plan.wanted.slices.share() else { return Ok(()) };
     match corrected(raw, others, motion, (plan, share)) {
         Ok(moment) => {
             raw.moment = Some(moment);
             found.set("slice_timing.moment_s", moment);
+            Ok(())
         }
-        Err(why) => found.note(format!("slices keep their own times: {why}")),
+        Err(why) => found.odd(format!("slices keep their own times: {why}"), &plan.id, strict),
     }
 }
 
@@ -42,8 +51,8 @@ fn corrected(
     // To the millisecond, as fMRIPrep has it.
     let moment = (slices.moment(share) * 1000.0).round() / 1000.0;
     for series in std::iter::once(&mut raw.voxels).chain(others) {
-        correct(series.view_mut(), &slices, moment, motion.non_steady)
-            .map_err(|e| format!("{e}; check SliceTiming"))?;
+        correct(series.view_mut(), &slices, moment, motion.non_steady, &motion.unaligned)
+            .map_err(|e| format!("{e}; SliceTiming must have seconds, one for each slice"))?;
     }
     Ok(moment)
 }
@@ -52,16 +61,15 @@ fn corrected(
 fn times(plan: &ScanPlan, header: &Header) -> Result<(Axis, Vec<f64>), String> {
     let listed = plan.metadata.get("SliceTiming").and_then(Value::as_array);
     let times: Option<Vec<f64>> = listed.and_then(|times| times.iter().map(Value::as_f64).collect());
-    let mut times = times.ok_or("SliceTiming in the sidecar is no list of seconds")?;
+    let mut times = times.ok_or("SliceTiming in the sidecar must be a list of numbers (seconds), without quotes")?;
     let direction = match plan.metadata.get("SliceEncodingDirection") {
         None => "k",
-        Some(value) => value.as_str().unwrap_or_default(),
+        Some(value) => value.as_str().ok_or_else(|| format!("SliceEncodingDirection is {value}; {DIRECTIONS}"))?,
     };
     let (letter, reversed) = direction.strip_suffix('-').map_or((direction, false), |letter| (letter, true));
     let on_disk = ["i", "j", "k"].iter().position(|axis| *axis == letter);
     let place = on_disk.and_then(|axis| header.of_disk_axis(axis));
-    let (axis, turned) =
-        place.ok_or_else(|| format!("SliceEncodingDirection {direction:?} is none of i, j, k, i-, j-, k-"))?;
+    let (axis, turned) = place.ok_or_else(|| format!("SliceEncodingDirection is {direction:?}; {DIRECTIONS}"))?;
     // Of a direction with a minus the list begins with the slice of the highest index; turned arrays have them turned.
     if reversed != turned {
         times.reverse();

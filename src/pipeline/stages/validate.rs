@@ -110,7 +110,7 @@ fn check_dimensions(
 }
 
 /// Refuses an empty or constant image; returns how many voxels are negative.
-fn check_signal(image: ArrayView4<'_, f32>, id: &str) -> Result<usize, StageError> {
+pub(super) fn check_signal(image: ArrayView4<'_, f32>, id: &str) -> Result<usize, StageError> {
     let slices: Vec<_> = image.outer_iter().flat_map(ArrayView3::into_outer_iter).collect();
     let nothing = (f32::INFINITY, f32::NEG_INFINITY, 0_usize);
     let both = |a: (f32, f32, usize), b: (f32, f32, usize)| (a.0.min(b.0), a.1.max(b.1), a.2 + b.2);
