@@ -6,6 +6,7 @@
 mod common;
 
 use common::{Ran, binary, run_command, text};
+use nifti::{Header, Voxels};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -103,6 +104,9 @@ fn a_run_comes_to_the_t1w_image_and_to_mni_in_one_interpolation_and_readers_agre
     assert!(of("voxels with an effect") > 100_000.0, "{found}");
     for what in ["preproc", "boldref", "mask"] {
         assert_eq!(of(&format!("{what} in template space")), 1.0, "{what} in {found}");
+    }
+    if let Some(checked) = common::peer("check_validator.py", &[&out]) {
+        checked.exits(0);
     }
     next_programs_find_what_they_ask_for(&bids, &out);
     fitlins_fits_a_model(&bids, &out);
@@ -228,6 +232,35 @@ fn without_a_usable_t1w_image_what_was_asked_for_fails_and_what_is_the_default_i
     let default = run(&bids, &out, &[]).exits(1);
     assert!(default.last_line().contains("1 ok, 1 failed"), "{}", default.stdout);
     assert!(run_of(&out, "")["notes"].to_string().contains("sub-01_T1w failed (NP-"), "{}", run_of(&out, ""));
+}
+
+#[test]
+fn a_run_that_cannot_be_laid_onto_its_t1w_image_stays_in_its_own_space_unless_more_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let bids = dataset(folder.path(), Some("anat"), "func");
+    let out = folder.path().join("out");
+    let own = ["--output-spaces", "T1w", "func", "--modalities", "T1w"];
+    run(&bids, &out, &own).exits(0);
+    // The T1w image was not brought to the template that is the default: the run has nothing to follow there.
+    run(&bids, &out, &["--modalities", "bold"]).exits(0);
+    let notes = run_of(&out, "")["notes"].to_string();
+    assert!(notes.contains("own space only") && notes.contains("was processed without xfm_to_template"), "{notes}");
+    assert!(func(&out.join("sub-01")).keys().all(|name| !name.contains("space-")));
+
+    // Half a metre away, and the search begins where the headers say.
+    let image = bids.join("sub-01/func/sub-01_task-rest_bold.nii.gz");
+    let read = nifti::read(&image).unwrap();
+    let mut grid = read.header.grid().clone();
+    grid.affine[1][3] += 500.0;
+    fs::remove_file(&image).unwrap();
+    let (header, voxels) = (Header::new(grid, read.header.volumes(), Some(2.52)), Voxels::Scaled(read.data.view()));
+    nifti::write(fs::File::create(&image).unwrap(), &header, voxels).unwrap();
+    let far = ["--bold2anat-init", "header"];
+    let asked = run(&bids, &out, &[&["--output-spaces", "T1w", "func"][..], &far].concat()).exits(1);
+    assert!(asked.stderr.contains("NP-COREGISTRATION-FAILED"), "{}", asked.stderr);
+    // From the centres of mass the head is found.
+    run(&bids, &out, &["--output-spaces", "T1w", "func"]).exits(0);
+    assert_eq!(run_of(&out, "")["coregistration"]["start"], "centre of mass");
 }
 
 #[test]

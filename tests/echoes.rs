@@ -147,6 +147,10 @@ fn echoes_of_a_run_are_one_scan_and_tedana_agrees() {
         assert!(of("components") > 0.0, "{found}");
     }
 
+    if let Some(checked) = common::peer("check_validator.py", &[&out]) {
+        checked.exits(0);
+    }
+
     // What is not asked for any more goes.
     run(&bids, &out, &["--output-spaces", "func", "--force"]).exits(0);
     let left: Vec<String> = func(&out).into_keys().collect();

@@ -6,7 +6,7 @@ use crate::derivatives::outputs::OutputKind;
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{AnatomyPlan, AnatomySource, SessionPlan};
 use crate::step::{Finished, StageError};
-use crate::vocabulary::{Resolution, Space, TemplateId};
+use crate::vocabulary::{Resolution, Space, Spaces, TemplateId};
 use imaging::coregistration::{CoregisterError, HeadModel};
 use imaging::filter::bounding_box;
 use imaging::rigid::{IDENTITY, Matrix4, compose};
@@ -156,6 +156,18 @@ impl Source {
                 Ok(self.read.get_or_init(|| read))
             }
         }
+    }
+
+    /// Refuses spaces that the T1w image was not brought to when it was processed.
+    pub fn has(&self, spaces: &Spaces) -> Result<(), AnatomyError> {
+        let known = |space: &Space| match space {
+            Space::Template(id, _) => {
+                let unsaid = Space::Template(id.clone(), Resolution::Unsaid).to_string();
+                self.file(OutputKind::ToTemplate, Some(&unsaid)).map(drop)
+            }
+            Space::T1w | Space::Func => Ok(()),
+        };
+        spaces.beyond_own().try_for_each(known)
     }
 
     /// The map of points of a template to the T1w image.

@@ -31,6 +31,9 @@ const VOLUME_ML: [f64; 2] = [300.0, 2500.0];
 const THRESHOLD_MM: f32 = -0.5;
 /// A body on a constant background that overlaps less with the carried brain (Dice) still has its head.
 const LEAST_OVERLAP: f64 = 0.85;
+/// Extent of a volume along each axis that shows enough of a head: of a T1w image, and of a run, which may be a slab.
+const LEAST_MM: f64 = 40.0;
+const LEAST_SLAB_MM: f64 = 30.0;
 /// How far in mm from the template's surface an EPI's mask may reach, where the two look alike.
 const EPI_OUTER_MM: f32 = 6.0;
 /// What is darker than this share of the range is air.
@@ -56,7 +59,8 @@ pub fn extract_brain(
     let shape = [image.dim().0, image.dim().1, image.dim().2];
     let [dx, dy, dz] = voxel_size(to_world);
     let voxel_mm = [dz, dy, dx];
-    let usable = |(&n, &d): (&usize, &f64)| n >= 4 && d.is_finite() && d > 0.05 && n as f64 * d > 40.0;
+    let least_mm = if contrast == Contrast::T1w { LEAST_MM } else { LEAST_SLAB_MM };
+    let usable = |(&n, &d): (&usize, &f64)| n >= 4 && d.is_finite() && d > 0.05 && n as f64 * d > least_mm;
     if !shape.iter().zip(&voxel_mm).all(usable) {
         return Err(BrainError::Unusable { shape, voxel_mm });
     }

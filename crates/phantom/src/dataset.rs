@@ -2,6 +2,7 @@
 
 use super::files::{self, save_image, save_json, save_text};
 use super::random::seed_of;
+use super::t1w::pose;
 use super::traits::{TASK, TR_SECONDS, Traits, label};
 use super::{BoldSpec, SynthConfig, SynthError, T1wSpec, bold, t1w};
 use crate::Kind;
@@ -153,6 +154,8 @@ fn write_t1w(raw: &Path, truth: &Path, stem: &str, spec: &T1wSpec) -> Result<u64
         "Description": "Multiplicative coil field of the scan of the same name",
         "SkullStripped": false,
         "NoiseStandardDeviation": made.sigma,
+        "HeadMatrix": pose(spec.scan),
+        "HeadMatrixDescription": files::HEAD_MATRIX,
     });
     save_json(&truth.join(format!("{stem}_desc-bias_T1w.json")), &noise)?;
     Ok(bytes)

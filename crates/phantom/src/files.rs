@@ -1,5 +1,6 @@
 //! The files around the images of a synthetic dataset: descriptions, tables, sidecars; each written whole or not at all.
 
+use super::t1w::pose;
 use super::traits::{TASK, TR_SECONDS, Traits, label};
 use super::{BoldSpec, SynthBold, SynthConfig, SynthError, Tissue};
 use crate::Kind;
@@ -163,8 +164,14 @@ pub(super) fn motion_sidecar(run: &SynthBold, spec: &BoldSpec) -> Value {
         "Matrices": run.matrices,
         "MatricesDescription":
             "One per volume, RAS mm: where a point of the head in the first volume is in this one",
+        "HeadMatrix": pose(spec.scan),
+        "HeadMatrixDescription": HEAD_MATRIX,
     })
 }
+
+/// What the matrix of a scan's head is.
+pub(super) const HEAD_MATRIX: &str =
+    "RAS mm: where a point of the drawn head is in the scan, of a run in its first volume";
 
 /// Writes JSON, indented, with a line end.
 pub(super) fn save_json(path: &Path, value: &Value) -> Result<(), SynthError> {

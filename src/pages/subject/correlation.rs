@@ -35,7 +35,7 @@ const LEFT: usize = 190;
 const CELL: usize = 18;
 const GAP: usize = 30;
 /// Room above for the names of the columns.
-const TOP: usize = 96;
+const TOP: usize = 132;
 /// Units of a bar that stands for a correlation of 1.
 const BAR: f64 = 200.0;
 

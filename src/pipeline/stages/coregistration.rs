@@ -53,6 +53,7 @@ fn lay<'a>(
     (plan, strict): (&ScanPlan, bool),
     found: &mut Found,
 ) -> Result<OnAnatomy<'a>, StageError> {
+    source.has(&plan.wanted.spaces)?;
     let anatomy = source.anatomy()?;
     let there = coregister(fit.mean.view(), &raw.header.grid().affine, &anatomy.model, starts(plan.wanted.start))?;
     let told = told(source, &there);

@@ -108,6 +108,11 @@ pub fn bold(
     let mut figures = draw_bold(&volume(&scaled.header, scaled.fit.mean.view(), brain, &scaled.fit.bias), run)?;
     let decisions = &mut figures.data.decisions;
     decisions.extend(of_header(&scaled.header));
+    let slices = scaled.moment.map_or_else(
+        || "taken as they come: not corrected".to_owned(),
+        |moment| format!("all brought to {moment} s after a volume began"),
+    );
+    decisions.push(("Slices".into(), slices));
     decisions.push(("Volumes before the steady state".into(), motion.non_steady.to_string()));
     decisions.push(("Volumes that could not be aligned".into(), list(&motion.unaligned)));
     decisions.push(("Motion is relative to volume".into(), motion.reference.to_string()));

@@ -130,9 +130,7 @@ pub fn anatomical(
         );
     }
     out.add_figures(figures);
-    let spaces: Vec<Space> =
-        maps.iter().map(|map| Space::Template(map.template.id.clone(), Resolution::Unsaid)).collect();
-    out.add_pictures(figures, &spaces);
+    out.add_pictures(figures);
     out.save(root, scaled.image.len(), found)
 }
 
@@ -197,14 +195,7 @@ pub fn functional(
     }
     out.add(OutputKind::Confounds, Content::Table(confounds), columns(confounds));
     out.add_figures(figures);
-    // The first picture is on the T1w image, then one for each template.
-    let templates = in_spaces.iter().filter_map(|there| match &there.space {
-        Space::Template(id, _) => Some(Space::Template(id.clone(), Resolution::Unsaid)),
-        Space::T1w | Space::Func => None,
-    });
-    let mut pictured: Vec<Space> = std::iter::once(Space::T1w).chain(templates).collect();
-    pictured.dedup();
-    out.add_pictures(figures, &pictured);
+    out.add_pictures(figures);
     out.save(root, voxels.len(), found)
 }
 
@@ -285,11 +276,14 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Pictures in other spaces, in their order.
-    fn add_pictures(&mut self, figures: &'a Figures, spaces: &[Space]) {
-        for (space, pictures) in spaces.iter().zip(&figures.on_templates) {
+    /// Pictures in other spaces, by the names of these.
+    fn add_pictures(&mut self, figures: &'a Figures) {
+        for (there, pictures) in figures.data.templates.iter().zip(&figures.on_templates) {
             for (kind, jpeg) in pictures {
-                self.add_in(OutputKind::Picture(*kind), Some(space), Content::Bytes(jpeg), Value::Null);
+                let is_it = |space: &Space| space.to_string() == there.template;
+                let pictured = |output: &&Output| output.kind == OutputKind::Picture(*kind);
+                let space = self.table.iter().filter(pictured).find_map(|output| output.space.clone().filter(is_it));
+                self.add_in(OutputKind::Picture(*kind), space.as_ref(), Content::Bytes(jpeg), Value::Null);
             }
         }
     }
