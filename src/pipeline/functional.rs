@@ -24,7 +24,7 @@ pub fn functional(scan: &mut Scan<'_>, anatomy: &Handed) -> Result<Saved, Failed
         p.own(|_| has_anatomy(plan, anatomy))?;
         let read = p.own(|found| load::image(plan, found))?;
         let first = p.step(Stage::Validate, |found| validate::bold(read, plan, cx.strict, found))?;
-        let others = p.own(|found| load::other_echoes(plan, &first, cx.strict, found))?;
+        let others = p.own(|found| echoes::read_others(plan, &first, cx.strict, found))?;
         Ok((first, others))
     })?;
     let made = process(scan, raw, anatomy)?;

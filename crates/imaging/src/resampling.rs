@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::interpolate::SplineVolume;
 use crate::registration::placed::Sampler;
-use crate::rigid::Matrix4;
+use crate::rigid::{Matrix4, apply};
 
 /// Where the voxels of a grid lie in a reference volume.
 #[derive(Clone, Debug)]
@@ -38,6 +38,13 @@ impl Places {
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {
         self.shape
+    }
+
+    /// The same places in another volume, whose voxels `map` takes those of the reference to.
+    #[must_use]
+    pub fn through(&self, map: &Matrix4) -> Self {
+        let place = |p: &[f32; 3]| apply(map, p.map(f64::from)).map(|v| v as f32);
+        Self { shape: self.shape, at: self.at.par_iter().with_min_len(4096).map(place).collect() }
     }
 
     /// A volume of the reference's grid at these places, trilinear; the nearest edge's value outside it where that is wanted
@@ -105,7 +112,7 @@ pub fn resample_series<E>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rigid::{IDENTITY, apply, compose, from_parameters};
+    use crate::rigid::{IDENTITY, compose, from_parameters};
     use ndarray::{Array4, Axis};
 
     fn series() -> Array4<f32> {
@@ -143,8 +150,11 @@ mod tests {
         let all = collected(&places, &[IDENTITY, motion, motion], 1.0);
         // The same volume, sampled at once at the composed place.
         let both = compose(&motion, &shift);
+        let through = Places::new([5, 6, 7], |p| [p[0] + 4.0, p[1] + 3.0, p[2] + 3.0]).through(&both);
         let once = Places::new([5, 6, 7], |p| apply(&both, [p[0] + 4.0, p[1] + 3.0, p[2] + 3.0]));
         let expected = once.cubic(series().index_axis(Axis(0), 1));
+        let same = through.cubic(series().index_axis(Axis(0), 1));
+        assert!(same.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 2e-2));
         assert!(all[1].iter().zip(&expected).all(|(a, b)| (a - b).abs() < 2e-2), "{:?}", &all[1][..5]);
     }
 

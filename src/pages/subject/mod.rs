@@ -216,9 +216,10 @@ fn templates(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> R
                     "share": format!("{:.0}", 100.0 * laid.share),
                     "halves": laid.halves_mm.map(|mm| format!("{mm:.1}")) })
         });
-        let outline = on_anatomy.then_some("Outline of white matter");
+        let bold = files.scan.modality == "bold";
+        let outline = bold.then_some("Outline of white matter");
         shown.push(json!({ "template": template, "pictures": pictures, "mosaic": mosaic, "fit": fit, "laid": laid,
-                           "outline": outline }));
+                           "outline": outline, "bold": bold }));
     }
     Ok(Value::Array(shown))
 }

@@ -2,14 +2,69 @@
 
 use super::intensity::Fit;
 use super::motion_correct::{Motion, averaged};
-use super::validate::Series;
+use super::validate::{Series, check_signal};
+use crate::derivatives::ledger::Input;
+use crate::error::ErrorCode;
 use crate::plan::ScanPlan;
 use crate::step::{Found, StageError};
 use imaging::bias::divide_by_field;
 use imaging::brain::Brain;
-use imaging::echoes::{Decay, combine as combined, fit_decay};
+use imaging::echoes::{Decay, combine as combined, fit_decay, lit_volumes};
 use imaging::motion::resample_in_place;
 use ndarray::{Array3, Array4, ArrayView4, Zip};
+use nifti::Header;
+use std::path::Path;
+
+/// The echoes of a multi-echo run besides the first, which must be of the same voxels and volumes; none for any other run.
+pub fn read_others(
+    plan: &ScanPlan,
+    first: &Series,
+    strict: bool,
+    found: &mut Found,
+) -> Result<Vec<Array4<f32>>, StageError> {
+    let (Some(one), Some(Input::File(print))) = (plan.echoes.first(), found.known.input.clone()) else {
+        return Ok(Vec::new());
+    };
+    let mut prints = vec![(one.relative.clone(), print)];
+    let mut others = Vec::with_capacity(plan.echoes.len() - 1);
+    for echo in &plan.echoes[1..] {
+        let image = nifti::read(&echo.path)?;
+        fits(&image.header, &first.header, [&echo.relative, &one.relative])?;
+        let name = format!("echo {} of {}", echo.label, plan.id);
+        check_signal(image.data.view(), &name)?;
+        image.notes.iter().try_for_each(|note| found.odd(format!("{name}: {note}"), &plan.id, strict))?;
+        let empty: Vec<usize> =
+            (0..).zip(lit_volumes(image.data.view())).filter(|(_, lit)| !lit).map(|(t, _)| t).collect();
+        if !empty.is_empty() {
+            found.note(format!("volumes {empty:?} of {name} are empty; there the other echoes stand for it"));
+        }
+        prints.push((echo.relative.clone(), image.fingerprint));
+        others.push(image.data);
+    }
+    found.known.input = Some(Input::Echoes(prints));
+    Ok(others)
+}
+
+/// Refuses an echo that is not on the grid of the first.
+fn fits(header: &Header, first: &Header, [of, one]: [&Path; 2]) -> Result<(), StageError> {
+    /// Two headers of one acquisition differ by rounding only.
+    const SAME_MM: f64 = 0.01;
+    let shape = |header: &Header| {
+        let [nz, ny, nx] = header.grid().shape;
+        format!("{nx}x{ny}x{nz} voxels, {} volumes", header.volumes())
+    };
+    let (a, b) = (&header.grid().affine, &first.grid().affine);
+    let apart = a.iter().flatten().zip(b.iter().flatten()).any(|(a, b)| (a - b).abs() > SAME_MM);
+    let differ = if shape(header) != shape(first) {
+        format!("{} has {}, but {} has {}", of.display(), shape(header), one.display(), shape(first))
+    } else if apart {
+        format!("{} and {} lie in different places by their headers", of.display(), one.display())
+    } else {
+        return Ok(());
+    };
+    let message = format!("{differ}; all echoes of a run need the same voxels, place and number of volumes");
+    Err(StageError::Invalid { code: ErrorCode::EchoesUnfit, message })
+}
 
 /// What is kept of the echoes besides their combination.
 pub struct Echoes {

@@ -130,9 +130,9 @@ pub fn bold(
         let target = targets.iter().find(|target| target.id == *id).filter(|_| !drawn.contains(&id));
         let grid = there.header.grid();
         let on_grid = target.and_then(|target| target.target.on_grid(there.mean.dim(), &grid.affine));
-        if let Some((image, mask)) = on_grid {
+        if let Some((image, _)) = on_grid {
             drawn.push(id);
-            add(&mut figures, &id.to_string(), (there.mean.view(), image.view(), mask.view()), grid)?;
+            add(&mut figures, &id.to_string(), (there.mean.view(), image.view(), there.white.view()), grid)?;
         }
     }
     Ok(figures)

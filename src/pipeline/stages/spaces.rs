@@ -38,6 +38,8 @@ pub struct InSpace {
     pub mask: Array3<u8>,
     /// T2* of a multi-echo run, s; 0 outside the brain.
     pub t2star: Option<Array3<f32>>,
+    /// White matter as the T1w image shows it, for the pictures.
+    pub white: Array3<u8>,
 }
 
 /// How far a spline may reach above the brightest voxel, and what motion may bring under a higher gain.
@@ -60,9 +62,25 @@ pub fn bold(
         let Some(output) = outputs.iter().find(is_it) else { continue };
         let (grid, places) = run.places(space, there, targets, &plan.id)?;
         let header = Header::new(grid, raw.header.volumes(), raw.header.tr_seconds());
-        made.push(run.bring(space, header, &places, root.join(&output.path), found)?);
+        let white = white_matter(raw, there, &places);
+        made.push(InSpace { white, ..run.bring(space, header, &places, root.join(&output.path), found)? });
     }
     Ok(made)
+}
+
+/// The white matter of the T1w image at places of the run; nothing where a matrix cannot be inverted.
+fn white_matter(raw: &Series, there: &OnAnatomy<'_>, places: &Places) -> Array3<u8> {
+    let map = || {
+        let to_t1w = invert_affine(&there.found.transform)?;
+        let to_voxel = invert_affine(&there.anatomy.affine)?;
+        Some(compose(&to_voxel, &compose(&to_t1w, &raw.header.grid().affine)))
+    };
+    let [nz, ny, nx] = places.shape();
+    let [_, white, _] = &there.anatomy.shares;
+    map().map_or_else(
+        || Array3::zeros((nz, ny, nx)),
+        |map| places.through(&map).linear(white.view(), false).mapv(|share| u8::from(share >= 0.5)),
+    )
 }
 
 fn of_series(output: &Output, space: &Space) -> bool {
@@ -169,7 +187,15 @@ impl<'a> Run<'a> {
             there
         });
         let series = Mutex::new(Some(series));
-        Ok(InSpace { space: space.clone(), header, series, mean: mean.of(), mask, t2star })
+        Ok(InSpace {
+            space: space.clone(),
+            header,
+            series,
+            mean: mean.of(),
+            mask,
+            t2star,
+            white: Array3::default((0, 0, 0)),
+        })
     }
 }
 

@@ -22,6 +22,7 @@ mod parallel;
 pub mod pepolar;
 mod pepolar_level;
 mod pepolar_motion;
+mod pepolar_pair;
 mod pepolar_system;
 #[cfg(test)]
 mod phantom;

@@ -14,36 +14,19 @@
 //! A constant shift and motion along phase encoding are one and the same to such a pair: half of the head's motion along that
 //! axis stays in the field as a constant, a rigid shift that coregistration takes away. It is not estimated.
 
-use ndarray::{Array3, ArrayView3};
+use ndarray::Array3;
 
+use super::DistortionError;
 use super::check::{PairAgreement, pair_agreement};
-use super::difference::Grid;
-use super::error::{same_shape, usable_voxels};
 use super::pepolar_level::{Counts, Level, plan};
 use super::pepolar_motion::{Pose, corrected};
-use super::readout::believed;
+pub use super::pepolar_pair::Epi;
+use super::pepolar_pair::{OF_HEAD, Pair};
 use super::shift::along_y;
-use super::{DistortionError, PhaseEncoding};
 use crate::rigid::{IDENTITY, Matrix4, to_parameters};
 
-/// Voxels along phase encoding that are needed.
-const FEWEST: usize = 8;
 /// How often the shift and the motion are estimated in turn at each level.
 const TURNS: usize = 2;
-/// Intensity, of the mean of the bright voxels, above which a voxel is of the head.
-pub(super) const OF_HEAD: f32 = 0.3;
-
-/// An EPI image of a pair.
-#[derive(Clone, Copy, Debug)]
-pub struct Epi<'a> {
-    /// The image `(nz, ny, nx)`; what is not finite or below 0 counts as 0.
-    pub image: ArrayView3<'a, f32>,
-    /// Its phase encoding.
-    pub direction: PhaseEncoding,
-    /// Its total readout time, seconds.
-    pub readout_s: f64,
-}
-
 /// The field that a pair of images tells of.
 #[derive(Clone, Debug)]
 pub struct Pepolar {
@@ -72,19 +55,6 @@ pub struct PepolarFacts {
     pub steps: usize,
     /// Steps of conjugate gradients.
     pub inner_steps: usize,
-}
-
-/// Both images as the estimate needs them: phase encoding along y, equally bright, in standard layout.
-pub(super) struct Pair {
-    pub grid: Grid,
-    /// `[dz, dy, dx]`.
-    pub voxel_mm: [f64; 3],
-    pub first: Array3<f32>,
-    pub second: Array3<f32>,
-    /// Readout time of the second over that of the first.
-    pub kappa: f32,
-    /// What the second was multiplied by, against the first.
-    scale: f64,
 }
 
 /// Estimates the field from two images of one grid with opposite phase encoding along one axis, `voxel_mm` = `[dz, dy, dx]`.
@@ -116,54 +86,6 @@ pub fn estimate(first: &Epi, second: &Epi, voxel_mm: [f64; 3], motion: bool) -> 
     let scale = (first.direction.sign() / first.readout_s) as f32;
     let hz = along_y(shift.mapv_into(|u| u * scale).view(), axis);
     Ok(Pepolar { hz, facts })
-}
-
-impl Pair {
-    fn new(first: &Epi, second: &Epi, voxel_mm: [f64; 3]) -> Result<Self, DistortionError> {
-        same_shape("second image", first.image.dim(), &second.image)?;
-        usable_voxels(voxel_mm)?;
-        if first.direction == second.direction {
-            return Err(DistortionError::SamePolarity { direction: first.direction });
-        }
-        let axis = first.direction.array_axis();
-        if second.direction.array_axis() != axis {
-            return Err(DistortionError::OtherAxis { first: first.direction, second: second.direction });
-        }
-        let seconds = believed("readout time of the first image", first.readout_s)?;
-        let kappa = (believed("readout time of the second image", second.readout_s)? / seconds) as f32;
-        let mut voxel_mm = voxel_mm;
-        voxel_mm.swap(axis, 1);
-        let clean =
-            |image: ArrayView3<f32>| along_y(image, axis).mapv_into(|v| if v.is_finite() { v.max(0.0) } else { 0.0 });
-        let (mut one, mut other) = (clean(first.image), clean(second.image));
-        let (nz, ny, nx) = one.dim();
-        if ny < FEWEST {
-            return Err(DistortionError::TooSmall { voxels: ny, least: FEWEST });
-        }
-        // Distortion conserves the sum, not how bright the bright voxels are: and a wrong gain is what misleads a fine grid most.
-        let (sum_one, sum_other) = (sum(&one), sum(&other));
-        let bright = bright_mean(&one, sum_one).ok_or(DistortionError::Empty { what: "first image" })?;
-        let scale = sum_one / sum_other;
-        if !scale.is_normal() {
-            return Err(DistortionError::Empty { what: "second image" });
-        }
-        one.mapv_inplace(|v| (f64::from(v) / bright) as f32);
-        other.mapv_inplace(|v| (f64::from(v) * scale / bright) as f32);
-        let grid = Grid::new([nz, ny, nx], voxel_mm);
-        Ok(Self { grid, voxel_mm, first: one, second: other, kappa, scale })
-    }
-}
-
-fn sum(image: &Array3<f32>) -> f64 {
-    image.iter().map(|v| f64::from(*v)).sum()
-}
-
-/// The mean of the voxels above the mean.
-fn bright_mean(image: &Array3<f32>, sum: f64) -> Option<f64> {
-    let mean = sum / image.len() as f64;
-    let above = image.iter().map(|v| f64::from(*v)).filter(|v| *v > mean);
-    let (n, total) = above.fold((0_usize, 0.0), |(n, total), v| (n + 1, total + v));
-    Some(total / n as f64).filter(|bright| bright.is_normal())
 }
 
 /// What there is to say of the estimate.

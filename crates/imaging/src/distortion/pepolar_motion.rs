@@ -4,7 +4,7 @@ use ndarray::Array3;
 use rayon::prelude::*;
 
 use super::parallel::slabs;
-use super::pepolar::{OF_HEAD, Pair};
+use super::pepolar_pair::{OF_HEAD, Pair};
 use super::shift::shifted;
 use crate::filter::gaussian_smooth;
 use crate::interpolate::SplineVolume;

@@ -1,5 +1,6 @@
 //! Opposed polarities: fields that are known, found again.
 
+use super::super::PhaseEncoding;
 use super::super::phantom::{Motion, Phantom, Scan};
 use super::super::shift::Shift;
 use super::*;
