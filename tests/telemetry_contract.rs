@@ -8,13 +8,13 @@ mod otlp;
 
 use common::{binary, run, run_command};
 use neuro_preprocess::telemetry::names::{self, Kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Two sessions of one participant, both modalities, and a participant whose image is the same everywhere.
+/// Two sessions of one participant, both modalities, one run of two echoes, and a participant whose image is the same everywhere.
 fn dataset(dir: &Path) -> PathBuf {
     let root = dir.join("bids");
     let synth = ["synth", root.to_str().unwrap(), "--participants", "2", "--sessions", "2", "--voxel-size", "4"];
@@ -28,7 +28,24 @@ fn dataset(dir: &Path) -> PathBuf {
     let mut packed = flate2::write::GzEncoder::new(fs::File::create(&image).unwrap(), flate2::Compression::fast());
     packed.write_all(&bytes).unwrap();
     packed.finish().unwrap();
+    of_two_echoes(&root.join("sub-01/ses-02/func"));
     root
+}
+
+/// Makes two echoes of a run, whose slices are taken one after the other.
+fn of_two_echoes(func: &Path) {
+    let file = |name: &str| func.join(format!("sub-01_ses-02_task-rest{name}"));
+    let image = nifti::read(&file("_bold.nii.gz")).unwrap();
+    let times: Vec<f64> = (0..image.header.disk_shape()[2]).map(|slice| slice as f64 * 0.01).collect();
+    for (echo, seconds, share) in [(1, 0.015, 1.0), (2, 0.035, 0.5)] {
+        let to = fs::File::create(file(&format!("_echo-{echo}_bold.nii.gz"))).unwrap();
+        let series = image.data.mapv(|v| v * share);
+        nifti::write(to, &image.header, nifti::Voxels::Scaled(series.view())).unwrap();
+        let told = json!({ "EchoTime": seconds, "RepetitionTime": image.header.tr_seconds(), "TaskName": "rest",
+                           "SliceTiming": times });
+        fs::write(file(&format!("_echo-{echo}_bold.json")), told.to_string()).unwrap();
+    }
+    ["_bold.nii.gz", "_bold.json"].iter().for_each(|name| fs::remove_file(file(name)).unwrap());
 }
 
 /// The JSON lines of all files in `logs` whose names begin so.
