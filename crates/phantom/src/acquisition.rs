@@ -14,9 +14,9 @@ const SHARED: f32 = 0.2;
 /// Turns one noise-free magnitude slice into what a scanner stores: Gaussian noise of `sigma` in both channels, the
 /// magnitude of the sum (Rician; Gudbjartsson & Patz 1995, MRM 34:910), rounded to whole numbers of 12 bits.
 ///
-/// `slice` counts through all slices of all volumes of the image. The noise of a slice does not depend on the others.
-pub(super) fn acquire(mut plane: ArrayViewMut2<f32>, sigma: f32, seed: u64, slice: u32) {
-    let mut rng = stream(seed, Stream::Noise, slice);
+/// `noise` is the seed and the stream of its random numbers; `slice` counts through all slices of all volumes of the image. The noise of a slice does not depend on the others.
+pub(super) fn acquire(mut plane: ArrayViewMut2<f32>, sigma: f32, noise: (u64, Stream), slice: u32) {
+    let mut rng = stream(noise.0, noise.1, slice);
     let scale = sigma / (1.0 + 2.0 * SHARED * SHARED).sqrt();
     let mut draw = || -> [f32; 2] { std::array::from_fn(|_| StandardNormal.sample(&mut rng)) };
     let mut above: Vec<[f32; 2]> = (0..plane.ncols()).map(|_| draw()).collect();
@@ -39,7 +39,7 @@ mod tests {
 
     fn moments(signal: f32) -> (f32, f32) {
         let mut plane = Array2::from_elem((300, 300), signal);
-        acquire(plane.view_mut(), 30.0, 4, 7);
+        acquire(plane.view_mut(), 30.0, (4, Stream::Noise), 7);
         let mean = plane.mean().unwrap();
         (mean, plane.mapv(|v| (v - mean).powi(2)).mean().unwrap().sqrt())
     }
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn neighbours_share_a_little_of_their_noise_and_others_none() {
         let mut plane = Array2::from_elem((300, 300), 1000.0);
-        acquire(plane.view_mut(), 30.0, 4, 7);
+        acquire(plane.view_mut(), 30.0, (4, Stream::Noise), 7);
         let noise = plane.mapv(|v| (v - 1000.45) / 30.0);
         let together = |dj: usize, di: usize| {
             let pairs = noise.slice(ndarray::s![..300 - dj, ..300 - di]).to_owned();

@@ -7,6 +7,8 @@ use rand_distr::{Distribution, StandardNormal};
 /// How much a person moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MotionLevel {
+    /// A head that does not move at all.
+    Still,
     /// A trained volunteer: mean framewise displacement below 0.1 mm.
     Low,
     /// A usual participant: about 0.2 mm.
@@ -20,6 +22,7 @@ impl MotionLevel {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Still => "still",
             Self::Low => "low",
             Self::Typical => "typical",
             Self::High => "high",
@@ -28,6 +31,7 @@ impl MotionLevel {
 
     const fn amplitude(self) -> f64 {
         match self {
+            Self::Still => 0.0,
             Self::Low => 0.35,
             Self::Typical => 1.0,
             Self::High => 2.6,
@@ -83,6 +87,17 @@ pub(super) fn parameters(scan: u64, volumes: usize, tr_seconds: f64, level: Moti
     track
 }
 
+/// Where the head is `at` volumes after the start of a run: straight from one volume's parameters to the next, and still
+/// after the last.
+pub(super) fn between(track: &[[f64; 6]], at: f64) -> [f64; 6] {
+    let at = at.max(0.0);
+    let last = track.len().saturating_sub(1);
+    let (before, after) = ((at as usize).min(last), (at as usize + 1).min(last));
+    let (Some(a), Some(b)) = (track.get(before), track.get(after)) else { return [0.0; 6] };
+    let part = at - at.floor();
+    std::array::from_fn(|n| a[n] + part * (b[n] - a[n]))
+}
+
 fn add<'a>(volumes: impl Iterator<Item = &'a mut [f64; 6]>, by: [f64; 6]) {
     for p in volumes {
         for a in 0..6 {
@@ -114,6 +129,14 @@ mod tests {
         let typical = displacement(MotionLevel::Typical);
         assert!((0.12..0.3).contains(&typical), "{typical}");
         assert!(displacement(MotionLevel::High) > 0.4);
+    }
+
+    #[test]
+    fn between_volumes_the_head_goes_straight() {
+        let track = [[0.0; 6], [1.0; 6], [3.0; 6]];
+        let at = |volumes| between(&track, volumes)[4];
+        assert_eq!([at(-1.0), at(0.0), at(0.5), at(1.0), at(1.75), at(2.0), at(9.0)], [0.0, 0.0, 0.5, 1.0, 2.5, 3.0, 3.0]);
+        assert_eq!(between(&[], 1.0), [0.0; 6]);
     }
 
     #[test]

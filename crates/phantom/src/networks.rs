@@ -18,14 +18,14 @@ const AMPLITUDE: f32 = 0.01;
 /// Sinusoids summed into one time course.
 const TONES: usize = 12;
 
-/// The networks of one run: where each is, and its time course.
+/// The networks of one run: where each is, and the sinusoids (Hz, phase) of its time course.
 pub(super) struct Networks {
     maps: [Array3<f32>; 3],
-    courses: [Vec<f32>; 3],
+    tones: [[(f64, f64); TONES]; 3],
 }
 
 impl Networks {
-    pub(super) fn new(scan: u64, grid: &Grid, to_head: &Matrix4, volumes: usize, tr_seconds: f64) -> Self {
+    pub(super) fn new(scan: u64, grid: &Grid, to_head: &Matrix4) -> Self {
         let at = compose(to_head, &grid.affine);
         let maps = REGIONS.map(|regions| {
             Array3::from_shape_fn(grid.shape, |(k, j, i)| {
@@ -39,26 +39,24 @@ impl Networks {
             })
         });
         let mut rng = stream(scan, Stream::Networks, 0);
-        let courses = std::array::from_fn(|_| {
-            let tones: [(f64, f64); TONES] = std::array::from_fn(|_| {
-                // The band of spontaneous fluctuations, 0.01 to 0.08 Hz (Biswal 1995, MRM 34:537).
-                (rng.random_range(0.01..0.08), rng.random_range(0.0..std::f64::consts::TAU))
-            });
-            let scale = f64::from(AMPLITUDE) * (2.0 / TONES as f64).sqrt();
-            (0..volumes)
-                .map(|t| {
-                    let angle = |(hertz, phase): &(f64, f64)| {
-                        (std::f64::consts::TAU * hertz * t as f64 * tr_seconds + phase).sin()
-                    };
-                    (scale * tones.iter().map(angle).sum::<f64>()) as f32
-                })
-                .collect()
+        let tones = std::array::from_fn(|_| {
+            // The band of spontaneous fluctuations, 0.01 to 0.08 Hz (Biswal 1995, MRM 34:537).
+            std::array::from_fn(|_| (rng.random_range(0.01..0.08), rng.random_range(0.0..std::f64::consts::TAU)))
         });
-        Self { maps, courses }
+        Self { maps, tones }
     }
 
-    /// The factor on the signal of voxel `[k, j, i]` in volume `t`.
-    pub(super) fn factor(&self, t: usize, at: [usize; 3]) -> f32 {
-        1.0 + self.maps.iter().zip(&self.courses).map(|(map, course)| map[at] * course[t]).sum::<f32>()
+    /// What the networks add to the signal, relative to it, `seconds` after the start of the run.
+    pub(super) fn activity(&self, seconds: f64) -> [f32; 3] {
+        let scale = f64::from(AMPLITUDE) * (2.0 / TONES as f64).sqrt();
+        self.tones.each_ref().map(|tones| {
+            let angle = |(hertz, phase): &(f64, f64)| (std::f64::consts::TAU * hertz * seconds + phase).sin();
+            (scale * tones.iter().map(angle).sum::<f64>()) as f32
+        })
+    }
+
+    /// The factor on the signal of voxel `[k, j, i]` under this activity.
+    pub(super) fn factor(&self, activity: &[f32; 3], at: [usize; 3]) -> f32 {
+        1.0 + self.maps.iter().zip(activity).map(|(map, activity)| map[at] * activity).sum::<f32>()
     }
 }

@@ -18,6 +18,9 @@ pub(super) enum Stream {
     Noise,
     Motion,
     Networks,
+    OffResonance,
+    Fieldmap,
+    FieldmapNoise,
 }
 
 /// A generator for one use of a seed; `part` tells apart the pieces (slabs, volumes) that are drawn in parallel.

@@ -77,7 +77,7 @@ pub fn t1w(spec: &T1wSpec) -> SynthT1w {
     planes(&mut image).into_par_iter().enumerate().for_each(|(k, mut plane)| {
         let (clean, bias) = (clean.index_axis(Axis(0), k), bias.index_axis(Axis(0), k));
         Zip::from(&mut plane).and(clean).and(bias).for_each(|v, c, b| *v = c * b);
-        acquire(plane, sigma, spec.scan, k as u32);
+        acquire(plane, sigma, (spec.scan, Stream::Noise), k as u32);
     });
     SynthT1w { image, clean, bias, labels: drawing.labels, brain: drawing.brain, grid, sigma }
 }
