@@ -4,18 +4,18 @@ use super::files::{self, save_image, save_json, save_text};
 use super::random::seed_of;
 use super::t1w::pose;
 use super::traits::{TASK, TR_SECONDS, Traits, label};
-use super::{BoldSpec, SynthConfig, SynthError, T1wSpec, bold, t1w};
+use super::{BoldSpec, SynthBold, SynthConfig, SynthError, T1wSpec, bold, t1w};
 use crate::Kind;
 use ndarray::{Array4, Axis};
 use nifti::{Header, Voxels};
 use rayon::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Where the truth goes, inside the dataset.
-const TRUTH: &str = "derivatives/ground-truth";
+pub(super) const TRUTH: &str = "derivatives/ground-truth";
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub fn write_dataset(
     Ok(DatasetSummary { dir: config.dir.clone(), participants: config.participants, scans: units.len(), bytes })
 }
 
-fn check(config: &SynthConfig) -> Result<(), SynthError> {
+pub(super) fn check(config: &SynthConfig) -> Result<(), SynthError> {
     let refuse = |problem: String| Err(SynthError::Request { problem });
     if config.participants == 0 || config.sessions == 0 || config.modalities.is_empty() {
         return refuse("at least one participant, session and modality are needed".into());
@@ -123,7 +123,7 @@ fn write_unit(config: &SynthConfig, unit: &Unit) -> Result<u64, SynthError> {
     match unit.modality {
         Kind::T1w => {
             let spec = T1wSpec { bias: traits.bias, ..T1wSpec::new(traits.head, scan, config.voxel_mm) };
-            write_t1w(&raw, &truth, &stem, &spec)
+            save_t1w(&raw, &truth, &stem, &spec)
         }
         Kind::Bold => {
             let spec = BoldSpec {
@@ -135,12 +135,13 @@ fn write_unit(config: &SynthConfig, unit: &Unit) -> Result<u64, SynthError> {
                 tr_seconds: TR_SECONDS,
                 motion: traits.motion,
             };
-            write_bold(&raw, &truth, &stem, &spec)
+            save_bold(&raw, &truth, &stem, &spec, &bold(&spec), json!({ "FlipAngle": 80 }))
         }
     }
 }
 
-fn write_t1w(raw: &Path, truth: &Path, stem: &str, spec: &T1wSpec) -> Result<u64, SynthError> {
+/// Writes a T1w image and its truth.
+pub(super) fn save_t1w(raw: &Path, truth: &Path, stem: &str, spec: &T1wSpec) -> Result<u64, SynthError> {
     let made = t1w(spec);
     let header = Header::new(made.grid, 1, None);
     let whole = made.image.mapv(|v| v as i16);
@@ -161,15 +162,22 @@ fn write_t1w(raw: &Path, truth: &Path, stem: &str, spec: &T1wSpec) -> Result<u64
     Ok(bytes)
 }
 
-fn write_bold(raw: &Path, truth: &Path, stem: &str, spec: &BoldSpec) -> Result<u64, SynthError> {
-    let made = bold(spec);
+/// Writes a run and its truth; `own` is what its sidecar says of itself.
+pub(super) fn save_bold(
+    raw: &Path,
+    truth: &Path,
+    stem: &str,
+    spec: &BoldSpec,
+    made: &SynthBold,
+    own: Value,
+) -> Result<u64, SynthError> {
     let header = Header::new(made.grid.clone(), spec.volumes, Some(spec.tr_seconds));
     let stem = format!("{stem}_task-{TASK}");
     let bytes = save_image(&raw.join(format!("{stem}_bold.nii.gz")), &header, Voxels::Scaled(made.series.view()))?;
-    save_json(&raw.join(format!("{stem}_bold.json")), &files::scanner(json!({ "FlipAngle": 80 })))?;
+    save_json(&raw.join(format!("{stem}_bold.json")), &files::scanner(own))?;
     save_image(&truth.join(format!("{stem}_desc-brain_mask.nii.gz")), &header, Voxels::Mask(made.brain.view()))?;
     save_text(&truth.join(format!("{stem}_desc-motion_timeseries.tsv")), &files::motion_table(&made.motion))?;
-    save_json(&truth.join(format!("{stem}_desc-motion_timeseries.json")), &files::motion_sidecar(&made, spec))?;
+    save_json(&truth.join(format!("{stem}_desc-motion_timeseries.json")), &files::motion_sidecar(made, spec))?;
     Ok(bytes)
 }
 

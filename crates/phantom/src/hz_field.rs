@@ -15,12 +15,12 @@ use rayon::prelude::*;
 /// Where the sources are (mm from the brain's centre, in the average head) and how strong: sphenoid and frontal sinuses,
 /// both ears, nasopharynx.
 const SOURCES: [([f32; 3], f32); 6] = [
-    ([0.0, 58.0, -38.0], 1.0),
-    ([15.0, 53.0, -40.0], 0.5),
-    ([-14.0, 55.0, -39.0], 0.5),
-    ([52.0, -8.0, -50.0], 0.7),
-    ([-52.0, -6.0, -51.0], 0.7),
-    ([0.0, 22.0, -62.0], 0.4),
+    ([0.0, 60.0, -45.0], 1.0),
+    ([18.0, 54.0, -46.0], 0.6),
+    ([-17.0, 56.0, -45.0], 0.6),
+    ([52.0, -10.0, -50.0], 1.0),
+    ([-52.0, -8.0, -51.0], 1.0),
+    ([0.0, 24.0, -60.0], 0.4),
 ];
 /// How soft a source is, mm; and the standard deviation of its place from head to head.
 const SOFT: f32 = 17.0;
@@ -54,9 +54,8 @@ impl HzField {
     pub(super) fn new(head: &Head, seed: u64) -> Self {
         let mut rng = stream(seed, Stream::OffResonance, 0);
         let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
-        let places = SOURCES.map(|(place, _)| -> [f32; 3] {
-            std::array::from_fn(|a| head.scale[a] * (place[a] + PLACE * normal()))
-        });
+        let places = SOURCES
+            .map(|(place, _)| -> [f32; 3] { std::array::from_fn(|a| head.scale[a] * (place[a] + PLACE * normal())) });
         // Of the terms of first order a shim leaves less.
         let rest: [f32; 8] = std::array::from_fn(|n| if n < 5 { normal() } else { 0.5 * normal() });
         let strengths = SOURCES.map(|(_, strength)| strength * rng.random_range(0.85..1.15));
@@ -79,7 +78,8 @@ impl HzField {
         // Sources and rest add up: a few steps bring the sum to the reach that was asked for.
         for _ in 0..20 {
             self.constant = offset - constant - self.scale * least;
-            let mut sizes = brain.iter().zip(&sources).map(|(p, s)| (self.scale * s + self.rest(*p) + self.constant).abs());
+            let mut sizes =
+                brain.iter().zip(&sources).map(|(p, s)| (self.scale * s + self.rest(*p) + self.constant).abs());
             let reach = quantiles(&mut sizes.by_ref().collect::<Vec<_>>(), [WITHIN]).map_or(REACH, |[reach]| reach);
             self.scale *= REACH / reach.max(f32::MIN_POSITIVE);
         }
@@ -135,7 +135,8 @@ fn brain_points(head: &Head) -> Vec<[f32; 3]> {
     let planes: Vec<i32> = (-72..=84).step_by(STEP as usize).collect();
     let plane = |z: i32| {
         let rows = (-102..=102).step_by(STEP as usize);
-        let points = rows.flat_map(move |y| (-84..=84).step_by(STEP as usize).map(move |x| [x, y, z].map(|v| v as f32)));
+        let points =
+            rows.flat_map(move |y| (-84..=84).step_by(STEP as usize).map(move |x| [x, y, z].map(|v| v as f32)));
         points.filter(|p| head.at(*p).brain).collect::<Vec<_>>()
     };
     planes.into_par_iter().map(plane).collect::<Vec<_>>().concat()

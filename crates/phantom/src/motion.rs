@@ -135,7 +135,10 @@ mod tests {
     fn between_volumes_the_head_goes_straight() {
         let track = [[0.0; 6], [1.0; 6], [3.0; 6]];
         let at = |volumes| between(&track, volumes)[4];
-        assert_eq!([at(-1.0), at(0.0), at(0.5), at(1.0), at(1.75), at(2.0), at(9.0)], [0.0, 0.0, 0.5, 1.0, 2.5, 3.0, 3.0]);
+        assert_eq!(
+            [at(-1.0), at(0.0), at(0.5), at(1.0), at(1.75), at(2.0), at(9.0)],
+            [0.0, 0.0, 0.5, 1.0, 2.5, 3.0, 3.0]
+        );
         assert_eq!(between(&[], 1.0), [0.0; 6]);
     }
 

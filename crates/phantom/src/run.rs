@@ -10,13 +10,14 @@ use super::networks::Networks;
 use super::push::Push;
 use super::random::Stream;
 use super::source::{Source, voxel};
+use super::tissue::Tissue;
 use imaging::rigid::{Matrix4, compose, from_parameters, invert_rigid};
 use ndarray::{Array3, Array4, ArrayViewMut2, ArrayViewMut3, Axis, Zip};
 use nifti::Grid;
 use rayon::prelude::*;
 
 /// Temporal signal-to-noise of grey matter from thermal noise alone.
-pub(super) const TSNR: f32 = 110.0;
+const TSNR: f32 = 110.0;
 /// Range of the coil field inside the brain, and the part of the signal in the Nyquist ghost.
 const BIAS: f32 = 0.35;
 const GHOST: f32 = 0.015;
@@ -33,7 +34,7 @@ pub(super) struct Run<'a> {
     networks: Networks,
     /// Motion of each volume, and the centre of its rotations.
     track: (&'a [[f64; 6]], [f64; 3]),
-    sigma: f32,
+    pub(super) sigma: f32,
     noise: (u64, Stream),
     bright: f32,
     push: Option<Push>,
@@ -51,18 +52,18 @@ struct Moment {
 }
 
 impl<'a> Run<'a> {
-    #[allow(clippy::too_many_arguments)]
+    /// `to_head` takes the world in volume 0 to the head's millimetres; `track` is the motion of each volume and the centre of
+    /// its rotations.
     pub(super) fn new(
         setup: &Setup<'a>,
         source: Source,
         to_head: Matrix4,
-        grid: &'a Grid,
-        brain: &Array3<u8>,
-        networks: Networks,
+        (grid, brain): (&'a Grid, &Array3<u8>),
         track: (&'a [[f64; 6]], [f64; 3]),
-        sigma: f32,
     ) -> Self {
         let (spec, epi) = (setup.spec, setup.epi);
+        let networks = Networks::new(spec.scan, grid, &to_head);
+        let sigma = epi.noise * Tissue::Grey.epi() / TSNR;
         let coil = coil_field(spec.scan, &grid.affine, brain.view(), BIAS);
         let push = epi.field.as_ref().map(|_| {
             let along = grid.voxel_mm[epi.direction.array_axis()];
@@ -122,7 +123,7 @@ impl<'a> Run<'a> {
     /// Slice `k` without displacement.
     fn still(&self, moment: &Moment, k: usize, mut plane: ArrayViewMut2<f32>) {
         Zip::indexed(&mut plane).and(self.coil.index_axis(Axis(0), k)).for_each(|(j, i), v, coil| {
-            let signal = self.signal(moment, voxel(&moment.map, k, j, i));
+            let signal = self.signal(voxel(&moment.map, k, j, i));
             let history = self.history(moment, [k as f32, j as f32, i as f32]);
             *v = signal * coil * moment.gain * history * self.networks.factor(&moment.activity, [k, j, i]);
         });
@@ -158,7 +159,7 @@ impl<'a> Run<'a> {
                         self.coil[near] * self.networks.factor(&moment.activity, near)
                     };
                     let scanner = (1.0 - part) * scanner(low) + part * scanner(high);
-                    let signal = self.signal(moment, place(&moment.map)) * self.history(moment, at);
+                    let signal = self.signal(place(&moment.map)) * self.history(moment, at);
                     (signal * scanner * moment.gain, hz(place(&moment.to_head)))
                 };
                 push.line(sample, line);
@@ -167,7 +168,7 @@ impl<'a> Run<'a> {
     }
 
     /// Interpolation rings a little below zero beside bright edges; a magnitude does not.
-    fn signal(&self, _: &Moment, at: [f32; 3]) -> f32 {
+    fn signal(&self, at: [f32; 3]) -> f32 {
         self.source.signal.sample(at).unwrap_or(0.0).max(0.0)
     }
 

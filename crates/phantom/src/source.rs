@@ -138,4 +138,3 @@ pub(super) fn grid_of(voxel_mm: [f64; 3]) -> (Grid, [f64; 3]) {
     ];
     (Grid { shape, voxel_mm, affine }, centre)
 }
-
