@@ -3,36 +3,17 @@
 //! What stays with the tissue (drop-out, field) comes before the motion, what stays with the scanner (coil, grid, ghost)
 //! after it.
 
-use super::epi::{Epi, EpiTruth};
+use super::epi::{BoldSpec, Epi, EpiTruth};
 use super::head::Head;
-use super::motion::{MotionLevel, between, parameters};
+use super::motion::{between, parameters};
 use super::random::Stream;
-use super::run::Run;
+use super::run::{Run, Setup};
 use super::source::{Source, SourceSpec, grid_of};
 use super::t1w::pose;
 use super::tissue::Tissue;
 use imaging::rigid::{Matrix4, from_parameters, invert_rigid};
 use ndarray::{Array3, Array4};
 use nifti::Grid;
-
-/// What run to make.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BoldSpec {
-    /// Whose head.
-    pub head: u64,
-    /// Which run of it: pose, coil, motion, noise.
-    pub scan: u64,
-    /// Voxel size `[dz, dy, dx]`, mm. The field of view stays about 218 × 218 × 137 mm (x, y, z).
-    pub voxel_mm: [f64; 3],
-    /// Number of volumes.
-    pub volumes: usize,
-    /// Leading volumes not yet in steady state, brighter than the rest.
-    pub non_steady: usize,
-    /// Seconds per volume.
-    pub tr_seconds: f64,
-    /// How much the head moves.
-    pub motion: MotionLevel,
-}
 
 /// A BOLD run and its truth, RAS+.
 pub struct SynthBold {
@@ -84,20 +65,6 @@ pub fn bold_grid(voxel_mm: [f64; 3]) -> Grid {
     grid_of(voxel_mm).0
 }
 
-/// A run and what sets it apart from a usual one of the same scan.
-pub(super) struct Setup<'a> {
-    pub spec: &'a BoldSpec,
-    pub epi: &'a Epi,
-    /// How the head lies against [`pose`], as parameters about the grid's centre.
-    pub lies: [f64; 6],
-    /// Seed and stream of the noise.
-    pub noise: (u64, Stream),
-    /// Whether signal is lost near air (gradient echo; a spin echo loses none).
-    pub loss: bool,
-    /// How bright.
-    pub gain: f32,
-}
-
 /// Makes the run of a setup whose head moves along `motion`.
 pub(super) fn make(setup: &Setup, motion: Vec<[f64; 6]>) -> SynthBold {
     let (spec, epi) = (setup.spec, setup.epi);
@@ -126,7 +93,7 @@ pub(super) fn to_head(scan: u64, lies: &[f64; 6], centre: [f64; 3]) -> Matrix4 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HzField;
+    use crate::{HzField, MotionLevel};
     use imaging::interpolate::SplineVolume;
     use imaging::rigid::{compose, invert_affine, rms_deviation};
     use ndarray::{ArrayView3, Axis};

@@ -1,8 +1,28 @@
-//! How a run is taken: when its slices are, which way and how far a field moves its signal, and what is true about that.
+//! How a run is taken: of whom, when its slices are, which way and how far a field moves its signal, and what is true about that.
 
 use super::hz_field::HzField;
+use super::motion::MotionLevel;
 use imaging::distortion::PhaseEncoding;
 use ndarray::Array3;
+
+/// What run to make.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BoldSpec {
+    /// Whose head.
+    pub head: u64,
+    /// Which run of it: pose, coil, motion, noise.
+    pub scan: u64,
+    /// Voxel size `[dz, dy, dx]`, mm. The field of view stays about 218 × 218 × 137 mm (x, y, z).
+    pub voxel_mm: [f64; 3],
+    /// Number of volumes.
+    pub volumes: usize,
+    /// Leading volumes not yet in steady state, brighter than the rest.
+    pub non_steady: usize,
+    /// Seconds per volume.
+    pub tr_seconds: f64,
+    /// How much the head moves.
+    pub motion: MotionLevel,
+}
 
 /// How an EPI run is taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +84,7 @@ pub struct EpiTruth {
 #[must_use]
 pub fn interleaved(slices: usize, tr_seconds: f64) -> Vec<f64> {
     let evens = slices.div_ceil(2);
-    let rank = |k: usize| if k % 2 == 0 { k / 2 } else { evens + k / 2 };
+    let rank = |k: usize| if k.is_multiple_of(2) { k / 2 } else { evens + k / 2 };
     // In whole tenths of milliseconds, as sidecars have them.
     (0..slices).map(|k| (rank(k) as f64 * tr_seconds / slices as f64 * 1e4).round() / 1e4).collect()
 }

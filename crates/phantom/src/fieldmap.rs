@@ -1,13 +1,14 @@
 //! What a scanner measures of a head's field: phases and magnitudes of two gradient echoes, and pairs of EPI images with
 //! opposite phase encoding.
 
-use super::bold::{BoldSpec, Setup, make, to_head};
-use super::epi::{Epi, EpiTruth};
+use super::bold::{make, to_head};
+use super::epi::{BoldSpec, Epi, EpiTruth};
 use super::field::coil_field;
 use super::head::Head;
 use super::hz_field::HzField;
 use super::motion::MotionLevel;
 use super::random::{Stream, seed_of, stream};
+use super::run::Setup;
 use super::source::{Source, SourceSpec, grid_of};
 use super::tissue::Tissue;
 use imaging::distortion::PhaseEncoding;
@@ -186,7 +187,7 @@ fn wrapped(angle: f32) -> f32 {
     angle - TAU * (angle / TAU).round()
 }
 
-/// EPI images to take with opposite phase encoding: spin echoes, which lose no signal near air.
+/// EPI images to take with opposite phase encoding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairSpec {
     /// Phase encoding of the first; the second has the opposite one.
@@ -199,10 +200,12 @@ pub struct PairSpec {
     pub moved: [f64; 6],
     /// How bright the second is against the first.
     pub gain: f32,
+    /// Spin echoes, which lose no signal near air, or gradient echoes as a bold run.
+    pub spin_echo: bool,
 }
 
 impl PairSpec {
-    /// A pair whose head moves, between both, 1 to 2 mm and 0.6° to 1.2° along and about each axis.
+    /// A pair of spin echoes whose head moves, between both, 1 to 2 mm and 0.6° to 1.2° along and about each axis.
     #[must_use]
     pub fn new(scan: u64, direction: PhaseEncoding, readout_s: f64) -> Self {
         let mut rng = stream(scan, Stream::Fieldmap, 1);
@@ -211,7 +214,7 @@ impl PairSpec {
                 if a < 3 { rng.random_range(1.0..2.0) } else { rng.random_range(0.6_f64..1.2).to_radians() };
             if rng.random::<bool>() { size } else { -size }
         });
-        Self { direction, readout_s: [readout_s; 2], volumes: 3, moved, gain: 1.1 }
+        Self { direction, readout_s: [readout_s; 2], volumes: 3, moved, gain: 1.1, spin_echo: true }
     }
 }
 
@@ -252,7 +255,10 @@ pub fn epi_pair(spec: &FieldmapSpec, pair: &PairSpec) -> EpiPair {
         let (direction, readout_s) = (directions[n], pair.readout_s[n]);
         let epi = Epi { direction, readout_s, field: Some(field.clone()), noise: spec.noise, ..Epi::default() };
         let noise = (seed_of(spec.scan, &["pair", if n == 0 { "first" } else { "second" }]), Stream::FieldmapNoise);
-        let made = make(&Setup { spec: &run, epi: &epi, lies, noise, loss: false, gain }, vec![[0.0; 6]; pair.volumes]);
+        let made = make(
+            &Setup { spec: &run, epi: &epi, lies, noise, loss: !pair.spin_echo, gain },
+            vec![[0.0; 6]; pair.volumes],
+        );
         let none = || Array3::zeros(grid.shape);
         let truth =
             made.epi.unwrap_or_else(|| EpiTruth { hz: none(), shift: none(), undistorted: none(), distorted: none() });

@@ -2,8 +2,7 @@
 //! line by line by the field.
 
 use super::acquisition::acquire;
-use super::bold::{BoldSpec, Setup};
-use super::epi::{Epi, EpiTruth};
+use super::epi::{BoldSpec, Epi, EpiTruth};
 use super::field::coil_field;
 use super::motion::between;
 use super::networks::Networks;
@@ -21,6 +20,20 @@ const TSNR: f32 = 110.0;
 /// Range of the coil field inside the brain, and the part of the signal in the Nyquist ghost.
 const BIAS: f32 = 0.35;
 const GHOST: f32 = 0.015;
+
+/// A run and what sets it apart from a usual one of the same scan.
+pub(super) struct Setup<'a> {
+    pub spec: &'a BoldSpec,
+    pub epi: &'a Epi,
+    /// How the head lies against the pose of the scan, as parameters about the grid's centre.
+    pub lies: [f64; 6],
+    /// Seed and stream of the noise.
+    pub noise: (u64, Stream),
+    /// Whether signal is lost near air (gradient echo; a spin echo loses none).
+    pub loss: bool,
+    /// How bright.
+    pub gain: f32,
+}
 
 /// What every volume of a run needs.
 pub(super) struct Run<'a> {

@@ -44,7 +44,6 @@ fn spec(seed: u64) -> FieldmapSpec {
 }
 
 /// Of a pair of opposite polarity, with the head moved in between or not.
-#[allow(dead_code)]
 pub fn pepolar(seed: u64, moves: bool) -> Result<Errors, imaging::distortion::DistortionError> {
     let direction: PhaseEncoding = "j-".parse()?;
     let usual = PairSpec::new(seed + 1000, direction, READOUT_S);
@@ -58,7 +57,6 @@ pub fn pepolar(seed: u64, moves: bool) -> Result<Errors, imaging::distortion::Di
 }
 
 /// Of a phase difference, of two phases, and of a map in Hz; whole numbers as they are stored.
-#[allow(dead_code)]
 pub fn gradient(seed: u64) -> Result<[Errors; 3], imaging::distortion::DistortionError> {
     let made = gradient_echoes(&spec(seed), ECHO_TIMES);
     let magnitude = made.magnitude[0].view();
@@ -76,7 +74,6 @@ pub fn gradient(seed: u64) -> Result<[Errors; 3], imaging::distortion::Distortio
 
 /// What slice timing leaves of a wave: root mean square over the brain against the wave's own, without four volumes at each
 /// end.
-#[allow(dead_code)]
 pub fn slices(seed: u64, hertz: f64, voxel_mm: [f64; 3], volumes: usize) -> Result<f64, Box<dyn std::error::Error>> {
     let motion = MotionLevel::Still;
     let spec = BoldSpec { head: seed, scan: seed + 1000, voxel_mm, volumes, non_steady: 0, tr_seconds: TR, motion };

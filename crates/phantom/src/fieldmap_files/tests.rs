@@ -89,4 +89,18 @@ fn equal_requests_give_equal_bytes_and_the_head_of_plain_datasets() {
     assert_eq!((t1w.data.dim(), t1w.header.grid().affine), (plain.dim(), header.grid().affine));
     assert!(t1w.data.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 0.6));
     assert!(matches!(write_fieldmap_dataset(a.path(), &fine), Err(SynthError::NotEmpty { .. })));
+    // The same head, as the matrix between the scans says.
+    let mask = |folder: &str, stem: &str| {
+        let path = first.truth.join(SUB).join(folder).join(format!("{stem}_desc-brain_mask.nii.gz"));
+        let image = nifti::read(&path).unwrap();
+        let (mut sum, mut n) = ([0.0; 3], 0.0);
+        for ((_, k, j, i), _) in image.data.indexed_iter().filter(|(_, v)| **v > 0.5) {
+            let at = imaging::rigid::apply(&image.header.grid().affine, [i as f64, j as f64, k as f64]);
+            (sum, n) = ([sum[0] + at[0], sum[1] + at[1], sum[2] + at[2]], n + 1.0);
+        }
+        sum.map(|v| v / n)
+    };
+    let (bold, t1w) = (mask("func", "sub-01_task-rest"), mask("anat", SUB));
+    let there = imaging::rigid::apply(&first.to_t1w, bold);
+    assert!((0..3).all(|a| (there[a] - t1w[a]).abs() < 1.0), "{there:?} {t1w:?}");
 }
