@@ -4,7 +4,7 @@ use super::{preprocess, say, synth};
 use crate::bids::{Modality, Selection};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{DemoConfig, Format, Input, Level, RunConfig, Scenario};
-use crate::vocabulary::{Faults, RegistrationStart, SliceTiming, Stage};
+use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, SliceTiming, Stage};
 use phantom::{Kind, SynthConfig};
 use std::path::PathBuf;
 
@@ -50,6 +50,7 @@ fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig 
         output_spaces: Vec::new(),
         bold2anat_init: RegistrationStart::default(),
         slice_timing: SliceTiming::default(),
+        fieldmaps: Fieldmaps::default(),
         me_output_echos: false,
         strict: false,
         skip_validation: false,

@@ -132,6 +132,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
             echoes: config.me_output_echos,
             start: config.bold2anat_init,
             slices: config.slice_timing,
+            fieldmaps: config.fieldmaps,
         },
         selected_only: !config.dry_run,
         images: config.dry_run && config.format == Format::Json,

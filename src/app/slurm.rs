@@ -9,7 +9,7 @@ use crate::plan::{self, Plan, SessionPlan};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
 use crate::telemetry::{context, names, spans};
-use crate::vocabulary::{RegistrationStart, SliceTiming};
+use crate::vocabulary::{Fieldmaps, RegistrationStart, SliceTiming};
 use std::path::{Path, PathBuf};
 
 /// Jobs that were not made or not sent.
@@ -184,6 +184,8 @@ fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     let share = slices.share().filter(|_| slices != SliceTiming::default());
     option("--slice-time-ref", share.map(|share| share.to_string()));
     option("--ignore", (slices == SliceTiming::Ignored).then(|| "slicetiming".to_owned()));
+    option("--ignore", (run.fieldmaps == Fieldmaps::Ignored).then(|| "fieldmaps".to_owned()));
+    option("--use-fieldmap", (run.fieldmaps == Fieldmaps::Always).then(|| "always".to_owned()));
     let start = run.bold2anat_init;
     option("--bold2anat-init", (start != RegistrationStart::default()).then(|| start.as_str().to_owned()));
     option("--otel-endpoint", run.telemetry.endpoint.clone().filter(|_| run.telemetry.enabled));

@@ -9,7 +9,7 @@ use super::dataset::{Check, DatasetDescription, describe};
 use super::error::BidsError;
 use super::label::without_sub;
 use super::participants;
-use super::scan::ScanFile;
+use super::scan::{ScanFile, Suffix};
 use super::sidecar::Sidecars;
 use super::skip::Skipped;
 use super::walk::{self, Found};
@@ -35,6 +35,8 @@ pub struct Index {
     pub participants: Vec<Participant>,
     /// Scans by participant, session, datatype and name.
     pub scans: Vec<ScanFile>,
+    /// Images that are there to correct the distortion of others: those of `fmap/`, and single-band references.
+    pub of_fields: Vec<ScanFile>,
     /// What looks as if it was meant to be a scan, or a folder of scans, and was left out.
     pub skipped: Vec<Skipped>,
     /// How many images of other suffixes (`sbref`) lie beside the scans, and how many folders of other datatypes
@@ -87,6 +89,7 @@ pub fn index_of(root: &Path, check: Check, wanted: &(dyn Fn(&str) -> bool + Sync
         description,
         participants: Vec::with_capacity(names.len()),
         scans: Vec::new(),
+        of_fields: Vec::new(),
         skipped: Vec::new(),
         others: BTreeMap::new(),
         warnings,
@@ -117,7 +120,18 @@ impl Index {
     }
 
     fn take(&mut self, found: Found) {
-        self.scans.extend(found.scans);
+        for scan in found.scans {
+            match scan.suffix {
+                // Nothing is made of it alone.
+                Suffix::Sbref => *self.others.entry(scan.suffix.as_str().to_owned()).or_default() += 1,
+                _ if scan.suffix.is_of_field() => {}
+                _ => {
+                    self.scans.push(scan);
+                    continue;
+                }
+            }
+            self.of_fields.push(scan);
+        }
         self.skipped.extend(found.skipped);
         for (folder, sidecar) in found.sidecars {
             self.sidecars.add(&folder, sidecar);

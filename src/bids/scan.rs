@@ -1,6 +1,6 @@
 //! One scan of a dataset, and the rule that decides whether a path is one.
 //!
-//! The rule is that of PyBIDS with validation: `sub-L/[ses-L/](anat|func)/sub-L[_ses-L][_key-L]*_suffix.nii[.gz]`, the
+//! The rule is that of PyBIDS with validation: `sub-L/[ses-L/](anat|func|fmap)/sub-L[_ses-L][_key-L]*_suffix.nii[.gz]`, the
 //! name agreeing with its folders, the keys those the specification allows for the suffix, in its order.
 
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ pub enum Datatype {
     Anat,
     /// Functional series.
     Func,
+    /// Fieldmaps.
+    Fmap,
 }
 
 impl Datatype {
@@ -27,6 +29,7 @@ impl Datatype {
         match self {
             Self::Anat => "anat",
             Self::Func => "func",
+            Self::Fmap => "fmap",
         }
     }
 }
@@ -42,11 +45,43 @@ pub enum Suffix {
     Flair,
     /// BOLD series.
     Bold,
+    /// One volume before a BOLD series, as distorted as it is.
+    Sbref,
+    /// Phase difference of two echoes.
+    Phasediff,
+    /// Phase of the first echo.
+    Phase1,
+    /// Phase of the second echo.
+    Phase2,
+    /// Magnitude of the first echo.
+    Magnitude1,
+    /// Magnitude of the second echo.
+    Magnitude2,
+    /// Magnitude that goes with a field.
+    Magnitude,
+    /// A field as such.
+    Fieldmap,
+    /// An EPI image to be compared with one of another phase encoding.
+    Epi,
 }
 
 impl Suffix {
     /// Every suffix.
-    pub const ALL: [Self; 4] = [Self::T1w, Self::T2w, Self::Flair, Self::Bold];
+    pub const ALL: [Self; 13] = [
+        Self::T1w,
+        Self::T2w,
+        Self::Flair,
+        Self::Bold,
+        Self::Sbref,
+        Self::Phasediff,
+        Self::Phase1,
+        Self::Phase2,
+        Self::Magnitude1,
+        Self::Magnitude2,
+        Self::Magnitude,
+        Self::Fieldmap,
+        Self::Epi,
+    ];
 
     /// As in file names.
     #[must_use]
@@ -56,7 +91,22 @@ impl Suffix {
             Self::T2w => "T2w",
             Self::Flair => "FLAIR",
             Self::Bold => "bold",
+            Self::Sbref => "sbref",
+            Self::Phasediff => "phasediff",
+            Self::Phase1 => "phase1",
+            Self::Phase2 => "phase2",
+            Self::Magnitude1 => "magnitude1",
+            Self::Magnitude2 => "magnitude2",
+            Self::Magnitude => "magnitude",
+            Self::Fieldmap => "fieldmap",
+            Self::Epi => "epi",
         }
+    }
+
+    /// Whether it is there for the sake of other images only: to correct their distortion.
+    #[must_use]
+    pub const fn is_of_field(self) -> bool {
+        !matches!(self, Self::T1w | Self::T2w | Self::Flair | Self::Bold)
     }
 
     /// The folder such images lie in.
@@ -64,7 +114,8 @@ impl Suffix {
     pub const fn datatype(self) -> Datatype {
         match self {
             Self::T1w | Self::T2w | Self::Flair => Datatype::Anat,
-            Self::Bold => Datatype::Func,
+            Self::Bold | Self::Sbref => Datatype::Func,
+            _ => Datatype::Fmap,
         }
     }
 
@@ -77,7 +128,10 @@ impl Suffix {
     const fn keys(self) -> &'static [&'static str] {
         match self.datatype() {
             Datatype::Anat => &["sub", "ses", "task", "acq", "ce", "rec", "run", "echo", "part", "chunk"],
-            Datatype::Func => &["sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo", "part", "chunk"],
+            // Fieldmaps of real datasets are named for the task as well; nothing is lost by reading them.
+            Datatype::Func | Datatype::Fmap => {
+                &["sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo", "part", "chunk"]
+            }
         }
     }
 }
@@ -230,7 +284,7 @@ fn split_suffix(stem: &str) -> Result<(&str, Suffix), SkipReason> {
     match Suffix::find(suffix) {
         Some(found) if found.as_str() == suffix => Ok((pairs, found)),
         Some(found) => Err(SkipReason::WrongCase { expected: format!("_{}", found.as_str()) }),
-        None => Err(SkipReason::BadName(format!("the suffix {suffix:?} is none of T1w, T2w, FLAIR, bold"))),
+        None => Err(SkipReason::BadName(format!("the suffix {suffix:?} is of no kind that is read"))),
     }
 }
 
@@ -271,7 +325,7 @@ fn allowed(entities: &Entities, suffix: Suffix) -> Result<(), SkipReason> {
         }
     }
     match suffix {
-        Suffix::Bold if entities.get("task").is_none() => Err(SkipReason::MissingTask),
+        Suffix::Bold | Suffix::Sbref if entities.get("task").is_none() => Err(SkipReason::MissingTask),
         _ => Ok(()),
     }
 }
@@ -374,7 +428,7 @@ mod tests {
         for name in ["sub-01_T1w.nii.gz", "sub-01_t1W.NII", "BOLD.nii", "sub-01_acq-1.5_T1w.nii.gz", "x_T2w.hdr"] {
             assert!(looks_like_ours(name), "{name}");
         }
-        for name in ["sub-01_sbref.nii.gz", "sub-01_T1w.json", "sub-01_T1w_defaced.nii.gz", "sub-01_T1w", "é.nii"] {
+        for name in ["sub-01_cbv.nii.gz", "sub-01_T1w.json", "sub-01_T1w_defaced.nii.gz", "sub-01_T1w", "é.nii"] {
             assert!(!looks_like_ours(name), "{name}");
         }
     }

@@ -86,8 +86,8 @@ pub enum SkipReason {
         /// Its folder.
         folder: &'static str,
     },
-    /// A scan outside `sub-X[/ses-Y]/anat|func`.
-    #[error("a scan is only found in sub-LABEL/[ses-LABEL/]anat or func")]
+    /// A scan outside `sub-X[/ses-Y]/anat|func|fmap`.
+    #[error("a scan is only found in sub-LABEL/[ses-LABEL/]anat, func or fmap")]
     Misplaced,
     /// A folder that BIDS does not know at this place.
     #[error("not a folder of BIDS at this place{}; nothing in it is read", did_you_mean(nearest))]

@@ -16,8 +16,11 @@ use super::sidecar::Sidecar;
 use super::skip::{SkipReason, Skipped};
 
 /// The datatype folders of BIDS that hold nothing for this tool.
-const OTHER_DATATYPES: [&str; 13] =
-    ["beh", "dwi", "eeg", "emg", "fmap", "ieeg", "meg", "micr", "motion", "mrs", "nirs", "perf", "pet"];
+const OTHER_DATATYPES: [&str; 12] =
+    ["beh", "dwi", "eeg", "emg", "ieeg", "meg", "micr", "motion", "mrs", "nirs", "perf", "pet"];
+
+/// The datatype folders that are read.
+const DATATYPES: [&str; 3] = [Datatype::Anat.as_str(), Datatype::Func.as_str(), Datatype::Fmap.as_str()];
 
 /// What a walk found, in the order of names.
 #[derive(Debug, Default)]
@@ -172,7 +175,7 @@ impl Found {
                 Kind::Unknown(why) => self.skip(path, SkipReason::Unreadable(why)),
                 Kind::File | Kind::Special => {
                     let session = name.strip_prefix("ses-").is_some_and(|label| may_hold_sessions && is_label(label));
-                    if session || name == Datatype::Anat.as_str() || name == Datatype::Func.as_str() {
+                    if session || DATATYPES.contains(&name) {
                         self.skip(path, SkipReason::NotAFolder);
                     }
                 }
@@ -181,12 +184,11 @@ impl Found {
     }
 
     fn folder(&mut self, root: &Path, path: &Path, name: &str, may_hold_sessions: bool) {
-        let datatypes = [Datatype::Anat.as_str(), Datatype::Func.as_str()];
-        if datatypes.contains(&name) || OTHER_DATATYPES.contains(&name) {
+        if DATATYPES.contains(&name) || OTHER_DATATYPES.contains(&name) {
             if may_hold_sessions && !self.sessions.contains(&None) {
                 self.sessions.push(None);
             }
-            if datatypes.contains(&name) {
+            if DATATYPES.contains(&name) {
                 return self.datatype(root, path);
             }
             *self.others.entry(format!("{name}/")).or_default() += 1;
@@ -271,7 +273,7 @@ fn misspelt(name: &str, key: &str) -> SkipReason {
 }
 
 fn unknown_folder(name: &str) -> SkipReason {
-    let known = || [Datatype::Anat.as_str(), Datatype::Func.as_str()].into_iter().chain(OTHER_DATATYPES);
+    let known = || DATATYPES.into_iter().chain(OTHER_DATATYPES);
     if let Some(expected) = known().find(|k| k.eq_ignore_ascii_case(name)) {
         return SkipReason::WrongCase { expected: expected.to_owned() };
     }

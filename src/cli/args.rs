@@ -9,7 +9,7 @@ use super::settings::{self, MODALITIES};
 
 use crate::bids::Modality;
 use crate::telemetry::config::LogFormat;
-use crate::vocabulary::{RegistrationStart, SliceTiming, Stage};
+use crate::vocabulary::{Fieldmaps, RegistrationStart, SliceTiming, Stage};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use std::ffi::OsString;
@@ -112,10 +112,16 @@ pub(super) struct RunArgs {
           value_parser = PossibleValuesParser::new(settings::STARTS).try_map(|s| settings::start(&s)),
           help_heading = SCANS)]
     pub bold2anat_init: Option<RegistrationStart>,
-    /// What of the sidecars is not used although it is there: slicetiming, the times at which slices were taken
+    /// What is not used although it is there: fieldmaps; slicetiming, the times at which slices were taken
     #[arg(long, value_name = "WHAT", num_args = 1.., value_delimiter = ',', ignore_case = true,
           value_parser = PossibleValuesParser::new(settings::IGNORED), help_heading = SCANS)]
     pub ignore: Vec<String>,
+    /// What becomes of a fieldmap that makes a bold run less like the T1w image: auto leaves it out and says so, always uses it
+    /// nevertheless [default: auto]
+    #[arg(long, value_name = "WHEN", ignore_case = true,
+          value_parser = PossibleValuesParser::new(settings::FIELDMAPS).try_map(|s| settings::fieldmaps(&s)),
+          help_heading = SCANS)]
+    pub use_fieldmap: Option<Fieldmaps>,
     /// The moment that all slices of a bold run are brought to, as a share of the time from the first slice to the last: 0 to 1,
     /// or start, middle, end [default: 0.5]
     #[arg(long, value_name = "SHARE", value_parser = SliceTiming::parse, help_heading = SCANS)]

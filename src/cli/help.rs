@@ -53,7 +53,7 @@ Options may be written with _ for -.
 
 Settings are taken from the option, else the environment, else the configuration file.
 The variables begin with NEURO_PREPROCESS: _NPROCS, _MEM, _WORK_DIR, _MODALITIES, _OUTPUT_SPACES, _BOLD2ANAT_INIT,
-_IGNORE, _SLICE_TIME_REF, _ME_OUTPUT_ECHOS, _STRICT, _NO_REPORT, _SKIP_BIDS_VALIDATION, _NO_TELEMETRY,
+_IGNORE, _USE_FIELDMAP, _SLICE_TIME_REF, _ME_OUTPUT_ECHOS, _STRICT, _NO_REPORT, _SKIP_BIDS_VALIDATION, _NO_TELEMETRY,
 _OTEL_ENDPOINT, _FLUSH_TIMEOUT, _NO_SUBJECT_METRICS, _PSEUDONYMIZE, _PSEUDONYMIZE_KEY, _TRACE, _LOG_FORMAT, _VERBOSITY.
 The standard OTEL_* variables are honoured too. A configuration file looks like this:
     [run]

@@ -4,7 +4,7 @@ use super::exit::ExitStatus;
 use crate::bids::Selection;
 use crate::error::ErrorCode;
 use crate::telemetry::config::TelemetryConfig;
-use crate::vocabulary::{Faults, RegistrationStart, SliceTiming, Stage};
+use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, SliceTiming, Stage};
 use clap::ValueEnum;
 use phantom::SynthConfig;
 use std::path::PathBuf;
@@ -113,6 +113,8 @@ pub struct RunConfig {
     pub bold2anat_init: RegistrationStart,
     /// What becomes of the times of slices.
     pub slice_timing: SliceTiming,
+    /// What becomes of fieldmaps.
+    pub fieldmaps: Fieldmaps,
     /// Also write each echo of multi-echo runs.
     pub me_output_echos: bool,
     /// Refuse what is otherwise only noted about the input.

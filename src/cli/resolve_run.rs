@@ -10,7 +10,7 @@ use super::resolve_telemetry::telemetry;
 use super::settings::{self, Env, Settings};
 use super::{paths, subcohort};
 use crate::bids::{Label, Modality, Selection};
-use crate::vocabulary::{Faults, SliceTiming};
+use crate::vocabulary::{Faults, Fieldmaps, SliceTiming};
 use std::path::{Path, PathBuf};
 
 /// Hint when OUTPUT_DIR is missing.
@@ -210,6 +210,7 @@ fn finish(
     selection.modalities = each_once(settings.modalities.clone().unwrap_or_default());
     notes.extend(settings.mem.as_ref().map(Memory::understood));
     let trial = run.trial;
+    let ignored = |what: &str| settings.ignore.iter().flatten().any(|word| word.eq_ignore_ascii_case(what));
     Ok(RunConfig {
         input,
         output,
@@ -219,9 +220,13 @@ fn finish(
         memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
         output_spaces: settings.output_spaces.clone().unwrap_or_default(),
         bold2anat_init: settings.bold2anat_init.unwrap_or_default(),
-        slice_timing: match settings.ignore.as_deref() {
-            Some([_, ..]) => SliceTiming::Ignored,
-            _ => settings.slice_time_ref.unwrap_or_default(),
+        slice_timing: match ignored("slicetiming") {
+            true => SliceTiming::Ignored,
+            false => settings.slice_time_ref.unwrap_or_default(),
+        },
+        fieldmaps: match ignored("fieldmaps") {
+            true => Fieldmaps::Ignored,
+            false => settings.use_fieldmap.unwrap_or_default(),
         },
         me_output_echos: settings.me_output_echos.unwrap_or(false),
         strict: settings.strict.unwrap_or(false),
@@ -248,6 +253,7 @@ fn flags_of_run(run: &RunArgs) -> Settings {
         output_spaces: (!run.output_spaces.is_empty()).then(|| run.output_spaces.clone()),
         bold2anat_init: run.bold2anat_init,
         ignore: (!run.ignore.is_empty()).then(|| run.ignore.clone()),
+        use_fieldmap: run.use_fieldmap,
         slice_time_ref: run.slice_time_ref,
         me_output_echos: run.me_output_echos.then_some(true),
         strict: run.strict.then_some(true),

@@ -4,7 +4,7 @@
 use super::memory::Memory;
 use crate::bids::Modality;
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
-use crate::vocabulary::{RegistrationStart, SliceTiming};
+use crate::vocabulary::{Fieldmaps, RegistrationStart, SliceTiming};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ pub(super) const LOG_FORMATS: [&str; 2] = ["text", "json"];
 /// The choices of `--bold2anat-init`.
 pub(super) const STARTS: [&str; 2] = [RegistrationStart::Auto.as_str(), RegistrationStart::Header.as_str()];
 /// The choices of `--ignore`, by fMRIPrep's names.
-pub(super) const IGNORED: [&str; 1] = ["slicetiming"];
+pub(super) const IGNORED: [&str; 2] = ["fieldmaps", "slicetiming"];
+/// The choices of `--use-fieldmap`.
+pub(super) const FIELDMAPS: [&str; 2] = [Fieldmaps::Checked.as_str(), Fieldmaps::Always.as_str()];
 
 /// Looks up one environment variable.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -56,7 +58,8 @@ pub const SETTINGS: &[Setting] = &[
     row("run", "modalities", "T1w, bold or both", "Kinds of scan to process."),
     row("run", "output-spaces", "spaces such as MNI152NLin2009cAsym:res-2", "Spaces of the outputs of T1w scans."),
     row("run", "bold2anat-init", "auto or header", "Where the search for a run's place on the T1w image begins."),
-    row("run", "ignore", "slicetiming", "What of the sidecars is not used."),
+    row("run", "ignore", "fieldmaps, slicetiming or both", "What of the dataset is not used."),
+    row("run", "use-fieldmap", "auto or always", "Whether a fieldmap is used that makes a run worse."),
     row("run", "slice-time-ref", "0 to 1, start, middle or end", "The moment that slices are brought to."),
     row("run", "me-output-echos", "true or false", "Also write each echo of multi-echo runs."),
     row("run", "strict", "true or false", "Refuse what is otherwise only noted about the input."),
@@ -83,6 +86,7 @@ pub(super) struct Settings {
     pub output_spaces: Option<Vec<String>>,
     pub bold2anat_init: Option<RegistrationStart>,
     pub ignore: Option<Vec<String>>,
+    pub use_fieldmap: Option<Fieldmaps>,
     pub slice_time_ref: Option<SliceTiming>,
     pub me_output_echos: Option<bool>,
     pub strict: Option<bool>,
@@ -110,6 +114,7 @@ impl Settings {
             output_spaces: self.output_spaces.or(weaker.output_spaces),
             bold2anat_init: self.bold2anat_init.or(weaker.bold2anat_init),
             ignore: self.ignore.or(weaker.ignore),
+            use_fieldmap: self.use_fieldmap.or(weaker.use_fieldmap),
             slice_time_ref: self.slice_time_ref.or(weaker.slice_time_ref),
             me_output_echos: self.me_output_echos.or(weaker.me_output_echos),
             strict: self.strict.or(weaker.strict),
@@ -140,6 +145,7 @@ impl Settings {
             }
             "bold2anat-init" => self.bold2anat_init = Some(start(text)?),
             "ignore" => self.ignore = Some(ignored(text)?),
+            "use-fieldmap" => self.use_fieldmap = Some(fieldmaps(text)?),
             "slice-time-ref" => self.slice_time_ref = Some(SliceTiming::parse(text)?),
             "me-output-echos" => self.me_output_echos = Some(boolean(text)?),
             "strict" => self.strict = Some(boolean(text)?),
@@ -213,6 +219,11 @@ pub(super) fn start(text: &str) -> Result<RegistrationStart, String> {
     RegistrationStart::named(text).ok_or_else(|| format!("write {}", STARTS.join(" or ")))
 }
 
+/// Whether a fieldmap is used that makes a run worse.
+pub(super) fn fieldmaps(text: &str) -> Result<Fieldmaps, String> {
+    Fieldmaps::named(text).ok_or_else(|| format!("write {}", FIELDMAPS.join(" or ")))
+}
+
 /// The form of log lines.
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
@@ -261,6 +272,7 @@ mod tests {
             "yes",
             "header",
             "slicetiming",
+            "always",
             "0.25",
             "on",
             "on",

@@ -164,6 +164,8 @@ mod tests {
             options: serde_json::Map::new(),
             without_tissues: false,
             without_anatomy: false,
+            fieldmap: Vec::new(),
+            without_field: false,
             anatomy: None,
             outputs,
         };

@@ -109,6 +109,94 @@ pub struct Coregistered {
     pub doubts: Vec<String>,
 }
 
+/// What is known of the distortion of a bold run, and whether it was corrected.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Distortion {
+    /// Whether it was corrected.
+    pub corrected: bool,
+    /// Why not, if not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+    /// What the field was made from: `phase difference`, `two phases`, `fieldmap` or `opposite phase encoding`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kind: Option<String>,
+    /// The fieldmap's identifier, as in names of files.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fieldmap: Option<String>,
+    /// The key that said that it is for this run: `B0FieldSource` or `IntendedFor`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<String>,
+    /// Its files, relative to the dataset; the run itself is not among them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub files: Vec<String>,
+    /// The phase encoding of the run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub direction: Option<String>,
+    /// The readout time that was used, s.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub readout_s: Option<f64>,
+    /// Displacement along phase encoding in the brain, mm: 1 %, median, 99 %, and the largest either way.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shift_mm: Option<[f64; 4]>,
+    /// Jacobian in the brain: least, 1 %, 99 %, largest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub jacobian: Option<[f64; 4]>,
+    /// Part of the brain, 0 to 1, at the limit of folding, where nothing can be right.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub folded_share: Option<f64>,
+    /// Part of the brain, 0 to 1, for which the field was not measured but extrapolated.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub extrapolated_share: Option<f64>,
+    /// Mutual information with the T1w image in nats: with the opposite sign, without a correction, with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub likeness: Option<[f64; 3]>,
+    /// Cost of the coregistration without the correction and with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cost: Option<[f64; 2]>,
+    /// How far the head had moved between fieldmap and run, mm and degrees, where that was taken into account.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub moved: Option<[f64; 2]>,
+    /// Of a field that was measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from_map: Option<FromMap>,
+    /// Of a field that was estimated from a pair of images.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from_pair: Option<FromPair>,
+    /// What to look at nevertheless.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub doubts: Vec<String>,
+}
+
+/// What is known of a field that was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FromMap {
+    /// Part of the head, 0 to 1, where the phase was wrapped.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wrapped_share: Option<f64>,
+    /// Whole cycles that were taken off everywhere.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cycles_removed: Option<i32>,
+    /// Median in the head before that, Hz.
+    pub median_hz: f64,
+    /// Root of the mean square of measured less smooth field, Hz.
+    pub residual_hz: f64,
+}
+
+/// What is known of a field that was estimated from a pair of images with opposite phase encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FromPair {
+    /// What the second image was multiplied by.
+    pub gain: f64,
+    /// How the head moved between them along x, y and z, mm; not known along phase encoding.
+    pub translation_mm: [f64; 3],
+    /// How it turned about them, degrees.
+    pub rotation_deg: [f64; 3],
+    /// Correlation of both images before and after correction.
+    pub correlation: [f64; 2],
+    /// Their root mean square difference over their mean, before and after.
+    pub relative_rms: [f64; 2],
+}
+
 /// Volumes of the tissues inside the brain mask, ml: the sums of their probability maps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TissueVolumes {

@@ -3,6 +3,7 @@
 pub mod atomic;
 pub mod claim;
 pub mod dataset;
+mod field_sidecar;
 mod hint;
 pub mod ledger;
 pub mod links;

@@ -37,6 +37,12 @@ pub enum OutputKind {
     T2Star,
     /// The signal of each voxel of a multi-echo run at echo time 0.
     S0,
+    /// The field at each voxel of a run, Hz.
+    Field,
+    /// Control points of the spline that the field was made smooth with, Hz.
+    FieldCoefficients,
+    /// The map of points of a run to its fieldmap.
+    ToFieldmap,
     /// An echo of a multi-echo run without motion; which, in the order of echo times.
     Echo(usize),
     /// A picture for the reports.
@@ -179,6 +185,18 @@ impl OutputKind {
         matches!(self, Self::Coregistration)
     }
 
+    /// Whether a run has it only where its distortion was corrected.
+    #[must_use]
+    pub const fn is_of_field(self) -> bool {
+        matches!(
+            self,
+            Self::Field
+                | Self::FieldCoefficients
+                | Self::ToFieldmap
+                | Self::Picture(PictureKind::Distorted | PictureKind::Undistorted)
+        )
+    }
+
     /// Whether it is a map of the tissues, or goes with one.
     #[must_use]
     pub const fn is_of_tissues(self) -> bool {
@@ -207,6 +225,11 @@ impl OutputKind {
             Self::T2Star => "t2star",
             Self::S0 => "s0",
             Self::Echo(_) => "echo",
+            Self::Field => "fieldmap",
+            Self::FieldCoefficients => "fieldmap_coefficients",
+            Self::ToFieldmap => "xfm_to_fieldmap",
+            Self::Picture(PictureKind::Distorted) => "picture_distorted",
+            Self::Picture(PictureKind::Undistorted) => "picture_undistorted",
             Self::ToTemplate => "xfm_to_template",
             Self::FromTemplate => "xfm_from_template",
             Self::Picture(PictureKind::Input) => "picture_input",
@@ -225,7 +248,10 @@ impl OutputKind {
     /// Whether it is a map of points.
     #[must_use]
     pub const fn is_transform(self) -> bool {
-        matches!(self, Self::ToTemplate | Self::FromTemplate | Self::HeadMotion | Self::Coregistration)
+        matches!(
+            self,
+            Self::ToTemplate | Self::FromTemplate | Self::HeadMotion | Self::Coregistration | Self::ToFieldmap
+        )
     }
 
     /// Whether it is there for the reports.
@@ -294,6 +320,45 @@ pub fn outputs_of_echoes(entities: &Entities, wanted: &Wanted, labels: &[&str]) 
     Ok(outputs)
 }
 
+/// What the correction of a run's distortion leaves besides, by fMRIPrep's names: `id` is the fieldmap's, `fitted` says whether it
+/// was measured, and has control points.
+///
+/// # Errors
+/// When the entities lack a participant.
+pub fn outputs_of_field(entities: &Entities, id: &str, fitted: bool) -> Result<Vec<Output>, NameError> {
+    let set = |desc| [("fmapid", id), ("desc", desc)];
+    let file = |kind, datatype, set: &[(&str, &str)], suffix, extension| {
+        let folder = participant_dir(entities, datatype)?;
+        let name = |extension| derivative_name(entities, set, suffix, extension);
+        let sidecar = Some(folder.join(name(".json")?));
+        Ok::<_, NameError>(Output { kind, space: None, path: folder.join(name(extension)?), sidecar })
+    };
+    let picture = |kind, set| OutputRow {
+        kind: OutputKind::Picture(kind),
+        modality: Modality::Bold,
+        set,
+        suffix: "bold",
+        extension: ".jpg",
+    };
+    let mut outputs = vec![
+        file(OutputKind::Field, Datatype::Fmap, &set("preproc"), "fieldmap", ".nii.gz")?,
+        file(
+            OutputKind::ToFieldmap,
+            Datatype::Func,
+            &[("from", "boldref"), ("to", id), ("mode", "image")],
+            "xfm",
+            ".txt",
+        )?,
+        picture(PictureKind::Distorted, &[("desc", "distorted")]).output(entities, None)?,
+        picture(PictureKind::Undistorted, &[("desc", "undistorted")]).output(entities, None)?,
+    ];
+    if fitted {
+        let kind = OutputKind::FieldCoefficients;
+        outputs.push(file(kind, Datatype::Fmap, &set("coeff"), "fieldmap", ".nii.gz")?);
+    }
+    Ok(outputs)
+}
+
 /// The folder of a scan's images.
 fn folder_of(modality: Modality, entities: &Entities) -> Result<PathBuf, NameError> {
     let datatype = match modality {
@@ -340,7 +405,7 @@ fn transforms(entities: &Entities, template: &TemplateId) -> Result<[Output; 2],
 /// another space than its own, whichever, a map to one, an echo.
 #[must_use]
 pub fn is_in_other_space(modality: Modality, entities: &Entities, file: &str) -> bool {
-    const OF_SPACE: [&str; 8] = ["space", "cohort", "res", "from", "to", "mode", "label", "desc"];
+    const OF_SPACE: [&str; 9] = ["space", "cohort", "res", "from", "to", "mode", "label", "desc", "fmapid"];
     const OF_ECHOES: [&str; 2] = ["T2starmap", "S0map"];
     let Some((stem, _)) = file.split_once('.') else { return false };
     let Some((pairs, suffix)) = stem.rsplit_once('_') else { return false };
@@ -350,10 +415,18 @@ pub fn is_in_other_space(modality: Modality, entities: &Entities, file: &str) ->
         && (suffix, found.get("desc")) == ("bold", Some("preproc"))
         && found.get("echo").is_some()
         && entities.get("echo").is_none();
+    let is_field = of_bold && suffix == "fieldmap" && found.get("fmapid").is_some();
+    let is_distorted = of_bold && suffix == "bold" && matches!(found.get("desc"), Some("distorted" | "undistorted"));
     let known = OUTPUTS.iter().any(|row| row.modality == modality && row.suffix == suffix)
         || suffix == "xfm"
-        || of_bold && OF_ECHOES.contains(&suffix);
-    let elsewhere = found.get("space").is_some() || suffix == "xfm" && found.get("mode") == Some("image") || is_echo;
+        || of_bold && OF_ECHOES.contains(&suffix)
+        || is_field
+        || is_distorted;
+    let elsewhere = is_field
+        || is_distorted
+        || found.get("space").is_some()
+        || suffix == "xfm" && found.get("mode") == Some("image")
+        || is_echo;
     let own: Vec<_> = found.iter().filter(|(key, _)| !(OF_SPACE.contains(key) || is_echo && *key == "echo")).collect();
     known && elsewhere && own.iter().copied().eq(entities.iter())
 }

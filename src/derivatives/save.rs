@@ -4,7 +4,7 @@ use super::DerivativeError;
 use super::atomic::{Staged, publish_all, stage_json};
 use super::measured::Confound;
 use super::outputs::{Output, is_in_other_space, outputs_of};
-use crate::bids::{Entities, Modality};
+use crate::bids::{Datatype, Entities, Modality, participant_dir};
 use crate::vocabulary::Wanted;
 use figures::FigureData;
 use ndarray::{Array3, Axis};
@@ -135,7 +135,8 @@ pub fn remove_old(root: &Path, modality: Modality, entities: &Entities) -> Resul
     for path in outputs.iter().flat_map(Output::files) {
         remove_if_there(&root.join(path))?;
     }
-    let folders: BTreeSet<&Path> = outputs.iter().filter_map(|output| output.path.parent()).collect();
+    let mut folders: BTreeSet<PathBuf> = outputs.iter().filter_map(|o| Some(o.path.parent()?.to_owned())).collect();
+    folders.extend(participant_dir(entities, Datatype::Fmap));
     folders.iter().try_for_each(|folder| remove_in_other_spaces(&root.join(folder), modality, entities))
 }
 

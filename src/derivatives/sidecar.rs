@@ -1,6 +1,7 @@
 //! The JSON beside each output: what it is, what it was made from, and the values a reader needs to use it.
 
-use super::measured::{Confound, Coregistered, Located, Normalized};
+use super::field_sidecar::of_run;
+use super::measured::{Confound, Coregistered, Distortion, Located, Normalized};
 use crate::bids::{Entities, Modality};
 use crate::vocabulary::{Resolution, Space};
 use imaging::bias::BiasField;
@@ -48,6 +49,8 @@ pub struct SidecarContext<'a> {
     pub spaces: Spatial<'a>,
     /// The moment that all slices of a run were brought to, s after a volume began.
     pub moment: Option<f64>,
+    /// What is known of the distortion of a run.
+    pub distortion: Option<&'a Distortion>,
     /// The raw metadata after inheritance.
     pub metadata: &'a Map<String, Value>,
     /// The scan's entities.
@@ -81,17 +84,21 @@ const ECHO_TIMES: &str = "EchoTimes";
 /// The same of a bold run; without them the header's time and the name's task are taken.
 const KEPT_BOLD: [&str; 4] = ["RepetitionTime", "TaskName", "SliceTiming", "SliceEncodingDirection"];
 
+/// What a fieldmap is found and used by; no sidecar of an output has it.
+const OF_FIELD: [&str; 5] =
+    ["B0FieldSource", "B0FieldIdentifier", "ReconMatrixPE", "WaterFatShift", "EstimatedTotalReadoutTime"];
+
 /// Of the metadata of a scan what has a part in its outputs. Nothing else is planned with, so that nothing else can have.
 #[must_use]
 pub fn used(modality: Modality, mut metadata: Map<String, Value>) -> Map<String, Value> {
-    let of_bold = |key: &str| modality == Modality::Bold && KEPT_BOLD.contains(&key);
+    let of_bold = |key: &str| modality == Modality::Bold && (KEPT_BOLD.contains(&key) || OF_FIELD.contains(&key));
     metadata.retain(|key, _| KEPT.contains(&key.as_str()) || of_bold(key));
     metadata
 }
 
 impl SidecarContext<'_> {
     /// The sidecar of an image: what it was made from, beside `fields`.
-    fn with_sources(&self, mut fields: Map<String, Value>) -> Value {
+    pub(super) fn with_sources(&self, mut fields: Map<String, Value>) -> Value {
         let sources: Vec<String> = self.sources.iter().map(|source| format!("bids:raw:{source}")).collect();
         fields.insert("Sources".into(), json!(sources));
         Value::Object(fields)
@@ -187,6 +194,7 @@ impl SidecarContext<'_> {
         if self.modality == Modality::Bold {
             fields.extend(self.timing(tr_seconds));
             fields.extend(self.combination());
+            fields.extend(of_run(self.distortion));
         }
         self.with_sources(fields)
     }
@@ -219,6 +227,7 @@ impl SidecarContext<'_> {
         fields.extend(KEPT.iter().filter_map(|k| Some(((*k).to_owned(), self.metadata.get(*k)?.clone()))));
         fields.extend(self.timing(tr_seconds));
         fields.extend(self.combination());
+        fields.extend(of_run(self.distortion));
         fields.extend(self.spatial_reference(Some(space)));
         self.with_sources(fields)
     }
@@ -401,7 +410,7 @@ pub fn columns(columns: &[Confound]) -> Value {
     Value::Object(described.collect())
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(super) fn object(value: Value) -> Map<String, Value> {
     if let Value::Object(map) = value { map } else { Map::new() }
 }
 

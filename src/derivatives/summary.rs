@@ -1,6 +1,6 @@
 //! What a unit of work left to be read by people and programs: one JSON file per participant-session.
 
-use super::measured::{Coregistered, Located, Normalized, TissueVolumes};
+use super::measured::{Coregistered, Distortion, Located, Normalized, TissueVolumes};
 use super::outputs::{Output, OutputKind};
 use super::{DerivativeError, atomic};
 use crate::files;
@@ -82,6 +82,9 @@ pub struct ScanSummary {
     /// How well the run was laid onto a T1w image.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub coregistration: Option<Coregistered>,
+    /// What is known of the distortion of a bold run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub distortion: Option<Distortion>,
     /// The measures of image quality.
     pub quality: BTreeMap<String, f64>,
     /// Files written, relative to the output folder.

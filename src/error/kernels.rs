@@ -5,6 +5,7 @@ use figures::FigureError;
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::coregistration::CoregisterError;
+use imaging::distortion::DistortionError;
 use imaging::echoes::EchoError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
@@ -27,6 +28,7 @@ coded! {
     BiasError => BiasFailed;
     BrainError => NoBrain;
     CoregisterError => CoregistrationFailed;
+    DistortionError => Panicked;
     EchoError => EchoesUnfit;
     FigureError => Panicked;
     MotionError => MotionFailed;

@@ -4,8 +4,8 @@ use super::handed::Handed;
 use super::stages::save::Functional;
 use super::stages::validate::Series;
 use super::stages::{
-    bias_correction, confounds, coregistration, echoes, figures, intensity, load, motion_correct, native, quality,
-    save, skull_strip, slice_timing, spaces, validate,
+    bias_correction, confounds, coregistration, distortion, echoes, figures, intensity, load, motion_correct, native,
+    quality, save, skull_strip, slice_timing, spaces, validate,
 };
 use crate::derivatives::save::Saved;
 use crate::error::ErrorCode;
@@ -73,8 +73,22 @@ pub fn process<'a>(
                 Ok::<_, StageError>((raw, motion, Some(echoes)))
             })?,
         };
+        let (mut brain, mut motion, mut echoes) = (brain, motion, echoes);
+        let undone = match plan.fieldmap.used() {
+            Some(_) => p.step(Stage::Distortion, |found| {
+                distortion::bold(&mut motion, &mut brain, &raw, anatomy, (plan, cx.strict), found)
+            })?,
+            None => p.own(|found| {
+                distortion::without(&plan.fieldmap, found);
+                Ok::<_, StageError>(None)
+            })?,
+        };
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::bold(motion, &raw, &brain, found))?;
-        let fit = p.step(Stage::Intensity, |found| intensity::bold(even, &brain, found))?;
+        let mut fit = p.step(Stage::Intensity, |found| intensity::bold(even, &brain, found))?;
+        fit.shift = undone.as_ref().map(|undone| undone.shift.clone());
+        if let (Some(echoes), Some(shift)) = (&mut echoes, &fit.shift) {
+            p.own(|_| echoes.undistort(shift).map_err(StageError::from))?;
+        }
         let on_anatomy = match anatomy {
             Handed::There(source) => p.step(Stage::Coregistration, |found| {
                 coregistration::fit(source, &fit, &raw, (plan, cx.strict), found)
@@ -105,8 +119,9 @@ pub fn process<'a>(
             Ok::<_, StageError>(confounds::columns(&scaled, &brain, &measured, tissues.as_ref()))
         })?;
         let figures = p.step(Stage::Figures, |_| {
-            figures::bold(&scaled, &brain, (on_anatomy.as_ref(), picture.as_ref(), &in_spaces), cx.targets)
+            let there = (on_anatomy.as_ref(), picture.as_ref(), in_spaces.as_slice());
+            figures::bold(&scaled, &brain, (there, undone.as_ref()), cx.targets)
         })?;
-        Ok(Functional { scaled, brain, echoes, on_anatomy, in_spaces, confounds, figures })
+        Ok(Functional { scaled, brain, undone, echoes, on_anatomy, in_spaces, confounds, figures })
     })
 }

@@ -2,6 +2,8 @@
 
 use super::anatomy;
 use super::echoes;
+use super::fieldmap::FieldmapPlan;
+use super::fieldmaps::FieldImages;
 use super::images::Images;
 use super::memory::estimate;
 use super::resume::decide;
@@ -13,7 +15,7 @@ use crate::derivatives::sidecar::used;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::{self, Study};
 use crate::printable;
-use crate::vocabulary::{Reason, SessionId, State};
+use crate::vocabulary::{Fieldmaps, Reason, SessionId, State};
 use rayon::prelude::*;
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +129,7 @@ fn dataset_name(index: &Index, root: &Path) -> String {
 }
 
 fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: &PlanOptions) -> Vec<SessionPlan> {
-    let common = Common::default();
+    let (common, fields) = (Common::default(), FieldImages::new(index));
     let mut sorted = chosen.to_vec();
     sorted.sort_by_key(|file| (file.participant(), file.session()));
     let of_unit = |a: &&ScanFile, b: &&ScanFile| (a.participant(), a.session()) == (b.participant(), b.session());
@@ -136,7 +138,15 @@ fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: &PlanOptio
         let mut scans = Vec::with_capacity(files.len());
         scans.extend(files.iter().filter_map(|file| scan_plan(index, file, &common, options)));
         let marker_session = id.session.clone().or_else(|| unnamed.then(|| UNNAMED.to_owned()));
-        let scans = echoes::together(scans);
+        let mut scans = echoes::together(scans);
+        match options.wanted.fieldmaps {
+            Fieldmaps::Ignored => {
+                let without = FieldmapPlan::Without { why: "--ignore fieldmaps".into(), there: false };
+                let runs = scans.iter_mut().filter(|scan| scan.modality == Modality::Bold);
+                runs.for_each(|run| run.fieldmap = without.clone());
+            }
+            _ => fields.assign(&mut scans),
+        }
         (!scans.is_empty()).then(|| SessionPlan::new(marker_session, id, scans))
     };
     sorted.chunk_by(of_unit).collect::<Vec<_>>().par_iter().filter_map(unit).collect()
@@ -167,6 +177,7 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: &PlanOpti
         modality,
         source,
         echoes: Vec::new(),
+        fieldmap: FieldmapPlan::default(),
         relative: file.path.clone(),
         entities: file.entities.clone(),
         metadata: common.of(metadata),

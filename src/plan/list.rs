@@ -19,6 +19,7 @@ pub fn list_json(found: &Survey) -> Value {
             "path": s.relative,
             "modality": s.modality.as_str(),
             "size_mb": s.size_mb(),
+            "fieldmap": s.fieldmap.json(),
             "problem": s.problem.as_ref().map(Problem::json),
         })
     };
@@ -58,6 +59,9 @@ pub fn list_text(found: &Survey) -> String {
         for (scan, problem) in unit.scans.iter().filter_map(|s| Some((s, s.problem.as_ref()?))) {
             let reason = format!("{} will fail: {problem}", scan.relative.display());
             let _ = writeln!(text, "    {}", printable::line(&reason));
+        }
+        for line in unit.scans.iter().filter_map(|scan| scan.fieldmap.told(&scan.id)) {
+            let _ = writeln!(text, "    {}", printable::line(&line));
         }
     }
     left_out(&mut text, found);

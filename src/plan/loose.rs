@@ -3,6 +3,7 @@
 
 use super::anatomy;
 use super::echoes;
+use super::fieldmap::FieldmapPlan;
 use super::memory::estimate;
 use super::resume::decide;
 use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan, Source};
@@ -165,6 +166,7 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: &PlanOptions) -
         modality,
         source,
         echoes: Vec::new(),
+        fieldmap: FieldmapPlan::default(),
         entities,
         problem,
         bytes,

@@ -4,6 +4,8 @@
 mod anatomy;
 mod dataset;
 mod echoes;
+mod fieldmap;
+mod fieldmaps;
 mod images;
 mod list;
 mod loose;
@@ -14,6 +16,7 @@ mod units;
 
 pub use anatomy::groups;
 pub use dataset::{Survey, plan_dataset, survey};
+pub use fieldmap::{EpiImage, FieldImage, FieldKind, Fieldmap, FieldmapPlan};
 pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};

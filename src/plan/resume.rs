@@ -6,6 +6,7 @@
 
 use super::PlanOptions;
 use super::anatomy;
+use super::fieldmap::FieldImage;
 use super::units::{AnatomyPlan, AnatomySource, Echo, Plan, ScanPlan, SessionPlan, Source};
 use crate::bids::Modality;
 use crate::derivatives::ledger::{DoneScan, Input, Ledger, UsedAnatomy};
@@ -160,9 +161,10 @@ fn compare(
     if strict && done.odd {
         return Err(Reason::Strict(scan.relative.clone()));
     }
-    let to_read = input(scan, &done.input)?;
-    metadata(scan, &done.metadata)?;
+    let mut to_read = input(scan, &done.input)?;
+    to_read.extend(fieldmap(scan, done)?);
     options(scan, &done.options)?;
+    metadata(scan, &done.metadata)?;
     outputs(output, scan, done)?;
     // The part that may take long comes when nothing else is left to ask.
     let touched = to_read.into_iter().map(content).collect::<Result<_, _>>()?;
@@ -195,6 +197,21 @@ fn input<'a>(scan: &'a ScanPlan, done: &'a Input) -> Result<Vec<ToRead<'a>>, Rea
             return Err(Reason::Generated { scan: scan.relative.clone(), was, now });
         }
     };
+    not_trusted_yet(files)
+}
+
+/// The files of the fieldmap of a run that have to be read to know whether they are what they were. One that could not be read
+/// then counts as new once it can.
+fn fieldmap<'a>(scan: &'a ScanPlan, done: &'a DoneScan) -> Result<Vec<ToRead<'a>>, Reason> {
+    let Some(fieldmap) = scan.fieldmap.used() else { return Ok(Vec::new()) };
+    let of = |image: &'a FieldImage| match done.fieldmap.iter().find(|(path, _)| *path == image.relative) {
+        Some((_, then)) => Some(Ok((image.relative.as_path(), image.path.as_path(), then))),
+        None => std::fs::File::open(&image.path).is_ok().then(|| Err(Reason::NewScan(image.relative.clone()))),
+    };
+    not_trusted_yet(fieldmap.kind.images().into_iter().filter_map(of).collect::<Result<_, _>>()?)
+}
+
+fn not_trusted_yet(files: Vec<ToRead<'_>>) -> Result<Vec<ToRead<'_>>, Reason> {
     files
         .into_iter()
         .filter_map(|file| is_trusted(file).map(|trusted| (!trusted).then_some(file)).transpose())
@@ -269,6 +286,7 @@ fn outputs(output: &Path, scan: &ScanPlan, done: &DoneScan) -> Result<(), Reason
     let without = |output: &&Output| {
         done.without_tissues && output.kind.is_of_tissues()
             || done.without_anatomy && (output.space.is_some() || output.kind.is_of_anatomy())
+            || done.without_field && output.kind.is_of_field()
     };
     let expected = outputs.iter().filter(|output| !without(output));
     for file in expected.flat_map(Output::files) {

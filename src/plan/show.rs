@@ -81,6 +81,7 @@ fn scan_json(scan: &ScanPlan) -> Value {
         "format": scan.format(),
         "size_mb": scan.size_mb(),
         "memory_mb": megabytes(scan.memory.bytes),
+        "fieldmap": scan.fieldmap.json(),
         "stages": scan.stages().map(Stage::as_str).collect::<Vec<_>>(),
         "outputs": scan.outputs().iter().flat_map(Output::files).collect::<Vec<_>>(),
         "problem": scan.problem.as_ref().map(Problem::json),

@@ -1,9 +1,10 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
 use super::PlanError;
+use super::fieldmap::{FieldKind, FieldmapPlan};
 use super::images::Images;
 use crate::bids::{Entities, Modality};
-use crate::derivatives::outputs::{Output, outputs_of, outputs_of_echoes};
+use crate::derivatives::outputs::{Output, outputs_of, outputs_of_echoes, outputs_of_field};
 use crate::error::Coded;
 use crate::vocabulary::{Reason, SessionId, Stage, State, Wanted};
 use jiff::Timestamp;
@@ -63,6 +64,8 @@ pub struct ScanPlan {
     pub source: Source,
     /// The echoes of a multi-echo run, the shortest echo time, which is also the source, first; else none.
     pub echoes: Vec<Echo>,
+    /// The fieldmap of a bold run.
+    pub fieldmap: FieldmapPlan,
     /// Its path relative to the dataset, for provenance.
     pub relative: PathBuf,
     /// The entities of its name.
@@ -131,6 +134,10 @@ impl ScanPlan {
             let labels: Vec<&str> = self.echoes.iter().map(|echo| echo.label.as_str()).collect();
             outputs.extend(outputs_of_echoes(&self.entities, &self.wanted, &labels).unwrap_or_default());
         }
+        if let Some(fieldmap) = self.fieldmap.used() {
+            let fitted = !matches!(fieldmap.kind, FieldKind::Opposite(_));
+            outputs.extend(outputs_of_field(&self.entities, &fieldmap.id, fitted).unwrap_or_default());
+        }
         outputs
     }
 
@@ -145,7 +152,7 @@ impl ScanPlan {
     pub fn shaping(&self) -> Map<String, Value> {
         match self.modality {
             Modality::T1w => Map::new(),
-            Modality::Bold => self.wanted.shaping(self.has_slice_times()),
+            Modality::Bold => self.wanted.shaping(self.has_slice_times(), self.fieldmap.used().is_some()),
         }
     }
 
@@ -164,6 +171,7 @@ impl ScanPlan {
         };
         let asked = move |s: &Stage| match s {
             Stage::Normalization | Stage::Coregistration | Stage::Resampling => elsewhere,
+            Stage::Distortion => self.fieldmap.used().is_some(),
             Stage::EchoCombination => !self.echoes.is_empty(),
             Stage::SliceTiming => self.has_slice_times() && self.wanted.slices.share().is_some(),
             _ => true,

@@ -7,6 +7,7 @@ use figures::FigureError;
 use imaging::bias::BiasError;
 use imaging::brain::BrainError;
 use imaging::coregistration::CoregisterError;
+use imaging::distortion::DistortionError;
 use imaging::echoes::EchoError;
 use imaging::intensity::IntensityError;
 use imaging::motion::MotionError;
@@ -56,6 +57,9 @@ pub enum StageError {
     /// The echoes of a run could not be combined.
     #[error(transparent)]
     Echoes(#[from] EchoError),
+    /// The distortion of a run could not be undone with a field that fits it, which would be a defect.
+    #[error(transparent)]
+    Distortion(#[from] DistortionError),
     /// The run could not be laid onto the T1w image.
     #[error(transparent)]
     Coregistration(#[from] CoregisterError),
@@ -102,6 +106,7 @@ impl Coded for StageError {
             Self::Motion(e) => e.code(),
             Self::Registration { source, .. } => source.code(),
             Self::Echoes(e) => e.code(),
+            Self::Distortion(e) => e.code(),
             Self::Coregistration(e) => e.code(),
             Self::Normalize(e) => e.code(),
             Self::Figure(e) => e.code(),

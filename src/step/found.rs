@@ -2,8 +2,10 @@
 
 use super::error::StageError;
 use crate::derivatives::ledger::{Input, UsedAnatomy};
-use crate::derivatives::measured::{Coregistered, Located, Normalized, Quality, TissueVolumes};
+use crate::derivatives::measured::{Coregistered, Distortion, Located, Normalized, Quality, TissueVolumes};
+use nifti::Fingerprint;
 use std::fmt;
+use std::path::PathBuf;
 
 /// The value of a fact.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +77,10 @@ pub struct Known {
     pub normalization: Vec<Normalized>,
     /// How well the run was laid onto a T1w image.
     pub coregistration: Option<Coregistered>,
+    /// What is known of its distortion.
+    pub distortion: Option<Distortion>,
+    /// The files of its fieldmap as they were read, for the ledger.
+    pub fieldmap: Vec<(PathBuf, Fingerprint)>,
     /// The T1w image it was laid onto, for the ledger.
     pub anatomy: Option<UsedAnatomy>,
     /// Whether it was to be brought to other spaces and there was no anatomy for that.

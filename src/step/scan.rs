@@ -142,6 +142,7 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         Err(failed) => (Status::Failed(failed.error.code()), Some(failure(&failed)), Saved::default()),
     };
     let input = known.input.filter(|_| error.is_none());
+    let without_field = known.distortion.as_ref().is_some_and(|told| told.kind.is_some() && !told.corrected);
     let (path, metadata) = (plan.relative.clone(), (*plan.metadata).clone());
     let summary = ScanSummary {
         scan_id: plan.id.clone(),
@@ -158,6 +159,7 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         brain: known.brain,
         normalization: known.normalization,
         coregistration: known.coregistration,
+        distortion: known.distortion,
         tissues: known.tissues,
         quality: quality.map(|q| q.measures.iter().map(|m| (m.name.to_owned(), m.value)).collect()).unwrap_or_default(),
         outputs: saved.files.iter().map(|f| f.path.clone()).collect(),
@@ -173,6 +175,8 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         without_tissues: known.without_tissues,
         without_anatomy: known.without_anatomy,
         anatomy: known.anatomy,
+        fieldmap: known.fieldmap,
+        without_field,
         outputs: saved.files,
     });
     Finished { status, trace_id: summary.trace_id.clone(), summary, done, bytes: saved.bytes }

@@ -82,6 +82,14 @@ stages! {
         "t2star_median_ms": "median T2* in the brain, ms",
         "echoes.all_share": "part of the brain in which all echoes have signal, 0 to 1"
     }
+    Distortion "distortion" "correct_distortion" Process [Bold] "putting back signal that the field has displaced" {
+        "distortion.kind": "what the field was made from",
+        "distortion.largest_mm": "largest displacement in the brain, mm",
+        "distortion.likeness_before": "mutual information with the T1w image without the correction, nats",
+        "distortion.likeness": "the same with it",
+        "distortion.likeness_reversed": "the same with the opposite sign",
+        "distortion.corrected": "true or false: it is left out where the run is worse for it"
+    }
     BiasCorrection "bias_correction" "bias_correction" Process [T1w, Bold] "estimating the slow intensity field" {
         "bias.iterations": "iterations done",
         "bias.cv_before": "coefficient of variation in the tissue before",

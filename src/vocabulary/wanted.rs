@@ -18,6 +18,38 @@ pub struct Wanted {
     pub start: RegistrationStart,
     /// What becomes of the times of slices.
     pub slices: SliceTiming,
+    /// What becomes of fieldmaps.
+    pub fieldmaps: Fieldmaps,
+}
+
+/// What becomes of the fieldmaps of bold runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fieldmaps {
+    /// One is used unless the run is worse for it.
+    #[default]
+    Checked,
+    /// One is used whatever becomes of the run.
+    Always,
+    /// None is used.
+    Ignored,
+}
+
+impl Fieldmaps {
+    /// As `--use-fieldmap` has it; ignoring is another option.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Checked => "auto",
+            Self::Always => "always",
+            Self::Ignored => "ignored",
+        }
+    }
+
+    /// The choice of `--use-fieldmap` that is written so, in any case.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::Checked, Self::Always].into_iter().find(|choice| choice.as_str().eq_ignore_ascii_case(text))
+    }
 }
 
 /// What becomes of the times at which the slices of a run were taken.
@@ -95,8 +127,11 @@ impl RegistrationStart {
 impl Wanted {
     /// The options that change what outputs hold, without those that are as usual: a scan made with others is made again.
     #[must_use]
-    pub fn shaping(&self, has_slice_times: bool) -> Map<String, Value> {
+    pub fn shaping(&self, has_slice_times: bool, has_fieldmap: bool) -> Map<String, Value> {
         let mut options = Map::new();
+        if has_fieldmap && self.fieldmaps == Fieldmaps::Always {
+            options.insert("use-fieldmap".into(), "always".into());
+        }
         match self.slices.share() {
             _ if !has_slice_times || self.slices == SliceTiming::default() => {}
             None => drop(options.insert("ignore".into(), "slicetiming".into())),

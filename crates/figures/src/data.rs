@@ -10,6 +10,9 @@ pub struct FigureData {
     /// The same of the pictures in the space of each template.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub templates: Vec<TemplateMosaic>,
+    /// The same of the pictures before and after the correction of distortion; the outline is that of white matter.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub undistorted: Option<Mosaic>,
     /// Intensities in the brain.
     pub histogram: Histogram,
     /// The bias field.

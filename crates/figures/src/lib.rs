@@ -71,6 +71,10 @@ pub enum PictureKind {
     OnTemplate,
     /// The same slices of the template.
     Template,
+    /// Slices of the mean of a run before its distortion was corrected.
+    Distorted,
+    /// The same slices after it.
+    Undistorted,
     /// One slice, small, with the outline of the brain.
     Thumbnail,
 }
@@ -82,6 +86,8 @@ pub struct Figures {
     pub pictures: Vec<(PictureKind, Vec<u8>)>,
     /// Pictures in the space of each template, in the order of [`FigureData::templates`].
     pub on_templates: Vec<[(PictureKind, Vec<u8>); 2]>,
+    /// A run before and after the correction of its distortion.
+    pub undistorted: Option<[(PictureKind, Vec<u8>); 2]>,
     /// What is needed to read them.
     pub data: FigureData,
 }
@@ -213,13 +219,14 @@ fn draw(volume: &Volume<'_>, tissues: Vec<TissuePeak>, run: Option<Run<'_>>) -> 
         mosaic,
         histogram,
         bias: Bias { window: bias_window, cv_before: volume.cv[0], cv_after: volume.cv[1] },
+        undistorted: None,
         templates: Vec::new(),
         tsnr_window,
         carpet,
         series: run.map(|run| run.time),
         decisions: Vec::new(),
     };
-    Ok(Figures { pictures, on_templates: Vec::new(), data })
+    Ok(Figures { pictures, on_templates: Vec::new(), undistorted: None, data })
 }
 
 fn anatomy(values: &Array2<f32>) -> Result<Vec<u8>, FigureError> {

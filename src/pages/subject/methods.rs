@@ -1,6 +1,6 @@
 //! The text of methods for a paper, of what truly ran: from the sidecars and figures of the scans, not from defaults.
 
-use crate::derivatives::measured::Coregistered;
+use crate::derivatives::measured::{Coregistered, Distortion};
 use figures::FigureData;
 use serde_json::{Map, Value};
 
@@ -9,6 +9,18 @@ const REFERENCES: &[(&str, &str)] = &[
     (
         "Avants et al. 2008",
         "Avants BB, Epstein CL, Grossman M, Gee JC (2008). Symmetric diffeomorphic image registration with cross-correlation. Med Image Anal 12, 26–41. doi:10.1016/j.media.2007.06.004",
+    ),
+    (
+        "Andersson et al. 2003",
+        "Andersson JLR, Skare S, Ashburner J (2003). How to correct susceptibility distortions in spin-echo echo-planar images: application to diffusion tensor imaging. NeuroImage 20, 870–888. doi:10.1016/S1053-8119(03)00336-7",
+    ),
+    (
+        "Dymerska et al. 2021",
+        "Dymerska B, Eckstein K, Bachrata B, et al. (2021). Phase unwrapping with a rapid opensource minimum spanning tree algorithm (ROMEO). Magn Reson Med 85, 2294–2308. doi:10.1002/mrm.28563",
+    ),
+    (
+        "Ruthotto et al. 2012",
+        "Ruthotto L, Kugel H, Olesch J, et al. (2012). Diffeomorphic susceptibility artifact correction of diffusion-weighted magnetic resonance images. Phys Med Biol 57, 5715–5731. doi:10.1088/0031-9155/57/18/5715",
     ),
     (
         "Baker and Matthews 2004",
@@ -97,6 +109,8 @@ pub(super) struct Ran<'a> {
     pub tissues: &'a Map<String, Value>,
     /// How the run was laid onto the T1w image.
     pub coregistration: Option<&'a Coregistered>,
+    /// What is known of its distortion.
+    pub distortion: Option<&'a Distortion>,
     pub figures: &'a FigureData,
 }
 
@@ -146,8 +160,11 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
     if ran.figures.templates.is_empty() {
         text.push_str("Nothing was resampled to another space. ");
     }
+    if ran.modality == "bold" {
+        text.push_str(&undistorted(ran.distortion));
+    }
     text.push_str(if ran.modality == "bold" {
-        "Susceptibility distortion was not corrected. Framewise displacement and DVARS follow Power et al. \
+        "Framewise displacement and DVARS follow Power et al. \
          2012, standardised DVARS Nichols 2013, other quality measures MRIQC (Esteban et al. 2017). The confounds table also has the \
          squares and changes of its parameters and signals (Satterthwaite et al. 2013), cosines with periods of 128 s and more, and \
          components (Behzadi et al. 2007) of the most variable voxels, of white matter and cerebrospinal fluid where the T1w image \
@@ -174,6 +191,28 @@ fn motion(figures: &FigureData) -> String {
          the inverse compositional form (Baker and Matthews 2004), allowing for smooth changes of brightness (Friston et al. \
          1996), and resampled once with cubic B-splines (Unser et al. 1993). ",
         series.volumes
+    )
+}
+
+/// What was done about distortion.
+fn undistorted(told: Option<&Distortion>) -> String {
+    let Some(told) = told.filter(|told| told.corrected) else {
+        return "Susceptibility distortion was not corrected. ".to_owned();
+    };
+    let field = match told.kind.as_deref() {
+        Some("phase difference" | "two phases") => {
+            "measured by the phases of two gradient echoes, unwrapped by region growing (after Dymerska et al. 2021) and made smooth \
+             by a weighted B-spline"
+        }
+        Some("fieldmap") => "measured, and made smooth by a weighted B-spline",
+        _ => {
+            "estimated from two images of opposite phase encoding as a B-spline, with the motion of the head between them (after \
+             Andersson et al. 2003 and Ruthotto et al. 2012)"
+        }
+    };
+    format!(
+        "Susceptibility distortion was corrected with a field that was {field}; signal was put back along phase encoding and \
+         multiplied by the Jacobian, in the same interpolation as all else. "
     )
 }
 
@@ -294,6 +333,7 @@ mod tests {
             bias: &bias,
             tissues: &tissues,
             coregistration: None,
+            distortion: None,
             figures: &figures,
         };
         let text = paragraph(&ran, "9.9.9");
@@ -328,6 +368,7 @@ mod tests {
             bias: &empty,
             tissues: &empty,
             coregistration: None,
+            distortion: None,
             figures: &figures,
         };
         for modality in ["T1w", "bold"] {

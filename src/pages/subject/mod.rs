@@ -2,6 +2,7 @@
 
 mod charts;
 mod correlation;
+mod distortion;
 mod files;
 mod methods;
 mod quality;
@@ -134,6 +135,7 @@ fn of_scan(
             bias: &bias,
             tissues: &tissues,
             coregistration: scan.coregistration.as_ref(),
+            distortion: scan.distortion.as_ref(),
             figures,
         };
         paragraph(&ran, version)
@@ -157,6 +159,7 @@ fn of_scan(
         "correlation": correlation::matrix(&confounds),
         "carpet": files.picture(PictureKind::Carpet, room)?,
     });
+    shown["distortion"] = distortion::shown(files, figures.as_ref(), room)?;
     if let Some(figures) = figures {
         shown["viewer"] = viewer(files, &figures, room)?;
         shown["templates"] = templates(files, &figures, room)?;

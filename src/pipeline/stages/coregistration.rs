@@ -75,7 +75,7 @@ fn lay<'a>(
 }
 
 /// Where the search begins.
-const fn starts(of: RegistrationStart) -> &'static [Start] {
+pub const fn starts(of: RegistrationStart) -> &'static [Start] {
     match of {
         RegistrationStart::Auto => &[Start::Header, Start::CentreOfMass],
         RegistrationStart::Header => &[Start::Header],

@@ -9,8 +9,9 @@ use crate::plan::ScanPlan;
 use crate::step::{Found, StageError};
 use imaging::bias::divide_by_field;
 use imaging::brain::Brain;
+use imaging::distortion::DistortionError;
+use imaging::distortion::shift::{Shift, carried, undistort};
 use imaging::echoes::{Decay, combine as combined, fit_decay, lit_volumes};
-use imaging::motion::resample_in_place;
 use ndarray::{Array3, Array4, ArrayView4, Zip};
 use nifti::Header;
 use std::path::Path;
@@ -124,13 +125,25 @@ fn told(decay: &Decay, brain: &Brain, echoes: usize, found: &mut Found) {
 const LEAST_SHARE: f64 = 0.5;
 
 impl Echoes {
+    /// Puts the maps back where they belong; the series are when they are brought to the reference volume.
+    pub fn undistort(&mut self, shift: &Shift) -> Result<(), DistortionError> {
+        // The map is 0 beyond the brain, which must not count at its edge.
+        let share = carried(self.t2star.mapv(|t| f32::from(u8::from(t > 0.0))).view(), shift)?;
+        self.t2star = carried(self.t2star.view(), shift)?;
+        let inside = |t: &mut f32, share: &f32| *t = if *share >= 0.5 { *t / share } else { 0.0 };
+        Zip::from(&mut self.t2star).and(&share).for_each(inside);
+        self.s0 = undistort(self.s0.view(), shift)?;
+        Zip::from(&mut self.s0).and(&share).for_each(|s0, share| *s0 *= f32::from(u8::from(*share >= 0.5)));
+        Ok(())
+    }
+
     /// Brings the echoes to the reference volume, and all to the scale and the evenness of the run's own series.
     pub fn in_own_space(mut self, affine: imaging::rigid::Matrix4, fit: &Fit) -> Result<Self, StageError> {
         #[expect(clippy::cast_possible_truncation, reason = "voxels are f32")]
         let mut gain = Array3::from_elem(self.s0.dim(), fit.reference.scale as f32);
         divide_by_field(gain.view_mut(), fit.bias.field.view());
         for echo in &mut self.series {
-            resample_in_place(echo, affine, &fit.motion)?;
+            fit.undone(echo, &affine)?;
             for mut volume in echo.outer_iter_mut() {
                 Zip::from(&mut volume).and(&gain).par_for_each(|v, gain| *v *= gain);
             }

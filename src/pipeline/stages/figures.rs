@@ -1,6 +1,7 @@
 //! Figures: draws the pictures of the reports while the arrays are in memory, and says what was decided about the scan.
 
 use super::coregistration::OnAnatomy;
+use super::distortion::Undone;
 use super::intensity::ScaledVolume;
 use super::native::ScaledSeries;
 use super::resampling::Resampled;
@@ -9,7 +10,7 @@ use super::spatial_normalization::Registered;
 use super::tissues::{Tissues, peaks};
 use crate::templates::{Targets, TemplateTarget};
 use crate::vocabulary::{Space, TemplateId};
-use figures::{FigureError, Figures, OnTemplate, Run, Series, TemplateMosaic, TemplatePictures, Volume};
+use figures::{FigureError, Figures, OnTemplate, PictureKind, Run, Series, TemplateMosaic, TemplatePictures, Volume};
 use figures::{draw_bold, draw_on_template, draw_t1w};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
@@ -88,11 +89,14 @@ fn of_map(template: &TemplateTarget, map: &Normalization) -> Vec<Decision> {
     told
 }
 
+/// The T1w image a run was laid onto, its mean there, and the run in other spaces.
+type There<'a> = (Option<&'a OnAnatomy<'a>>, Option<&'a MeanOnAnatomy>, &'a [InSpace]);
+
 /// Draws a bold run: in its own space, on the T1w image it was laid onto, and on each template.
 pub fn bold(
     scaled: &ScaledSeries,
     brain: &Brain,
-    (on_anatomy, picture, in_spaces): (Option<&OnAnatomy<'_>>, Option<&MeanOnAnatomy>, &[InSpace]),
+    ((on_anatomy, picture, in_spaces), undone): (There<'_>, Option<&Undone>),
     targets: &Targets,
 ) -> Result<Figures, FigureError> {
     let motion = &scaled.fit.motion;
@@ -118,6 +122,19 @@ pub fn bold(
     decisions.push(("Motion is relative to volume".into(), motion.reference.to_string()));
     decisions.extend(of_brain(brain));
     decisions.extend(of_correction(&scaled.fit.bias, &scaled.fit.reference));
+    if let Some(undone) = undone {
+        let white = tissues.as_ref().map(|labels| labels.mapv(|label| u8::from(label == 2)));
+        let grid = scaled.header.grid();
+        let ([after, before], mosaic) = draw_on_template(&OnTemplate {
+            scan: undone.means[1].view(),
+            template: undone.means[0].view(),
+            mask: white.as_ref().map_or_else(|| brain.mask.view(), |white| white.view()),
+            voxel_mm: grid.voxel_mm,
+            affine: grid.affine,
+        })?;
+        figures.undistorted = Some([(PictureKind::Distorted, before.1), (PictureKind::Undistorted, after.1)]);
+        figures.data.undistorted = Some(mosaic);
+    }
     if let (Some(there), Some((grid, mean))) = (on_anatomy, picture) {
         decisions.extend(of_coregistration(there));
         if let Some((image, white)) = spaces::anatomy_on(there.anatomy, grid) {

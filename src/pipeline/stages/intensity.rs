@@ -7,9 +7,12 @@ use super::validate::Volume;
 use crate::step::{Found, StageError};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
+use imaging::distortion::shift::Shift;
 use imaging::intensity::{Reference, grand_mean_reference, white_matter_reference};
-use imaging::motion::MotionEstimate;
-use ndarray::{Array3, ArrayViewMut3, Axis};
+use imaging::motion::{MotionError, MotionEstimate, resample_in_place};
+use imaging::resampling::resample_displaced;
+use imaging::rigid::{Matrix4, compose, invert_affine};
+use ndarray::{Array3, Array4, ArrayViewMut3, Axis};
 use nifti::Header;
 use rayon::prelude::*;
 
@@ -35,6 +38,27 @@ pub struct Fit {
     pub bias: BiasField,
     /// What is scaled to what.
     pub reference: Reference,
+    /// Where the signal of each voxel is seen in the run as it was scanned, where that is known; mean, field and brain are without.
+    pub shift: Option<Shift>,
+}
+
+impl Fit {
+    /// For each volume, from voxels of the reference to its own; `affine` is that of the run.
+    pub fn maps(&self, affine: &Matrix4) -> Result<Vec<Matrix4>, MotionError> {
+        let to_voxel = invert_affine(affine).ok_or(MotionError::SingularGrid)?;
+        Ok(self.motion.matrices.iter().map(|m| compose(&to_voxel, &compose(m, affine))).collect())
+    }
+
+    /// Undoes motion and distortion of a series in place.
+    pub fn undone(&self, series: &mut Array4<f32>, affine: &Matrix4) -> Result<(), MotionError> {
+        match &self.shift {
+            None => resample_in_place(series, *affine, &self.motion),
+            Some(shift) => {
+                resample_displaced(series, &self.maps(affine)?, shift);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Scales a T1w image.
@@ -52,7 +76,7 @@ pub fn bold(even: Even<Motion>, brain: &Brain, found: &mut Found) -> Result<Fit,
     let reference = grand_mean_reference(mean.view(), brain.mask.view())?;
     told(&reference, found);
     scale(mean.view_mut(), &reference);
-    Ok(Fit { mean, motion, bias, reference })
+    Ok(Fit { mean, motion, bias, reference, shift: None })
 }
 
 fn told(reference: &Reference, found: &mut Found) {

@@ -4,7 +4,9 @@
 pub mod bias_correction;
 pub mod confounds;
 pub mod coregistration;
+pub mod distortion;
 pub mod echoes;
+mod field;
 pub mod figures;
 pub mod intensity;
 pub mod load;

@@ -5,7 +5,6 @@ use super::intensity::{Fit, scale};
 use super::validate::Series;
 use crate::step::StageError;
 use imaging::bias::divide_by_field;
-use imaging::motion::resample_in_place;
 use ndarray::Array4;
 use nifti::Header;
 
@@ -24,7 +23,7 @@ pub struct ScaledSeries {
 /// Applies what was estimated of a run to its volumes.
 pub fn bold(raw: Series, fit: Fit) -> Result<ScaledSeries, StageError> {
     let Series { header, voxels: mut series, moment } = raw;
-    resample_in_place(&mut series, header.grid().affine, &fit.motion)?;
+    fit.undone(&mut series, &header.grid().affine)?;
     for mut volume in series.outer_iter_mut() {
         divide_by_field(volume.view_mut(), fit.bias.field.view());
         scale(volume, &fit.reference);

@@ -1,6 +1,7 @@
 //! Save: writes the derivatives of the scan, whole or not at all.
 
 use super::coregistration::OnAnatomy;
+use super::distortion::Undone;
 use super::echoes::Echoes;
 use super::intensity::{ScaledVolume, step};
 use super::native::ScaledSeries;
@@ -48,6 +49,8 @@ pub struct Functional<'a> {
     pub scaled: ScaledSeries,
     /// The brain.
     pub brain: Brain,
+    /// The field, where distortion was corrected.
+    pub undone: Option<Undone>,
     /// The decay of a multi-echo run, and its echoes where they are wanted.
     pub echoes: Option<Echoes>,
     /// Where it lies on the T1w image, where there is one.
@@ -142,15 +145,23 @@ pub fn functional(
     found: &mut Found,
 ) -> Result<Saved, DerivativeError> {
     let sources = sources(plan);
+    let points = made.undone.as_ref().and_then(|undone| undone.field.points());
     let mut out = Outputs::of(plan);
     let boldref = out.table.iter().find(|output| output.kind == OutputKind::BoldRef && output.space.is_none());
     let boldref = boldref.map(|output| output.path.clone());
     let t1w = made.on_anatomy.as_ref().and_then(|there| there.source.image());
     let spaces = Spatial { t1w, boldref: boldref.as_deref() };
-    let cx = SidecarContext { moment: made.scaled.moment, spaces, ..context(plan, &sources) };
+    let distortion = found.known.distortion.clone();
+    let cx = SidecarContext {
+        moment: made.scaled.moment,
+        distortion: distortion.as_ref(),
+        spaces,
+        ..context(plan, &sources)
+    };
     let Functional {
         scaled: ScaledSeries { header, series: voxels, fit, .. },
         brain,
+        undone,
         echoes,
         on_anatomy,
         in_spaces,
@@ -173,6 +184,19 @@ pub fn functional(
             let sidecar = cx.echo(&sources[number], echo.seconds, header.tr_seconds());
             let series = Content::Image(header, Voxels::Fine(series.view(), step(reference)));
             out.add(OutputKind::Echo(number), series, sidecar);
+        }
+    }
+    if let Some(undone) = undone {
+        let told = found.known.distortion.as_ref();
+        let hz = Voxels::Smooth(undone.hz.view().insert_axis(Axis(0)));
+        out.add(OutputKind::Field, Content::Image(header, hz), cx.field(told));
+        if let Some((header, points)) = &points {
+            let points = Voxels::Smooth(points.view().insert_axis(Axis(0)));
+            out.add(OutputKind::FieldCoefficients, Content::Image(header, points), cx.field_coefficients(told));
+        }
+        out.add(OutputKind::ToFieldmap, Content::Affines(vec![undone.moved]), cx.to_fieldmap());
+        for (kind, jpeg) in figures.undistorted.iter().flatten() {
+            out.add(OutputKind::Picture(*kind), Content::Bytes(jpeg), Value::Null);
         }
     }
     if let Some(there) = on_anatomy {
@@ -225,6 +249,7 @@ fn context<'a>(plan: &'a ScanPlan, sources: &'a [String]) -> SidecarContext<'a> 
     SidecarContext {
         modality: plan.modality,
         moment: None,
+        distortion: None,
         spaces: Spatial::default(),
         sources,
         metadata: &plan.metadata,

@@ -108,9 +108,12 @@ impl<'a> Run<'a> {
     fn new(raw: &'a Series, fit: &'a Fit, brain: &'a Brain, echoes: Option<&'a Echoes>) -> Result<Self, StageError> {
         let affine = raw.header.grid().affine;
         let to_voxel = invert_affine(&affine).ok_or(imaging::motion::MotionError::SingularGrid)?;
-        let maps = fit.motion.matrices.iter().map(|m| compose(&to_voxel, &compose(m, &affine))).collect();
+        let maps = fit.maps(&affine)?;
         let mut gain = Array3::from_elem(fit.mean.dim(), fit.reference.scale as f32);
         divide_by_field(gain.view_mut(), fit.bias.field.view());
+        if let Some(shift) = &fit.shift {
+            gain *= &shift.jacobian;
+        }
         let volumes: Vec<_> = raw.voxels.outer_iter().collect();
         let brightest = |volume: &ndarray::ArrayView3<'_, f32>| {
             volume.iter().zip(&gain).map(|(v, g)| (v * g).abs()).filter(|v| v.is_finite()).fold(0.0, f32::max)
@@ -163,14 +166,21 @@ impl<'a> Run<'a> {
         found: &mut Found,
     ) -> Result<InSpace, StageError> {
         let gain = places.linear(self.gain.view(), true);
+        let displaced = self.fit.shift.as_ref().map(|shift| places.displaced(shift));
         let mut mean = Mean::new(places.shape(), left_out(&self.fit.motion), self.maps.len());
         let mut beyond = 0;
         let series = Staged::write(path, |to| {
             let mut writer = SeriesWriter::begin(to, &header, self.largest, step(&self.fit.reference))?;
-            resample_series(self.raw.voxels.view(), &self.maps, places, gain.view(), |volumes| {
-                mean.add(volumes);
-                writer.append(volumes)
-            })?;
+            resample_series(
+                self.raw.voxels.view(),
+                &self.maps,
+                (places, displaced.as_ref()),
+                gain.view(),
+                |volumes| {
+                    mean.add(volumes);
+                    writer.append(volumes)
+                },
+            )?;
             beyond = writer.end()?;
             Ok(())
         })

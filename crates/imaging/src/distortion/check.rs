@@ -1,11 +1,14 @@
 //! Whether a correction did good: likeness to an image that is not distorted, and of a corrected pair.
 
 use ndarray::{ArrayView3, Zip};
+use rayon::prelude::*;
 
 use super::DistortionError;
 use super::error::same_shape;
 use super::shift::{Shift, undistort};
 use crate::filter::quantiles;
+use crate::registration::placed::Sampler;
+use crate::rigid::{Matrix4, apply, compose, from_parameters, invert_affine};
 
 /// Bins of each image in the joint histogram: few, so that some ten thousand voxels fill it.
 const BINS: usize = 24;
@@ -71,7 +74,11 @@ pub fn mutual_information(
     b: ArrayView3<f32>,
     mask: ArrayView3<u8>,
 ) -> Result<f64, DistortionError> {
-    let pairs = pairs(a, b, mask)?;
+    information(&pairs(a, b, mask)?)
+}
+
+/// The mutual information of pairs of values.
+fn information(pairs: &[(f32, f32)]) -> Result<f64, DistortionError> {
     let bright = |of: &dyn Fn(&(f32, f32)) -> f32, what| {
         let quantile = quantiles(&mut pairs.iter().map(of).collect(), [BRIGHT]).map_or(0.0, |[q]| q);
         if quantile > 0.0 { Ok(quantile) } else { Err(DistortionError::Empty { what }) }
@@ -79,7 +86,7 @@ pub fn mutual_information(
     let (most_a, most_b) = (bright(&|p| p.0, "distorted image")?, bright(&|p| p.1, "undistorted image")?);
     let last = (BINS - 1) as f32;
     let mut joint = [[0.0_f64; BINS]; BINS];
-    for (a, b) in &pairs {
+    for (a, b) in pairs {
         let row = &mut joint[((a / most_a * BINS as f32).max(0.0) as usize).min(BINS - 1)];
         let at = (b / most_b * last).clamp(0.0, last);
         let low = (at as usize).min(BINS - 2);
@@ -92,6 +99,81 @@ pub fn mutual_information(
     let of_b: [f64; BINS] = std::array::from_fn(|b| joint.iter().map(|row| row[b]).sum::<f64>() / total);
     let cells = joint.iter().zip(of_a).flat_map(|(row, a)| row.iter().zip(of_b).map(move |(n, b)| (n / total, a * b)));
     Ok(cells.filter(|(p, _)| *p > 0.0).map(|(p, alone)| p * (p / alone).ln()).sum())
+}
+
+/// An undistorted image and its place in the world.
+#[derive(Clone, Copy, Debug)]
+pub struct Undistorted<'a> {
+    /// `(nz, ny, nx)`; outside it is 0.
+    pub image: ArrayView3<'a, f32>,
+    /// From its voxels to RAS mm.
+    pub affine: &'a Matrix4,
+}
+
+/// First and last step of the search for the best place, mm and degrees.
+const STEPS: [f64; 2] = [1.0, 0.2];
+/// Rounds of the search at most.
+const ROUNDS: usize = 24;
+
+/// The largest mutual information in nats of an EPI volume (with its `affine`) and an undistorted image, inside `mask`, near the
+/// place where `start` (from the world of the image to that of the volume) lays it.
+///
+/// A few tenths of a millimetre change it as much as a correction does, so volumes can only be compared where each lies best: a
+/// pattern search along and about each axis, down to 0.2 mm and 0.2°.
+///
+/// # Errors
+/// As [`mutual_information`]; [`DistortionError::VoxelSize`] where a matrix cannot be inverted.
+pub fn best_likeness(
+    (volume, affine): (ArrayView3<f32>, &Matrix4),
+    undistorted: &Undistorted<'_>,
+    mask: ArrayView3<u8>,
+    start: &Matrix4,
+) -> Result<f64, DistortionError> {
+    let singular = DistortionError::VoxelSize { mm: [0.0; 3] };
+    let to_image = invert_affine(undistorted.affine).zip(invert_affine(start)).map(|(a, b)| compose(&a, &b));
+    let to_image = to_image.ok_or(singular)?;
+    let (nz, ny, nx) = volume.dim();
+    let centre = apply(affine, [nx, ny, nz].map(|n| (n as f64 - 1.0) / 2.0));
+    // Only what is in the mask is looked at.
+    let inside: Vec<([f64; 3], f32)> = mask
+        .indexed_iter()
+        .filter(|(at, m)| **m != 0 && volume[*at].is_finite())
+        .map(|((k, j, i), _)| (apply(affine, [i as f64, j as f64, k as f64]), volume[[k, j, i]]))
+        .collect();
+    let sampler = Sampler::new(undistorted.image);
+    let value = |p: &[f64; 6]| {
+        let map = compose(&to_image, &from_parameters(p, centre));
+        let pair = |(world, v): &([f64; 3], f32)| {
+            let at = apply(&map, *world).map(|v| v as f32);
+            (*v, if sampler.holds(at, 0.5) { sampler.clamped(at) } else { 0.0 })
+        };
+        information(&inside.par_iter().with_min_len(2048).map(pair).collect::<Vec<_>>())
+    };
+    let mut at = [0.0; 6];
+    let mut best = value(&at)?;
+    let mut step = STEPS[0];
+    for _ in 0..ROUNDS {
+        let before = best;
+        for axis in 0..6 {
+            let size = if axis < 3 { step } else { step.to_radians() };
+            for by in [size, -size] {
+                let mut there = at;
+                there[axis] += by;
+                let found = value(&there)?;
+                if found > best {
+                    (best, at) = (found, there);
+                    break;
+                }
+            }
+        }
+        if best <= before {
+            step *= 0.5;
+        }
+        if step < STEPS[1] {
+            break;
+        }
+    }
+    Ok(best)
 }
 
 /// How alike two corrected images are.

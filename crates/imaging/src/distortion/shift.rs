@@ -126,6 +126,27 @@ pub fn undistort(volume: ArrayView3<f32>, shift: &Shift) -> Result<Array3<f32>, 
     Ok(along_y(out.view(), shift.axis))
 }
 
+/// A volume back in place that is no signal (a mask, a smooth field): trilinear along the axis of phase encoding, without the
+/// Jacobian; the nearest edge's value beyond the image.
+///
+/// # Errors
+/// [`DistortionError::Shape`] where the shapes differ.
+pub fn carried(volume: ArrayView3<f32>, shift: &Shift) -> Result<Array3<f32>, DistortionError> {
+    same_shape("volume", shift.voxels.dim(), &volume)?;
+    let mut out = Array3::zeros(volume.dim());
+    let (lines, shifts) = (volume.lanes(Axis(shift.axis)), shift.voxels.lanes(Axis(shift.axis)));
+    Zip::from(out.lanes_mut(Axis(shift.axis))).and(lines).and(shifts).for_each(|mut out, line, shift| {
+        let last = line.len() - 1;
+        for (p, (out, by)) in out.iter_mut().zip(shift).enumerate() {
+            let at = (p as f32 + by).clamp(0.0, last as f32);
+            let low = (at as usize).min(last.saturating_sub(1));
+            let above = at - low as f32;
+            *out = line[low] * (1.0 - above) + line[(low + 1).min(last)] * above;
+        }
+    });
+    Ok(out)
+}
+
 /// `image` at `y + scale · shift`, both in standard layout and of one shape.
 pub(super) fn shifted(image: &Array3<f32>, shift: &Array3<f32>, scale: f32) -> Array3<f32> {
     let (nz, ny, nx) = image.dim();
