@@ -14,7 +14,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Two sessions of one participant, both modalities, one run of two echoes, and a participant whose image is the same everywhere.
+/// Two sessions of one participant, both modalities, one run of two echoes with a fieldmap, and a participant whose image is the same everywhere.
 fn dataset(dir: &Path) -> PathBuf {
     let root = dir.join("bids");
     let synth = ["synth", root.to_str().unwrap(), "--participants", "2", "--sessions", "2", "--voxel-size", "4"];
@@ -42,10 +42,25 @@ fn of_two_echoes(func: &Path) {
         let series = image.data.mapv(|v| v * share);
         nifti::write(to, &image.header, nifti::Voxels::Scaled(series.view())).unwrap();
         let told = json!({ "EchoTime": seconds, "RepetitionTime": image.header.tr_seconds(), "TaskName": "rest",
-                           "SliceTiming": times });
+                           "SliceTiming": times, "PhaseEncodingDirection": "j", "TotalReadoutTime": 0.02 });
         fs::write(file(&format!("_echo-{echo}_bold.json")), told.to_string()).unwrap();
     }
+    of_field(&func.with_file_name("fmap"), &image);
     ["_bold.nii.gz", "_bold.json"].iter().for_each(|name| fs::remove_file(file(name)).unwrap());
+}
+
+/// Makes a fieldmap for that run.
+fn of_field(fmap: &Path, run: &nifti::Image) {
+    fs::create_dir_all(fmap).unwrap();
+    let file = |name: &str| fmap.join(format!("sub-01_ses-02_{name}"));
+    let magnitude = run.data.slice(ndarray::s![..1, .., .., ..]);
+    let field = ndarray::Array4::from_shape_fn(magnitude.dim(), |(_, _, j, i)| 20.0 * ((i + j) as f32 * 0.2).sin());
+    for (name, image) in [("magnitude", magnitude), ("fieldmap", field.view())] {
+        let to = fs::File::create(file(&format!("{name}.nii.gz"))).unwrap();
+        nifti::write(to, &run.header, nifti::Voxels::Float(image)).unwrap();
+    }
+    let run = "bids::sub-01/ses-02/func/sub-01_ses-02_task-rest_echo-1_bold.nii.gz";
+    fs::write(file("fieldmap.json"), json!({ "Units": "Hz", "IntendedFor": [run] }).to_string()).unwrap();
 }
 
 /// The JSON lines of all files in `logs` whose names begin so.

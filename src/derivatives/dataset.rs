@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Files of ours that the BIDS validator has no rule for. Lines without slashes match at any depth.
-const IGNORED: &str = "*.html\nfigures\nlogs\n*_xfm.*\n*_boldref.*\n*_T2starmap.*\n*_S0map.*\n*_timeseries.*\n*_ledger.json\n*_success.json\n*_summary.json\ngroup_*.tsv\n";
+const IGNORED: &str = "*.html\nfigures\nlogs\n*_xfm.*\n*_boldref.*\n*_T2starmap.*\n*_S0map.*\n*_fieldmap.*\n*_timeseries.*\n*_ledger.json\n*_success.json\n*_summary.json\ngroup_*.tsv\n";
 
 /// What the derivative dataset says about where it came from.
 #[derive(Clone, Debug)]

@@ -108,7 +108,6 @@ pub fn process<'a>(
             })?,
             None => Vec::new(),
         };
-        let picture = on_anatomy.as_ref().and_then(|there| spaces::mean_on_anatomy(&raw, &fit, there));
         let affine = raw.header.grid().affine;
         let echoes = p.own(|_| echoes.map(|echoes| echoes.in_own_space(affine, &fit)).transpose())?;
         let scaled = p.own(|_| native::bold(raw, fit))?;
@@ -119,8 +118,7 @@ pub fn process<'a>(
             Ok::<_, StageError>(confounds::columns(&scaled, &brain, &measured, tissues.as_ref()))
         })?;
         let figures = p.step(Stage::Figures, |_| {
-            let there = (on_anatomy.as_ref(), picture.as_ref(), in_spaces.as_slice());
-            figures::bold(&scaled, &brain, (there, undone.as_ref()), cx.targets)
+            figures::bold(&scaled, &brain, (on_anatomy.as_ref(), &in_spaces, undone.as_ref()), cx.targets)
         })?;
         Ok(Functional { scaled, brain, undone, echoes, on_anatomy, in_spaces, confounds, figures })
     })

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Longest difference of echo times, s; more is milliseconds.
 const LONGEST_ECHO_S: f64 = 0.1;
+/// Memory that a field takes besides its run, bytes: the images it is made from, itself on two grids, the run before and after.
+const FIELD_BYTES: u64 = 150_000_000;
 /// Hz of a tesla.
 const HZ_PER_TESLA: f64 = 42.577e6;
 
@@ -58,6 +60,7 @@ impl<'a> FieldImages<'a> {
                 let mut metadata = (*scan.metadata).clone();
                 metadata.insert("Fieldmap".into(), fieldmap.json());
                 scan.metadata = Arc::new(metadata);
+                scan.memory.bytes += FIELD_BYTES;
             }
         }
     }

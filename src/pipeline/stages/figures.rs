@@ -5,7 +5,7 @@ use super::distortion::Undone;
 use super::intensity::ScaledVolume;
 use super::native::ScaledSeries;
 use super::resampling::Resampled;
-use super::spaces::{self, InSpace, MeanOnAnatomy};
+use super::spaces::{self, InSpace};
 use super::spatial_normalization::Registered;
 use super::tissues::{Tissues, peaks};
 use crate::templates::{Targets, TemplateTarget};
@@ -16,7 +16,7 @@ use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
 use imaging::normalization::Normalization;
-use ndarray::ArrayView3;
+use ndarray::{Array3, ArrayView3};
 use nifti::{Grid, Header};
 
 /// Draws a T1w image.
@@ -89,14 +89,11 @@ fn of_map(template: &TemplateTarget, map: &Normalization) -> Vec<Decision> {
     told
 }
 
-/// The T1w image a run was laid onto, its mean there, and the run in other spaces.
-type There<'a> = (Option<&'a OnAnatomy<'a>>, Option<&'a MeanOnAnatomy>, &'a [InSpace]);
-
 /// Draws a bold run: in its own space, on the T1w image it was laid onto, and on each template.
 pub fn bold(
     scaled: &ScaledSeries,
     brain: &Brain,
-    ((on_anatomy, picture, in_spaces), undone): (There<'_>, Option<&Undone>),
+    (on_anatomy, in_spaces, undone): (Option<&OnAnatomy<'_>>, &[InSpace], Option<&Undone>),
     targets: &Targets,
 ) -> Result<Figures, FigureError> {
     let motion = &scaled.fit.motion;
@@ -122,24 +119,28 @@ pub fn bold(
     decisions.push(("Motion is relative to volume".into(), motion.reference.to_string()));
     decisions.extend(of_brain(brain));
     decisions.extend(of_correction(&scaled.fit.bias, &scaled.fit.reference));
-    if let Some(undone) = undone {
-        let white = tissues.as_ref().map(|labels| labels.mapv(|label| u8::from(label == 2)));
-        let grid = scaled.header.grid();
-        let ([after, before], mosaic) = draw_on_template(&OnTemplate {
-            scan: undone.means[1].view(),
-            template: undone.means[0].view(),
-            mask: white.as_ref().map_or_else(|| brain.mask.view(), |white| white.view()),
-            voxel_mm: grid.voxel_mm,
-            affine: grid.affine,
-        })?;
+    if let Some(there) = on_anatomy {
+        decisions.extend(of_coregistration(there));
+    }
+    let around = on_anatomy.and_then(|there| {
+        let (grid, places) = spaces::around_brain(&scaled.header.grid().affine, there)?;
+        let (image, white) = spaces::anatomy_on(there.anatomy, &grid)?;
+        Some((grid, places, image, white))
+    });
+    if let Some(Undone { means, .. }) = undone {
+        let drawn = match &around {
+            Some((grid, places, _, white)) => {
+                draw_pair(means.each_ref().map(|mean| places.cubic(mean.view())), white.view(), grid)
+            }
+            None => draw_pair(means.clone(), brain.mask.view(), scaled.header.grid()),
+        };
+        let ([after, before], mosaic) = drawn?;
         figures.undistorted = Some([(PictureKind::Distorted, before.1), (PictureKind::Undistorted, after.1)]);
         figures.data.undistorted = Some(mosaic);
     }
-    if let (Some(there), Some((grid, mean))) = (on_anatomy, picture) {
-        decisions.extend(of_coregistration(there));
-        if let Some((image, white)) = spaces::anatomy_on(there.anatomy, grid) {
-            add(&mut figures, "T1w", (mean.view(), image.view(), white.view()), grid)?;
-        }
+    if let Some((grid, places, image, white)) = &around {
+        let mean = places.cubic(scaled.fit.mean.view());
+        add(&mut figures, "T1w", (mean.view(), image.view(), white.view()), grid)?;
     }
     let mut drawn: Vec<&TemplateId> = Vec::new();
     for there in in_spaces {
@@ -153,6 +154,21 @@ pub fn bold(
         }
     }
     Ok(figures)
+}
+
+/// Draws a mean before and after something in the same slices.
+fn draw_pair(
+    [before, after]: [Array3<f32>; 2],
+    outlined: ArrayView3<'_, u8>,
+    grid: &Grid,
+) -> Result<TemplatePictures, FigureError> {
+    draw_on_template(&OnTemplate {
+        scan: after.view(),
+        template: before.view(),
+        mask: outlined,
+        voxel_mm: grid.voxel_mm,
+        affine: grid.affine,
+    })
 }
 
 /// Adds the pictures of a run and of what it was brought to, in the same slices.

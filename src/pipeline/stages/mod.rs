@@ -5,6 +5,7 @@ pub mod bias_correction;
 pub mod confounds;
 pub mod coregistration;
 pub mod distortion;
+mod distortion_check;
 pub mod echoes;
 mod field;
 pub mod figures;

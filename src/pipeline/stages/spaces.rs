@@ -270,11 +270,9 @@ pub fn anatomy_on(anatomy: &Anatomy, grid: &Grid) -> Option<(Array3<f32>, Array3
     Some((image, white))
 }
 
-/// The mean of a run around the brain of the T1w image, in voxels of 2 mm, for the picture of the coregistration.
-pub type MeanOnAnatomy = (Grid, Array3<f32>);
-
-/// Makes the picture's mean; `None` where a matrix cannot be inverted.
-pub fn mean_on_anatomy(raw: &Series, fit: &Fit, there: &OnAnatomy<'_>) -> Option<MeanOnAnatomy> {
+/// A grid around the brain of the T1w image in voxels of 2 mm, for pictures, and where its voxels lie in a run with this affine;
+/// `None` where a matrix cannot be inverted.
+pub fn around_brain(run: &Matrix4, there: &OnAnatomy<'_>) -> Option<(Grid, Places)> {
     const PICTURE_MM: f64 = 2.0;
     let box_of = Grid {
         shape: {
@@ -285,7 +283,7 @@ pub fn mean_on_anatomy(raw: &Series, fit: &Fit, there: &OnAnatomy<'_>) -> Option
         affine: there.anatomy.affine,
     };
     let grid = covering(&box_of, [PICTURE_MM; 3]).ok()?;
-    let to_voxel = compose(&invert_affine(&raw.header.grid().affine)?, &compose(&there.found.transform, &grid.affine));
+    let to_voxel = compose(&invert_affine(run)?, &compose(&there.found.transform, &grid.affine));
     let places = Places::new(grid.shape, |voxel| apply(&to_voxel, voxel));
-    Some((grid, places.cubic(fit.mean.view())))
+    Some((grid, places))
 }
