@@ -1,18 +1,8 @@
-//! The JSON beside what the correction of distortion leaves, and what it adds to that of a run.
+//! The JSON beside what the correction of distortion leaves.
 
 use super::measured::Distortion;
 use super::sidecar::{SidecarContext, object};
-use serde_json::{Map, Value, json};
-
-/// The key under which sidecars tell of the correction.
-const KEY: &str = "DistortionCorrection";
-
-/// What the sidecars of a run's images say of its distortion; nothing where no fieldmap was thought of.
-#[must_use]
-pub fn of_run(told: Option<&Distortion>) -> Map<String, Value> {
-    let Some(told) = told else { return Map::new() };
-    object(json!({ KEY: told }))
-}
+use serde_json::{Value, json};
 
 impl SidecarContext<'_> {
     /// Of the field on the grid of a run.
@@ -33,7 +23,7 @@ impl SidecarContext<'_> {
 
     fn of_field(&self, description: &str, told: Option<&Distortion>) -> Value {
         let mut fields = object(json!({ "Description": description, "Units": "Hz" }));
-        fields.extend(of_run(told));
+        fields.extend(Distortion::in_sidecar(told));
         let files = told.map(|told| told.files.as_slice()).unwrap_or_default();
         let sources = files.iter().map(String::as_str).chain(self.sources.iter().map(String::as_str));
         fields.insert("Sources".into(), sources.map(|path| format!("bids:raw:{path}")).collect());

@@ -167,6 +167,15 @@ pub struct Distortion {
     pub doubts: Vec<String>,
 }
 
+impl Distortion {
+    /// What the sidecars of a run's images say of its distortion; nothing where no fieldmap was thought of.
+    #[must_use]
+    pub fn in_sidecar(told: Option<&Self>) -> Map<String, Value> {
+        let value = told.and_then(|told| serde_json::to_value(told).ok());
+        value.map(|value| ("DistortionCorrection".to_owned(), value)).into_iter().collect()
+    }
+}
+
 /// What is known of a field that was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FromMap {

@@ -1,6 +1,5 @@
 //! The JSON beside each output: what it is, what it was made from, and the values a reader needs to use it.
 
-use super::field_sidecar::of_run;
 use super::measured::{Confound, Coregistered, Distortion, Located, Normalized};
 use crate::bids::{Entities, Modality};
 use crate::vocabulary::{Resolution, Space};
@@ -194,7 +193,7 @@ impl SidecarContext<'_> {
         if self.modality == Modality::Bold {
             fields.extend(self.timing(tr_seconds));
             fields.extend(self.combination());
-            fields.extend(of_run(self.distortion));
+            fields.extend(Distortion::in_sidecar(self.distortion));
         }
         self.with_sources(fields)
     }
@@ -227,7 +226,7 @@ impl SidecarContext<'_> {
         fields.extend(KEPT.iter().filter_map(|k| Some(((*k).to_owned(), self.metadata.get(*k)?.clone()))));
         fields.extend(self.timing(tr_seconds));
         fields.extend(self.combination());
-        fields.extend(of_run(self.distortion));
+        fields.extend(Distortion::in_sidecar(self.distortion));
         fields.extend(self.spatial_reference(Some(space)));
         self.with_sources(fields)
     }
