@@ -5,10 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p target
-# What builds for itself goes on beside the tests, many of which wait: the fuzz targets, whose test says what is wrong with
-# them, and the audit. It is a process group of its own, so that an early end can stop all of it.
+# The audit builds for itself beside the tests, many of which wait. It is a process group of its own, so that an early end can stop all
+# of it.
 set -m
-nice bash -c 'bash tests/fuzz/build.sh; exec bash tests/audit.sh' </dev/null >target/beside.log 2>&1 &
+nice bash -c 'exec bash tests/audit.sh' </dev/null >target/beside.log 2>&1 &
 beside=$!
 set +m
 trap 'kill -- "-$beside" 2>/dev/null || true' EXIT
