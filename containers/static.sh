@@ -5,14 +5,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
-made="$target/release/neuro-preprocess"
-mkdir -p target/containers
-# Cargo has one place for both; the ordinary binary is put back, because tests may be using it.
-kept=
-if [[ -e $made ]]; then
-    kept=$(mktemp "$target/release/.kept-XXXXXX")
-    ln -f "$made" "$kept"
-fi
-trap '[[ -z $kept ]] || mv -f "$kept" "$made"' EXIT
+mkdir -p target/containers "$target"
+exec 9>"$target/static.lock"
+flock 9
+cargo build --release --locked --bin neuro-preprocess
+# Cargo has one place for both programs, and others may be running the ordinary one: this one is made in a folder of its own, where the
+# compiled crates are the same files once more.
+own=$target/static
+rm -rf "$own"
+mkdir -p "$own/release"
+cp -a "$target/release/.fingerprint" "$target/release/build" "$own/release/"
+cp -al "$target/release/deps" "$own/release/"
+export CARGO_TARGET_DIR=$own
 cargo rustc --release --locked --bin neuro-preprocess -- -C target-feature=+crt-static -C relocation-model=static -C strip=symbols
-install -m 755 "$made" target/containers/neuro-preprocess
+install -m 755 "$own/release/neuro-preprocess" target/containers/neuro-preprocess
+rm -rf "$own"

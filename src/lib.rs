@@ -11,7 +11,7 @@
 //! tells of it in [`RunEvent`](vocabulary::RunEvent)s. [`vocabulary`] has the words that all share: stages, sessions, reasons,
 //! events. `slurm` makes batch jobs of a plan; [`trace_view`] reads back the telemetry that runs left; `pages` makes HTML of it
 //! and of the derivatives; `score` compares what a run wrote with the truth of a synthetic dataset. `app` wires these together
-//! and is the place to start reading. No module knows one that comes later (`tests/architecture.rs` holds that); what must
+//! and is the place to start reading. No module knows one that comes later (`tests/offline/architecture.rs` holds that); what must
 //! know none of them is a crate of its own: `imaging` and `nifti`, in `crates/`.
 
 mod app;

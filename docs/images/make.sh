@@ -7,11 +7,7 @@ root=$(cd "$here/../.." && pwd)
 export PATH="$root/target/release:$PATH"
 work=$(mktemp -d)
 trap 'tmux -L pictures kill-server 2>/dev/null || true; rm -rf "$work"' EXIT
-if [ ! -d "$root/.cache/browser/node_modules" ]; then
-    mkdir -p "$root/.cache/browser"
-    cp "$root"/tests/browser/package*.json "$root/.cache/browser"
-    (cd "$root/.cache/browser" && npm ci --no-audit --no-fund)
-fi
+bash "$root/tests/peers/install_browser.sh"
 CHROMIUM=$(bash "$root/tests/peers/install_chromium.sh")
 export CHROMIUM BROWSER_MODULES="$root/.cache/browser"
 cd "$work"

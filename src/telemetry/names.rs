@@ -1,7 +1,7 @@
 //! Every name this program gives to the outside: spans, attributes, events, metrics, labels, log fields, resource.
 //!
-//! Dashboards and alerts are built on these. `docs/telemetry.md` is their public copy; `tests/telemetry_docs.rs` fails
-//! when the two differ, and `tests/telemetry.rs` when something is emitted that is not in these tables.
+//! Dashboards and alerts are built on these. `docs/telemetry.md` is their public copy; `tests/offline/telemetry_docs.rs` fails
+//! when the two differ, and `tests/offline/telemetry.rs` when something is emitted that is not in these tables.
 
 use crate::vocabulary::{STAGE_SPANS, Stage};
 

@@ -1,7 +1,6 @@
 //! The real Apptainer, and our image built by it.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
-use crate::common::install::{once, or_skip, root, without_cargo};
+use crate::common::install::{once, or_skip, root, script, without_cargo};
 use crate::common::{Ran, run_command};
 use std::fs;
 use std::path::PathBuf;
@@ -12,13 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 /// The folder of the `apptainer` command, installed on first use; `None` where that is not possible, which is said.
 pub fn folder() -> Option<PathBuf> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let script = root("tests/peers/install_apptainer.sh");
-    FOLDER
-        .get_or_init(|| {
-            let ran = run_command(Command::new("bash").arg(script));
-            or_skip("Apptainer", if ran.code == 0 { Ok(PathBuf::from(ran.last_line())) } else { Err(ran.stderr) })
-        })
-        .clone()
+    FOLDER.get_or_init(|| or_skip("Apptainer", script("install_apptainer.sh", &[]))).clone()
 }
 
 /// The program `apptainer`.

@@ -1,7 +1,7 @@
 //! The reports in a real browser: headless Chromium, driven by Playwright, asked by axe-core.
 
-use super::common::install::{must, once, or_skip, root};
-use super::common::run_command;
+use crate::common::install::{or_skip, root, script};
+use crate::common::run_command;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -33,16 +33,7 @@ fn browser() -> Option<&'static Browser> {
 }
 
 fn install() -> Result<Browser, String> {
-    let files = ["package.json", "package-lock.json"].map(|name| root("tests/browser").join(name));
-    let read = |file: &PathBuf| std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()));
-    let recipe = read(&files[0])? + &read(&files[1])?;
-    let modules = once("browser", &recipe, |folder| {
-        for file in &files {
-            let name = file.file_name().unwrap_or_default();
-            std::fs::copy(file, folder.join(name)).map_err(|e| e.to_string())?;
-        }
-        must(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
-    })?;
-    let found = run_command(Command::new("bash").arg(root("tests/peers/install_chromium.sh")));
-    if found.code == 0 { Ok(Browser { modules, chromium: found.last_line().to_owned() }) } else { Err(found.stderr) }
+    let modules = script("install_browser.sh", &[])?;
+    let chromium = script("install_chromium.sh", &[])?;
+    Ok(Browser { modules, chromium: chromium.display().to_string() })
 }

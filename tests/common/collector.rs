@@ -1,30 +1,15 @@
 //! The real OpenTelemetry Collector, made by its own builder, with the configuration that is shipped.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
-use super::common::install::{must, once, or_skip, root};
-use super::server::{Server, free_ports, get};
+use crate::common::install::{or_skip, root, script};
+use crate::common::server::{Server, free_ports, get};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// The Collector's program, built on first use. What it is made of, and its version, is in `builder.yaml`.
 pub fn program() -> Option<PathBuf> {
-    or_skip("the OpenTelemetry Collector", build())
-}
-
-fn build() -> Result<PathBuf, String> {
-    let manifest = root("tests/peers/collector/builder.yaml");
-    let recipe = std::fs::read_to_string(&manifest).map_err(|e| e.to_string())?;
-    let version = recipe.lines().find_map(|l| l.trim().strip_prefix("version: "));
-    let builder = format!("go.opentelemetry.io/collector/cmd/builder@v{}", version.ok_or("builder.yaml: no version")?);
-    let folder = once("collector", &recipe, |folder| {
-        let mut go = Command::new("go");
-        go.current_dir(folder).env("GOPATH", folder.join("go")).env("GOCACHE", folder.join("gocache"));
-        // Built as Loki is, and for the same reason (install_loki.sh).
-        go.env("GOFLAGS", "-p=2 -modcacherw -gcflags=all=-l").env("GOGC", "off").env("GOMEMLIMIT", "1GiB");
-        go.env("CGO_ENABLED", "0").env("GOWORK", "off");
-        must(go.args(["run", &builder, "--config"]).arg(&manifest))
-    })?;
-    Ok(folder.join("build/otelcol"))
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(|| or_skip("the OpenTelemetry Collector", script("install_collector.sh", &[]))).clone()
 }
 
 /// The configuration that is shipped.

@@ -1,4 +1,4 @@
-//! Real peers, installed into `.cache` by the first test that needs one and kept there.
+//! Real peers, installed into `.cache` by the first test that needs one, or before it by `tests/peers/install_all.sh`, and kept there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,26 +35,16 @@ pub fn once(name: &str, recipe: &str, install: impl FnOnce(&Path) -> Result<(), 
     Ok(folder)
 }
 
+/// Runs a script of `tests/peers` that installs a peer, unless it did so before; what it prints last is where the peer is.
+pub fn script(name: &str, args: &[&str]) -> Result<PathBuf, String> {
+    let script = root("tests/peers").join(name);
+    let ran = super::run_command(Command::new("bash").arg(script).args(args).current_dir(root("")));
+    if ran.code == 0 { Ok(ran.last_line().into()) } else { Err(ran.stderr) }
+}
+
 /// The Python of `.cache/NAME` with the packages of a requirements file.
 pub fn python(name: &str, requirements: &str) -> Result<PathBuf, String> {
-    let requirements = root(requirements);
-    let wanted = std::fs::read_to_string(&requirements).map_err(|e| e.to_string())?;
-    let interpreter = |venv: &Path| venv.join("bin/python");
-    // An environment knows where it lies: in a checkout that was moved it is made again.
-    let recipe = format!("{wanted}# {}\n", root(".cache").join(name).display());
-    let venv = once(name, &recipe, |venv| {
-        // Of all environments only one has a pip, which takes longer to install than most of what it installs.
-        let pip = once("pip", "", |venv| must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)))?;
-        must(Command::new("python3").args(["-m", "venv", "--clear", "--without-pip"]).arg(venv))?;
-        must(
-            Command::new(interpreter(&pip))
-                .args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--python"])
-                .arg(interpreter(venv))
-                .args(["install", "-r"])
-                .arg(&requirements),
-        )
-    })?;
-    Ok(interpreter(&venv))
+    script("install_python.sh", &[name, requirements])
 }
 
 /// Runs a command that has to succeed.

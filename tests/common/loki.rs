@@ -1,26 +1,16 @@
 //! A real Loki with the configuration that is shipped.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
-use super::common::install::{must, once, or_skip, root};
-use super::server::{Server, encoded, free_ports, get, wait_for};
+use crate::common::install::{or_skip, root, script};
+use crate::common::server::{Server, encoded, free_ports, get, wait_for};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// Loki's program, built on first use, in the version the stack has.
 pub fn program() -> Option<PathBuf> {
-    or_skip("Loki", build())
-}
-
-fn build() -> Result<PathBuf, String> {
-    let read = |path: &str| std::fs::read_to_string(root(path)).map_err(|e| e.to_string());
-    let versions = read("configs/versions.env")?;
-    let version = versions.lines().find_map(|l| l.strip_prefix("LOKI_VERSION=")).ok_or("versions.env: no Loki")?;
-    let recipe = format!("{}{version}\n", read("tests/peers/install_loki.sh")?);
-    let folder = once("loki", &recipe, |folder| {
-        must(Command::new("sh").arg(root("tests/peers/install_loki.sh")).arg(folder).arg(version))
-    })?;
-    Ok(folder.join("loki"))
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(|| or_skip("Loki", script("install_loki.sh", &[]))).clone()
 }
 
 /// A Loki with a folder and ports of its own.

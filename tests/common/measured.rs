@@ -1,8 +1,7 @@
 //! What the kernel has counted of a command when it has ended: `tests/peers/measured.py`.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
-use super::common::install::root;
-use super::common::{Ran, run_command};
+use crate::common::install::root;
+use crate::common::{Ran, run_command};
 use serde_json::Value;
 use std::process::Command;
 
@@ -19,7 +18,7 @@ pub struct Measured {
     pub calls: u64,
 }
 
-/// Runs a command's program and arguments to their end, in the environment of [`super::common::binary`].
+/// Runs a command's program and arguments to their end, in the environment of [`crate::common::binary`].
 pub fn measured(command: &Command) -> Measured {
     let found = tempfile::NamedTempFile::new().unwrap();
     let mut python = Command::new("python3");

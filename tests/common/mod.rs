@@ -1,9 +1,23 @@
 //! What the whole-command tests share: running the binary, and the Python environment with the real peers.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, reason = "each test crate uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says where")]
 
+pub mod apptainer;
+pub mod browser;
+pub mod collector;
 pub mod console;
 pub mod install;
+pub mod loki;
+pub mod measured;
+pub mod nifti;
+pub mod otlp;
+pub mod outputs;
+pub mod prometheus;
+pub mod quick;
+pub mod receiver;
+pub mod server;
+pub mod slurm;
+pub mod tmux;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! Reads what a run wrote as OTLP JSON lines, with nothing of the program's own code.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use serde_json::Value;
 use std::fs;

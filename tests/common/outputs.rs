@@ -1,6 +1,5 @@
 //! An output folder as it is compared with another: everything below it but `logs/`, which is about the run and not about the
 //! data, without the times, durations, memory, ids and places of the run.
-#![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 use serde_json::Value;

@@ -1,22 +1,16 @@
 //! A real Prometheus 3 that scrapes one Collector.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
-use super::common::install::{must, once, or_skip, root};
-use super::server::{Server, encoded, free_ports, get, wait_for};
+use crate::common::install::{must, or_skip, root, script};
+use crate::common::server::{Server, encoded, free_ports, get, wait_for};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// The folder with `prometheus` and `promtool`, unpacked from their Debian packages on first use.
 pub fn programs() -> Option<PathBuf> {
-    or_skip("Prometheus", unpack())
-}
-
-fn unpack() -> Result<PathBuf, String> {
-    let script = root("tests/peers/install_prometheus.sh");
-    let recipe = std::fs::read_to_string(&script).map_err(|e| e.to_string())?;
-    let folder = once("prometheus", &recipe, |folder| must(Command::new("sh").arg(&script).arg(folder)))?;
-    Ok(folder.join("root/usr/bin"))
+    static PROGRAMS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAMS.get_or_init(|| or_skip("Prometheus", script("install_prometheus.sh", &[]))).clone()
 }
 
 /// A Prometheus with a folder and a port of its own.

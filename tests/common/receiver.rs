@@ -1,9 +1,8 @@
 //! An OTLP receiver in Python that can misbehave: `tests/peers/otlp/receiver.py`.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
-use super::common::install::{or_skip, python, root};
-use super::otlp::json_lines_so_far;
-use super::server::{Server, free_ports};
+use crate::common::install::{or_skip, python, root};
+use crate::common::otlp::json_lines_so_far;
+use crate::common::server::{Server, free_ports};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,4 @@
 //! A real server of a test: a child process on ports of its own that ends with the test.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -100,10 +99,25 @@ pub fn peak_memory(pid: u32) -> Option<u64> {
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// Ports on this machine that nobody listens on.
+/// Ports on this machine that nobody listens on, and that no other test was given lately: below those that the system gives to
+/// whoever asks for any, one after the other, counted in a file that all tests on this machine share.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|l| l.local_addr().unwrap().port())
+    const FIRST: u16 = 20_000;
+    const LAST: u16 = 29_999;
+    let counter = std::env::temp_dir().join("neuro-preprocess-ports");
+    let file = File::options().create(true).append(true).open(&counter).unwrap();
+    file.lock().unwrap();
+    let mut port = std::fs::read_to_string(&counter).unwrap().trim().parse().unwrap_or(FIRST);
+    let ports = [(); N].map(|()| {
+        loop {
+            port = if (FIRST..LAST).contains(&port) { port + 1 } else { FIRST };
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return port;
+            }
+        }
+    });
+    std::fs::write(&counter, port.to_string()).unwrap();
+    ports
 }
 
 /// `text` as a value in a URL.

@@ -1,7 +1,6 @@
 //! A real Slurm cluster on this machine: a controller and three nodes, with a folder, ports and keys of its own.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
-use crate::common::install::{must, or_skip, root};
+use crate::common::install::{or_skip, script};
 use crate::common::{NO_TEMPLATE, Ran, run_command};
 use std::fs;
 use std::net::TcpStream;
@@ -24,7 +23,7 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a cluster of three nodes with two processors each. One at a time on this machine.
     pub fn start() -> Option<Self> {
-        or_skip("Slurm", must(Command::new("bash").arg(root("tests/peers/install_slurm.sh"))))?;
+        or_skip("Slurm", script("install_slurm.sh", &[]))?;
         let alone = fs::File::create(std::env::temp_dir().join("neuro-preprocess-slurm.lock")).unwrap();
         alone.lock().unwrap();
         let dir = tempfile::tempdir().unwrap();

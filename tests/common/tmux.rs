@@ -1,7 +1,6 @@
 //! A real terminal: tmux with one window of a given size, and a shell in it.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
-use crate::common::install::{must, or_skip, root};
+use crate::common::install::{or_skip, script};
 use crate::common::run_command;
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +18,7 @@ impl Terminal {
     /// A shell in `dir`, in a window of `columns` and `rows`. `environment` is all the shell has, with our program in the
     /// path and `%` as its prompt.
     pub fn open(name: &str, dir: &Path, (columns, rows): (u16, u16), environment: &[(&str, &str)]) -> Option<Self> {
-        or_skip("tmux", must(Command::new("bash").arg(root("tests/peers/install_tmux.sh"))))?;
+        or_skip("tmux", script("install_tmux.sh", &[]))?;
         let bin = Path::new(env!("CARGO_BIN_EXE_neuro-preprocess")).parent().unwrap();
         let terminal = Self { socket: format!("neuro-preprocess-{name}-{}", std::process::id()) };
         let mut shell =

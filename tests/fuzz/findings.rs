@@ -1,8 +1,8 @@
 //! Inputs that broke a promise once, by fuzzing or by thinking of them while the checks were written; kept so that they never
 //! do again.
 
-use crate::build::File;
-use crate::seeds;
+use super::seeds;
+use crate::common::nifti::File;
 
 /// Each with its target.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {

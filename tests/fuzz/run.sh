@@ -9,7 +9,7 @@ targets=("$@")
 if [[ ${#targets[@]} -eq 0 ]]; then mapfile -t targets < <(sed -n 's/^name = "\(.*\)"$/\1/p' tests/fuzz/Cargo.toml | tail -n +2); fi
 # A newer cargo-fuzz may want other options.
 cargo install --quiet --locked --debug --version 0.13.2 --root .cache/fuzz/tool cargo-fuzz
-cargo test --release --quiet --test fuzz seeds_keep_every_promise # writes the seeds
+cargo test --release --quiet --test offline fuzz::seeds_keep_every_promise # writes the seeds
 cp Cargo.lock tests/fuzz/
 scratch=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -1,6 +1,6 @@
 //! What fuzzing starts from: small inputs of every kind that a target knows, made by the builders of the other tests.
 
-use crate::build::{File, TYPES, gzip};
+use crate::common::nifti::{File, TYPES, gzip};
 use neuro_preprocess::telemetry::names;
 use serde_json::json;
 

@@ -20,7 +20,7 @@ command -v mksquashfs >/dev/null || missing+=(squashfs-tools)
 command -v newuidmap >/dev/null || missing+=(uidmap)
 [[ -x /bin/busybox ]] || missing+=(busybox-static)
 if ((${#missing[@]})); then
-    { apt-get update -q && apt-get install -qy --no-install-recommends "${missing[@]}"; } >&2
+    bash "$root/tests/peers/apt.sh" install "${missing[@]}" >&2
 fi
 
 # The path is baked into the programs: an installation that was moved is made again.

@@ -1,7 +1,7 @@
 //! Prints how near fieldmaps and slice timing come to the truth of ten heads: voxels of displacement in the brain, the
 //! constant removed, and the share of a wave that slice timing leaves.
 
-#[path = "../tests/measure/mod.rs"]
+#[path = "measure/mod.rs"]
 mod measure;
 
 use measure::{Errors, VOXEL_MM, gradient, pepolar, slices};

@@ -1,7 +1,7 @@
 //! The Boutiques descriptors (schema 0.5) of the command line, made from its definitions so that they cannot drift.
 //!
 //! Glatard T. et al., GigaScience 7(5), 2018. Two are made: of the forms for datasets, which Nipoppy, `bosh`, CBRAIN and
-//! the like run, and of `extract`. `boutiques/` and `nipoppy/` hold them as files; `tests/boutiques.rs` compares them.
+//! the like run, and of `extract`. `boutiques/` and `nipoppy/` hold them as files; `tests/services/boutiques.rs` compares them.
 //! `environment-variables` is left out on purpose: Boutiques would overwrite the caller's `OTEL_*` and `TRACEPARENT`.
 
 mod inputs;

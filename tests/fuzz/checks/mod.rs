@@ -1,5 +1,5 @@
 //! What is fuzzed, and what has to hold: one function for each target, which takes any bytes and panics where a promise is
-//! broken. The targets of cargo-fuzz (`tests/fuzz/targets`) call them with what libFuzzer makes up, and `tests/fuzz.rs`
+//! broken. The targets of cargo-fuzz (`tests/fuzz/targets`) call them with what libFuzzer makes up, and `tests/offline/fuzz.rs`
 //! with the seeds and with every input that once broke one.
 //!
 //! All take plain bytes, so that seeds and findings can be written by hand; where a check needs several files they are

@@ -1,0 +1,170 @@
+//! T1w images in the space of templates: real heads through the whole program, read by the tools that people use next.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // The lints' exemption does not reach helpers of tests.
+
+use crate::common;
+use crate::common::{Ran, binary, run_command, text};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const BUILT_IN: &str = "MNI152NLin2009cAsym";
+
+/// A dataset of one of the real heads in `tests/data/heads`.
+fn dataset(folder: &Path, head: &str) -> PathBuf {
+    let bids = folder.join("bids");
+    let anat = bids.join("sub-01/anat");
+    fs::create_dir_all(&anat).unwrap();
+    fs::write(bids.join("dataset_description.json"), r#"{"Name": "heads", "BIDSVersion": "1.10.0"}"#).unwrap();
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/heads/sub-{head}_T1w.nii.gz"));
+    symlink(image, anat.join("sub-01_T1w.nii.gz")).unwrap();
+    bids
+}
+
+/// A run over a dataset, with the spaces that are the default unless `more` says otherwise.
+fn run(bids: &Path, out: &Path, templates: Option<&Path>, more: &[&str]) -> Ran {
+    let mut command: Command = binary();
+    command.env_remove("NEURO_PREPROCESS_OUTPUT_SPACES");
+    if let Some(home) = templates {
+        command.env("TEMPLATEFLOW_HOME", home);
+    }
+    command.args([text(bids), text(out), "participant", "--no-report"]).args(more);
+    run_command(&mut command)
+}
+
+fn summary(out: &Path) -> Value {
+    let summary: Value = serde_json::from_slice(&fs::read(out.join("sub-01/sub-01_summary.json")).unwrap()).unwrap();
+    summary["scans"][0].clone()
+}
+
+/// Names and bytes of the files of the scan.
+fn anat(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(out.join("sub-01/anat")).unwrap().map(|file| file.unwrap());
+    files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
+}
+
+#[test]
+fn without_network_and_templates_a_head_comes_to_mni_and_readers_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bids, out) = (dataset(folder.path(), "lh06"), folder.path().join("out"));
+    run(&bids, &out, None, &["--nprocs", "2"]).exits(0);
+    let scan = summary(&out);
+    let fit = &scan["normalization"][0];
+    assert_eq!((fit["template"].as_str(), fit["origin"].as_str()), (Some(BUILT_IN), Some("built-in")));
+    let of = |key: &str| fit[key].as_f64().unwrap();
+    assert!(of("likeness") > 0.7 && of("likeness") > of("likeness_before") && of("mask_overlap") > 0.97, "{fit}");
+    assert!(of("folds") == 0.0 && of("jacobian_min") > 0.25 && of("round_trip_mm") < 0.12, "{fit}");
+    assert_eq!(fit["doubts"], serde_json::json!([]));
+
+    // The same bytes at any number of threads.
+    let again = folder.path().join("again");
+    run(&bids, &again, None, &["--nprocs", "1"]).exits(0);
+    let (first, second) = (anat(&out), anat(&again));
+    assert_eq!(first.keys().collect::<Vec<_>>(), second.keys().collect::<Vec<_>>());
+    for (name, bytes) in &first {
+        assert!(second[name] == *bytes, "{name}");
+    }
+
+    let Some(checked) = common::peer("check_templates.py", &[&out, Path::new("01"), Path::new(BUILT_IN)]) else {
+        return;
+    };
+    let found: Value = serde_json::from_str(&checked.exits(0).stdout).unwrap();
+    println!("{found:#}");
+    let of = |key: &str| found[key].as_f64().unwrap_or_else(|| panic!("{key} in {found}"));
+    assert!(of("image, share of range, 99.9 %") < 1e-3 && of("image, largest share of range") < 0.01, "{found}");
+    assert_eq!(of("outside the brain"), 0.0);
+    assert!(of("there and back, mean mm") < 0.12 && of("there and back, largest mm") < 1.5, "{found}");
+    // It interpolates displacements by cubic splines, ITK and we linearly.
+    assert!(of("nitransforms, mean mm") < 0.2, "{found}");
+    assert!(of("least sum of probabilities, 5 %") > 0.6, "{found}");
+    for what in ["t1w", "mask in template space", "labels", "labels in template space", "probability of GM"] {
+        assert_eq!(of(what), 1.0, "{what} in {found}");
+    }
+    let names = [
+        format!("sub-01_from-{BUILT_IN}_to-T1w_mode-image_xfm.h5"),
+        format!("sub-01_from-T1w_to-{BUILT_IN}_mode-image_xfm.h5"),
+    ];
+    assert_eq!(found["transforms"], serde_json::json!(names));
+}
+
+/// A folder of templates with a brain of its own in it: that of a real head, under a name of TemplateFlow.
+fn templateflow(folder: &Path) -> PathBuf {
+    let heads = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/heads");
+    let home = folder.join("templateflow");
+    let template = home.join("tpl-MNI152NLin6Asym");
+    fs::create_dir_all(&template).unwrap();
+    for (from, to) in [("T1w", "T1w"), ("desc-reference_mask", "desc-brain_mask")] {
+        let name = format!("tpl-MNI152NLin6Asym_res-02_{to}.nii.gz");
+        symlink(heads.join(format!("sub-lh01_{from}.nii.gz")), template.join(name)).unwrap();
+    }
+    home
+}
+
+#[test]
+fn templates_of_the_site_are_read_and_what_is_asked_for_later_is_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bids, out) = (dataset(folder.path(), "lh06"), folder.path().join("out"));
+    let home = templateflow(folder.path());
+    let other = ["--output-spaces", "MNI152NLin6Asym:res-native", "func"];
+    run(&bids, &out, Some(&home), &other).exits(0);
+    let names = || anat(&out).into_keys().filter(|n| n.contains("MNI")).collect::<Vec<_>>();
+    assert!(names().iter().all(|name| name.contains("MNI152NLin6Asym")), "{:?}", names());
+    assert!(names().contains(&"sub-01_space-MNI152NLin6Asym_res-native_dseg.nii.gz".to_owned()), "{:?}", names());
+    let sidecar = fs::read(out.join("sub-01/anat/sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.json")).unwrap();
+    let sidecar: Value = serde_json::from_slice(&sidecar).unwrap();
+    assert!(sidecar["TemplateSources"][0].as_str().unwrap().contains("tpl-MNI152NLin6Asym_res-02_T1w.nii.gz"));
+
+    let again = run(&bids, &out, Some(&home), &other).exits(0);
+    assert!(again.stdout.contains("already done"), "{}", again.stdout);
+    // Another space is made; what an earlier run left in one that is not asked for is not left to look like new.
+    run(&bids, &out, Some(&home), &[]).exits(0);
+    assert!(names().iter().all(|name| name.contains(BUILT_IN)), "{:?}", names());
+}
+
+#[test]
+fn a_template_that_cannot_be_had_is_said_before_anything_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bids, out) = (dataset(folder.path(), "lh06"), folder.path().join("out"));
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for (space, code, said) in [
+        ("MNI152NLin6Asym:res-2", "NP-TEMPLATE-MISSING", "templateflow"),
+        ("MNI152NLin2009", "NP-USAGE", "did you mean MNI152NLin2009c"),
+        ("fsaverage5", "NP-USAGE", "surface"),
+        ("MNI152NLin2009cAsym:res-7", "NP-TEMPLATE-MISSING", "res-7"),
+    ] {
+        let ran = run(&bids, &out, Some(&empty), &["--output-spaces", space]);
+        assert!(ran.stderr.contains(code) && ran.stderr.contains(said), "{ran:?}");
+        assert!(!out.exists(), "{space}");
+        let ran = run(&bids, &out, Some(&empty), &["--dry-run", "--output-spaces", space]);
+        assert!(ran.stderr.contains(code), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_header_upside_down_is_seen_and_the_brain_comes_to_the_template_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let bids = dataset(folder.path(), "lh06");
+    let path = bids.join("sub-01/anat/sub-01_T1w.nii.gz");
+    let image = nifti::read(&path).unwrap();
+    let mut turned = image.data.clone();
+    turned.invert_axis(ndarray::Axis(1));
+    turned.invert_axis(ndarray::Axis(2));
+    fs::remove_file(&path).unwrap();
+    let header = nifti::Header::new(image.header.grid().clone(), 1, None);
+    let file = fs::File::create(path.with_extension("")).unwrap();
+    nifti::write(file, &header, nifti::Voxels::Float(turned.as_standard_layout().view())).unwrap();
+    fs::rename(path.with_extension(""), bids.join("sub-01/anat/sub-01_T1w.nii.gz")).unwrap();
+    let out = folder.path().join("out");
+    run(&bids, &out, None, &[]).exits(0);
+    let scan = summary(&out);
+    let fit = &scan["normalization"][0];
+    assert_eq!(fit["doubts"], serde_json::json!(["header_orientation"]), "{scan}");
+    assert!(fit["affine_correlation"].as_f64().unwrap() > 0.85, "{fit}");
+    assert!(scan["quality_score"].as_f64().unwrap() <= 50.0);
+    assert!(scan["notes"].to_string().contains("RPI"), "{}", scan["notes"]);
+    run(&bids, &folder.path().join("strict"), None, &["--strict"]).exits(1);
+}
