@@ -147,12 +147,12 @@ pub struct Distortion {
     /// Part of the brain, 0 to 1, for which the field was not measured but extrapolated.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub extrapolated_share: Option<f64>,
-    /// Mutual information with the T1w image in nats: with the opposite sign, without a correction, with it.
+    /// Mutual information with the T1w image.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub likeness: Option<[f64; 3]>,
-    /// Cost of the coregistration without the correction and with it.
+    pub likeness: Option<Likenesses>,
+    /// Cost of the coregistration.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cost: Option<[f64; 2]>,
+    pub cost: Option<Costs>,
     /// How far the head had moved between fieldmap and run, mm and degrees, where that was taken into account.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub moved: Option<[f64; 2]>,
@@ -174,6 +174,26 @@ impl Distortion {
         let value = told.and_then(|told| serde_json::to_value(told).ok());
         value.map(|value| ("DistortionCorrection".to_owned(), value)).into_iter().collect()
     }
+}
+
+/// How alike a run and the T1w image are, as mutual information in nats.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Likenesses {
+    /// With the correction.
+    pub corrected: f64,
+    /// Without it.
+    pub uncorrected: f64,
+    /// With the opposite sign.
+    pub reversed: f64,
+}
+
+/// What it costs to lay a run onto the T1w image (Greve and Fischl 2009), 0 to 2.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Costs {
+    /// With the correction.
+    pub corrected: f64,
+    /// Without it.
+    pub uncorrected: f64,
 }
 
 /// What is known of a field that was measured.

@@ -78,10 +78,7 @@ pub fn process<'a>(
             Some(_) => p.step(Stage::Distortion, |found| {
                 distortion::bold(&mut motion, &mut brain, &raw, anatomy, (plan, cx.strict), found)
             })?,
-            None => p.own(|found| {
-                distortion::without(&plan.fieldmap, found);
-                Ok::<_, StageError>(None)
-            })?,
+            None => p.own(|found| distortion::without(&plan.fieldmap, (plan, cx.strict), found).map(|()| None))?,
         };
         let even = p.step(Stage::BiasCorrection, |found| bias_correction::bold(motion, &raw, &brain, found))?;
         let mut fit = p.step(Stage::Intensity, |found| intensity::bold(even, &brain, found))?;

@@ -141,7 +141,7 @@ fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: &PlanOptio
         let mut scans = echoes::together(scans);
         match options.wanted.fieldmaps {
             Fieldmaps::Ignored => {
-                let without = FieldmapPlan::Without { why: "--ignore fieldmaps".into(), there: false };
+                let without = FieldmapPlan::Without { why: "--ignore fieldmaps".into(), there: false, wrong: false };
                 let runs = scans.iter_mut().filter(|scan| scan.modality == Modality::Bold);
                 runs.for_each(|run| run.fieldmap = without.clone());
             }

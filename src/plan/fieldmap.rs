@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// The key under which a run's metadata have its fieldmap, to be compared by later runs.
+pub(super) const FIELDMAP: &str = "Fieldmap";
+
 /// What is planned about the distortion of a scan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum FieldmapPlan {
@@ -18,6 +21,8 @@ pub enum FieldmapPlan {
         why: Arc<str>,
         /// Whether the participant has fieldmaps, so that it is worth a note.
         there: bool,
+        /// Whether one is for it, and something about that is wrong.
+        wrong: bool,
     },
     /// It is corrected.
     With(Arc<Fieldmap>),
@@ -38,8 +43,8 @@ pub struct Fieldmap {
     pub readout: ReadoutFields,
     /// Whether it was made in another session, in which the head lay elsewhere.
     pub other_session: bool,
-    /// Other fieldmaps that are for this run as well, by their first files.
-    pub others: Vec<String>,
+    /// Other fieldmaps that are for this run as well, by their first files, and what is wrong with them, if something is.
+    pub others: Vec<(String, Option<String>)>,
 }
 
 /// What a field is made from.
@@ -135,7 +140,8 @@ impl Fieldmap {
                 json!([epi.direction.to_string(), total, spacing, epi.readout.estimated_total_readout_time])
             })),
         };
-        json!({ "id": self.id, "by": self.by, "kind": self.kind.as_str(), "files": files, "facts": facts })
+        json!({ "id": self.id, "by": self.by, "kind": self.kind.as_str(), "files": files, "facts": facts,
+                "other_session": self.other_session, "others": self.others.iter().map(|(name, _)| name).collect::<Vec<_>>() })
     }
 }
 
@@ -154,12 +160,17 @@ impl FieldmapPlan {
     #[must_use]
     pub fn told(&self, scan: &str) -> Option<String> {
         match self {
-            Self::NotNeeded | Self::Without { there: false, .. } => None,
+            Self::NotNeeded | Self::Without { there: false, wrong: false, .. } => None,
             Self::Without { why, .. } => Some(format!("{scan}: no fieldmap: {why}")),
             Self::With(fieldmap) => {
                 let first = fieldmap.kind.images().first().map(|image| image.relative.display().to_string());
                 let first = first.unwrap_or_default();
-                Some(format!("{scan}: fieldmap {first} ({}, by {})", fieldmap.kind.as_str(), fieldmap.by))
+                let other = if fieldmap.other_session { ", of another session" } else { "" };
+                let more = match fieldmap.others.len() {
+                    0 => String::new(),
+                    n => format!("; {n} more for it"),
+                };
+                Some(format!("{scan}: fieldmap {first} ({}, by {}{other}{more})", fieldmap.kind.as_str(), fieldmap.by))
             }
         }
     }

@@ -2,11 +2,11 @@
 //! images first, `IntendedFor` of the images else. Nothing is guessed from names alone, but which images of `fmap/` belong
 //! together. The rules are those of sdcflows.
 
-use super::fieldmap::{EpiImage, FieldImage, FieldKind, Fieldmap, FieldmapPlan};
+use super::fieldmap::{EpiImage, FIELDMAP, FieldImage, FieldKind, Fieldmap, FieldmapPlan};
 use super::units::{ScanPlan, Source};
 use crate::bids::{Index, Modality, ScanFile, Suffix};
 use imaging::distortion::PhaseEncoding;
-use imaging::distortion::readout::ReadoutFields;
+use imaging::distortion::readout::{ReadoutFields, total_readout};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 const LONGEST_ECHO_S: f64 = 0.1;
 /// Memory that a field takes besides its run, bytes: the images it is made from, itself on two grids, the run before and after.
 const FIELD_BYTES: u64 = 150_000_000;
+/// Lines of a usual image.
+const USUAL_LINES: usize = 64;
 /// Hz of a tesla.
 const HZ_PER_TESLA: f64 = 42.577e6;
 
@@ -58,7 +60,7 @@ impl<'a> FieldImages<'a> {
             scan.fieldmap = Search { root: &self.index.root, images: &images, run: scan }.plan();
             if let Some(fieldmap) = scan.fieldmap.used() {
                 let mut metadata = (*scan.metadata).clone();
-                metadata.insert("Fieldmap".into(), fieldmap.json());
+                metadata.insert(FIELDMAP.into(), fieldmap.json());
                 scan.metadata = Arc::new(metadata);
                 scan.memory.bytes += FIELD_BYTES;
             }
@@ -68,7 +70,10 @@ impl<'a> FieldImages<'a> {
     fn image(&self, file: &'a ScanFile) -> Image<'a> {
         let (metadata, unread) = match self.index.metadata(file) {
             Ok(metadata) => (metadata, None),
-            Err(e) => (Map::new(), Some(e.to_string())),
+            Err(e) => {
+                let root = format!("{}/", self.index.root.display());
+                (Map::new(), Some(e.to_string().replace(&root, "")))
+            }
         };
         let broken = file.unambiguous().err().map(|e| e.to_string()).or(unread);
         Image { file, metadata, broken }
@@ -88,32 +93,32 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn plan(&self) -> FieldmapPlan {
-        let without = |why: String| FieldmapPlan::Without { why: why.into(), there: !self.images.is_empty() };
-        if self.images.iter().all(|image| image.file.suffix == Suffix::Sbref) {
-            return FieldmapPlan::Without { why: "there is no fieldmap".into(), there: false };
-        }
-        match self.found() {
-            Ok(fieldmap) => FieldmapPlan::With(Arc::new(fieldmap)),
-            Err(why) => without(why),
-        }
-    }
-
-    fn found(&self) -> Result<Fieldmap, String> {
-        let (by, candidates) = match strings(self.run.metadata.get("B0FieldSource")) {
+        let there = self.images.iter().any(|image| image.file.suffix != Suffix::Sbref);
+        let without = |why: &str, wrong| FieldmapPlan::Without { why: why.into(), there, wrong };
+        let sources = strings(self.run.metadata.get("B0FieldSource"));
+        let (by, candidates) = match &sources {
             Some(ids) => ("B0FieldSource", ids.iter().map(|id| self.identified(id)).collect()),
+            None if !there => return without("there is no fieldmap", false),
             None => ("IntendedFor", self.intended()),
         };
         if candidates.is_empty() {
-            return Err(self.nobody());
+            return without(&self.nobody(), false);
         }
-        // What was made in the same session first; else in the order in which sdcflows finds them.
+        match self.chosen(by, candidates) {
+            Ok(fieldmap) => FieldmapPlan::With(Arc::new(fieldmap)),
+            Err(why) => without(&why, true),
+        }
+    }
+
+    /// Of several what was made in the same session; else in the order in which sdcflows finds them, the first that can be used.
+    fn chosen(&self, by: &'static str, candidates: Vec<Candidate>) -> Result<Fieldmap, String> {
         let (here, elsewhere): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|c: &Candidate| !c.other_session);
         let mut candidates: Vec<Candidate> = here.into_iter().chain(elsewhere).collect();
         let at = candidates.iter().position(|candidate| candidate.kind.is_ok()).unwrap_or(0);
         let taken = candidates.remove(at);
         let kind = taken.kind?;
         let (direction, readout) = encoding(&self.run.metadata, &self.run.id)?;
-        let others = candidates.into_iter().map(|candidate| candidate.first).collect();
+        let others = candidates.into_iter().map(|candidate| (candidate.first, candidate.kind.err())).collect();
         Ok(Fieldmap { id: taken.id, by, kind, direction, readout, other_session: taken.other_session, others })
     }
 
@@ -125,11 +130,21 @@ impl<'a> Search<'a> {
                 "no fieldmap names this run in IntendedFor, and of one the sidecar cannot be used: {image}"
             );
         }
-        match (has("IntendedFor"), has("B0FieldIdentifier")) {
-            (true, _) => "no fieldmap names this run in IntendedFor".to_owned(),
-            (false, true) => "the run has no B0FieldSource, and no fieldmap names it in IntendedFor".to_owned(),
-            (false, false) => "the sidecars of the fieldmaps have neither IntendedFor nor B0FieldIdentifier".to_owned(),
+        if let Some((image, named)) = self.images.iter().find_map(|i| Some((i, i.metadata.get("IntendedFor")?))) {
+            let named = match named {
+                Value::Array(list) => list.first().unwrap_or(named),
+                one => one,
+            };
+            return format!(
+                "no fieldmap names this run in IntendedFor as func/… or bids::sub-…/func/… ({} names {named})",
+                name(image)
+            );
         }
+        if has("B0FieldIdentifier") {
+            return "the run has no B0FieldSource, and no fieldmap names it in IntendedFor".to_owned();
+        }
+        "no sidecar of the fieldmaps has IntendedFor or B0FieldIdentifier, which would say which runs they are for"
+            .to_owned()
     }
 
     /// The fieldmap of this identifier.
@@ -137,12 +152,17 @@ impl<'a> Search<'a> {
         let has = |metadata: &Map<String, Value>| {
             strings(metadata.get("B0FieldIdentifier")).is_some_and(|ids| ids.iter().any(|other| other == id))
         };
-        let members: Vec<&Image<'_>> = self.images.iter().filter(|image| has(&image.metadata)).collect();
+        let all: Vec<&Image<'_>> = self.images.iter().filter(|image| has(&image.metadata)).collect();
+        // Converters give each session the same identifiers: what was made in the run's own session is meant.
+        let here: Vec<&Image<'_>> = all.iter().filter(|image| !self.elsewhere(&[image])).copied().collect();
+        let members = if here.is_empty() { all } else { here };
         let kind = match members.as_slice() {
             [] if has(&self.run.metadata) => {
                 Err(format!("no image but the run itself has the B0FieldIdentifier {id:?}"))
             }
-            [] => Err(format!("B0FieldSource is {id:?}, which no image of the participant has as B0FieldIdentifier")),
+            [] => {
+                Err(format!("B0FieldSource is {id:?}, which no image in fmap/ and no sbref has as B0FieldIdentifier"))
+            }
             members => self.kind(members, has(&self.run.metadata)),
         };
         let first = members.first().map_or_else(|| id.to_owned(), |image| name(image));
@@ -319,10 +339,14 @@ impl<'a> Search<'a> {
         members.first().is_some_and(|image| image.file.session() != self.run.entities.get("ses"))
     }
 
-    /// `auto` and a number that no other fieldmap of the participant has.
+    /// `auto` and a number that no other fieldmap of the session has, and that does not depend on fieldmaps of other kinds.
     fn numbered(&self, image: Option<&Image<'_>>) -> String {
-        let at = self.images.iter().position(|other| image.is_some_and(|image| image.file.path == other.file.path));
-        format!("auto{:05}", at.unwrap_or_default())
+        let Some(image) = image else { return "auto90000".to_owned() };
+        let kind = [Suffix::Phasediff, Suffix::Phase1, Suffix::Fieldmap].iter().position(|s| *s == image.file.suffix);
+        let alike =
+            |other: &&Image<'_>| other.file.suffix == image.file.suffix && other.file.session() == image.file.session();
+        let at = self.images.iter().filter(alike).position(|other| other.file.path == image.file.path);
+        format!("auto{}{:04}", kind.unwrap_or(3), at.unwrap_or_default())
     }
 }
 
@@ -373,7 +397,10 @@ fn between([first, second]: [f64; 2], name: &str) -> Result<f64, String> {
 
 /// Hz that a unit of a field is.
 fn hz(image: &Image<'_>) -> Result<f64, String> {
-    let units = image.metadata.get("Units").and_then(Value::as_str).unwrap_or_default();
+    let Some(units) = image.metadata.get("Units") else {
+        return Err(format!("{} has no Units in its sidecar", name(image)));
+    };
+    let units = units.as_str().unwrap_or_default();
     match units.to_ascii_lowercase().as_str() {
         "hz" => Ok(1.0),
         "rad/s" => Ok(1.0 / std::f64::consts::TAU),
@@ -411,5 +438,8 @@ fn encoding(metadata: &Map<String, Value>, name: &str) -> Result<(PhaseEncoding,
     if known.or(readout.estimated_total_readout_time).is_none() {
         return Err(format!("{name} has neither TotalReadoutTime nor EffectiveEchoSpacing in its sidecar"));
     }
+    // Of any number of lines: only what cannot be for any is refused here.
+    total_readout(&readout, USUAL_LINES)
+        .map_err(|e| format!("{name}: {}", e.to_string().replace("distortion: ", "")))?;
     Ok((direction, readout))
 }

@@ -6,7 +6,7 @@
 
 use super::PlanOptions;
 use super::anatomy;
-use super::fieldmap::FieldImage;
+use super::fieldmap::{FIELDMAP, FieldImage};
 use super::units::{AnatomyPlan, AnatomySource, Echo, Plan, ScanPlan, SessionPlan, Source};
 use crate::bids::Modality;
 use crate::derivatives::ledger::{DoneScan, Input, Ledger, UsedAnatomy};
@@ -162,9 +162,9 @@ fn compare(
         return Err(Reason::Strict(scan.relative.clone()));
     }
     let mut to_read = input(scan, &done.input)?;
-    to_read.extend(fieldmap(scan, done)?);
     options(scan, &done.options)?;
     metadata(scan, &done.metadata)?;
+    to_read.extend(fieldmap(scan, done)?);
     outputs(output, scan, done)?;
     // The part that may take long comes when nothing else is left to ask.
     let touched = to_read.into_iter().map(content).collect::<Result<_, _>>()?;
@@ -259,6 +259,7 @@ fn metadata(scan: &ScanPlan, then: &Map<String, Value>) -> Result<(), Reason> {
     let now = &scan.metadata;
     match differing(then, now) {
         None => Ok(()),
+        Some(key) if key == FIELDMAP => Err(Reason::Fieldmap(scan.relative.clone())),
         Some(key) => Err(Reason::Metadata {
             scan: scan.relative.clone(),
             key: key.clone(),

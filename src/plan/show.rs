@@ -121,6 +121,9 @@ pub fn to_text(plan: &Plan) -> String {
                 scan.size_mb(),
                 stages.join(" > ")
             );
+            if let Some(line) = scan.fieldmap.told(&scan.id) {
+                let _ = writeln!(text, "    {}", printable::line(&line));
+            }
             if let Some(problem) = &scan.problem {
                 let _ = writeln!(text, "    will fail: {}", printable::line(&problem.to_string()));
             }

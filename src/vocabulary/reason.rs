@@ -77,6 +77,8 @@ pub enum Reason {
         /// Its value now.
         now: Option<String>,
     },
+    /// Another fieldmap is for the run, or other things are said of it.
+    Fieldmap(PathBuf),
     /// An option that shapes the outputs has another value.
     Option {
         /// Which scan.
@@ -140,7 +142,7 @@ impl Reason {
             Self::NewScan(_) | Self::WillFail(..) => "scans",
             Self::Generated { .. } => "synthetic",
             Self::InputSize { .. } | Self::InputContent(_) | Self::InputUnreadable(..) => "input",
-            Self::Metadata { .. } => "metadata",
+            Self::Metadata { .. } | Self::Fieldmap(_) => "metadata",
             Self::Option { .. } => "option",
             Self::Anatomy(_) => "anatomy",
             Self::Strict(_) => "strict",
@@ -193,6 +195,9 @@ impl fmt::Display for Reason {
                     shown(was.as_deref()),
                     shown(now.as_deref())
                 )
+            }
+            Self::Fieldmap(scan) => {
+                write!(f, "the fieldmap for {} is not the one it was, or its sidecar changed", scan.display())
             }
             Self::Option { scan, key, was, now } => {
                 let said = |value: &Option<String>| value.as_deref().map_or_else(|| "the default".to_owned(), short);

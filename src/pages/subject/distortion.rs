@@ -2,7 +2,7 @@
 
 use super::PageError;
 use super::files::ScanFiles;
-use crate::derivatives::measured::{Distortion, FromMap, FromPair};
+use crate::derivatives::measured::{Costs, Distortion, FromMap, FromPair, Likenesses};
 use figures::{FigureData, PictureKind};
 use serde_json::{Value, json};
 
@@ -48,13 +48,15 @@ fn facts(told: &Distortion) -> Vec<(&'static str, String)> {
     if let Some(share) = told.extrapolated_share {
         facts.push(("Field not measured", format!("in {:.1} % of the brain, where it is extrapolated", 100.0 * share)));
     }
-    if let Some([reversed, before, after]) = told.likeness {
-        let likeness =
-            format!("{after:.4} with the correction, {before:.4} without, {reversed:.4} with the opposite sign");
+    if let Some(Likenesses { corrected, uncorrected, reversed }) = told.likeness {
+        let likeness = format!(
+            "{corrected:.4} with the correction, {uncorrected:.4} without, {reversed:.4} with the opposite sign"
+        );
         facts.push(("Likeness with the T1w image", likeness));
     }
-    if let Some([before, after]) = told.cost {
-        facts.push(("Cost of the coregistration", format!("{after:.3} with the correction, {before:.3} without")));
+    if let Some(Costs { corrected, uncorrected }) = told.cost {
+        let cost = format!("{corrected:.3} with the correction, {uncorrected:.3} without");
+        facts.push(("Cost of the coregistration", cost));
     }
     if let Some([mm, degrees]) = told.moved {
         facts

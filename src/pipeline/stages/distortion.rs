@@ -17,6 +17,11 @@ use imaging::rigid::{IDENTITY, Matrix4};
 use ndarray::Array3;
 use nifti::Fingerprint;
 
+/// Displacement in the brain beyond what EPI has, mm.
+const LONG_MM: f64 = 30.0;
+/// Correlation of two images of opposite phase encoding, not corrected, above which they are the same image.
+const SAME: f64 = 0.999;
+
 /// What is known of a run's distortion.
 pub struct Undone {
     /// The field where it was measured.
@@ -72,12 +77,18 @@ pub fn bold(
     Ok(Some(Undone { field, moved, hz, shift, means: [before, after] }))
 }
 
-/// Says why a run stays as distorted as it is; noted only where there are fieldmaps.
-pub fn without(planned: &FieldmapPlan, found: &mut Found) {
-    let FieldmapPlan::Without { why, there } = planned else { return };
+/// Says why a run stays as distorted as it is; noted only where there are fieldmaps, and odd where one is for it.
+pub fn without(planned: &FieldmapPlan, (plan, strict): (&ScanPlan, bool), found: &mut Found) -> Result<(), StageError> {
+    let FieldmapPlan::Without { why, there, wrong } = planned else { return Ok(()) };
     found.known.distortion = Some(Distortion { why: Some(why.to_string()), ..Distortion::default() });
-    if *there {
-        found.note(format!("distortion is not corrected: {why}"));
+    let note = format!("distortion is not corrected: {why}");
+    match (wrong, there) {
+        (true, _) => found.odd(note, &plan.id, strict),
+        (false, true) => {
+            found.note(note);
+            Ok(())
+        }
+        (false, false) => Ok(()),
     }
 }
 
@@ -99,10 +110,10 @@ fn report(told: &Distortion, found: &mut Found) {
     if let Some([.., largest]) = told.shift_mm {
         found.set("distortion.largest_mm", largest);
     }
-    if let Some([reversed, before, after]) = told.likeness {
-        found.set("distortion.likeness_before", before);
-        found.set("distortion.likeness", after);
-        found.set("distortion.likeness_reversed", reversed);
+    if let Some(likeness) = told.likeness {
+        found.set("distortion.likeness_before", likeness.uncorrected);
+        found.set("distortion.likeness", likeness.corrected);
+        found.set("distortion.likeness_reversed", likeness.reversed);
     }
 }
 
@@ -126,13 +137,18 @@ fn tried(
         && let Ok(anatomy) = source.anatomy()
     {
         trial = checked(&run, &field, trial, &Compared::new(anatomy, plan, brain, raw.header.grid()), told);
-        let confirmed = told.likeness.is_some_and(|[_, before, after]| after > before);
+        let confirmed = told.likeness.is_some_and(|likeness| likeness.corrected > likeness.uncorrected);
         if fieldmap.other_session && told.why.is_none() && !confirmed {
             told.why =
                 Some("the fieldmap is of another session, and the run is not more like the T1w image for it".into());
         }
     } else {
         unchecked(&field, fieldmap, told);
+    }
+    if let Facts::Pair(facts) = &field.facts
+        && facts.before.correlation > SAME
+    {
+        told.why = Some("both images of opposite phase encoding are the same: one of them may be mislabelled".into());
     }
     run.measure(&trial, brain, told)?;
     if plan.wanted.fieldmaps == Fieldmaps::Always
@@ -141,12 +157,18 @@ fn tried(
         told.doubts.push(format!("corrected as --use-fieldmap always says, although {why}"));
     }
     told.corrected = told.why.is_none();
-    if let [first, ..] = fieldmap.others.as_slice() {
-        let many = fieldmap.others.len();
+    let others = fieldmap.others.iter().map(|(name, why)| match why {
+        None => format!("{name} is for this run as well, and was not taken"),
+        Some(why) => format!("{name} is for this run as well, but cannot be used: {why}"),
+    });
+    told.doubts.extend(others);
+    if fieldmap.other_session {
+        told.doubts.push("the fieldmap is of another session, in which the head lay elsewhere".into());
+    }
+    if told.shift_mm.is_some_and(|[.., largest]| largest > LONG_MM) {
         told.doubts.push(format!(
-            "{} fieldmaps are for this run; the first was taken, not {first}{}",
-            many + 1,
-            if many > 1 { " and others" } else { "" }
+            "signal would be displaced by more than {LONG_MM} mm: is the readout time of {:.4} s right?",
+            run.readout
         ));
     }
     Ok((field, trial))
@@ -154,6 +176,7 @@ fn tried(
 
 /// Without a T1w image only a pair of images says whether its own field is right.
 fn unchecked(field: &Field, fieldmap: &Fieldmap, told: &mut Distortion) {
+    told.doubts.push("it was not compared with a T1w image".into());
     if let Facts::Pair(facts) = &field.facts
         && facts.after.correlation <= facts.before.correlation
     {
@@ -162,8 +185,9 @@ fn unchecked(field: &Field, fieldmap: &Fieldmap, told: &mut Distortion) {
             facts.after.correlation, facts.before.correlation
         ));
     } else if fieldmap.other_session {
-        told.why =
-            Some("the fieldmap is of another session, and there is no T1w image to say where the head lay".into());
+        told.why = Some(
+            "the fieldmap is of another session, and there was no T1w image at hand to say where the head lay".into(),
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use super::coregistration::starts;
 use super::field::Field;
 use super::motion_correct::Motion;
 use super::validate::Series;
-use crate::derivatives::measured::Distortion;
+use crate::derivatives::measured::{Costs, Distortion, Likenesses};
 use crate::pipeline::handed::Anatomy;
 use crate::plan::ScanPlan;
 use imaging::brain::Brain;
@@ -144,10 +144,11 @@ pub fn checked(run: &Run<'_>, field: &Field, mut trial: Trial, on: &Compared<'_>
         (trial, after) = (other, laid);
     }
     let reversed = reversed(run, &trial).and_then(|mean| run.likeness(mean.view(), &after.found, on));
-    told.cost = Some([before.found.cost, after.found.cost]);
+    told.cost = Some(Costs { corrected: after.found.cost, uncorrected: before.found.cost });
     let Some(reversed) = reversed else { return trial };
     let likeness = Likeness { reversed, uncorrected: before.likeness, corrected: after.likeness };
-    told.likeness = Some([likeness.reversed, likeness.uncorrected, likeness.corrected]);
+    let Likeness { reversed, uncorrected, corrected } = likeness;
+    told.likeness = Some(Likenesses { corrected, uncorrected, reversed });
     told.why = worse(&likeness, [&before.found, &after.found]);
     if told.why.is_none() && !likeness.confirms() {
         told.doubts.push(format!(
@@ -167,7 +168,7 @@ fn worse(likeness: &Likeness, [before, after]: [&Coregistration; 2]) -> Option<S
          {:.3} with it, {:.3} without",
         likeness.corrected, likeness.uncorrected, likeness.reversed, after.cost, before.cost
     );
-    if likeness.prefers_reversed() && likeness.reversed > likeness.uncorrected {
+    if (likeness.reversed - likeness.corrected) / likeness.uncorrected > LOST[1] {
         return Some(format!(
             "the opposite sign fits better, so that PhaseEncodingDirection or the fieldmap may be wrong ({numbers})"
         ));

@@ -12,8 +12,8 @@ use imaging::motion::{aligned_mean, estimate_motion};
 use imaging::resampling::Places;
 use imaging::rigid::{IDENTITY, Matrix4, apply, compose, invert_affine};
 use ndarray::{Array3, ArrayView4, Axis, s};
-use nifti::{Fingerprint, Grid, Header, NiftiError};
-use std::path::PathBuf;
+use nifti::{Fingerprint, Grid, Header};
+use std::path::{Path, PathBuf};
 
 /// Volumes of an EPI image that are averaged.
 const VOLUMES: usize = 5;
@@ -25,12 +25,12 @@ const PAIR_MM: f64 = 20.0;
 /// Why there is no field.
 #[derive(Debug, thiserror::Error)]
 pub enum FieldError {
-    /// An image cannot be read.
-    #[error(transparent)]
-    Nifti(#[from] NiftiError),
     /// The images or what is said of them cannot be used.
-    #[error(transparent)]
+    #[error("{}", plain(.0))]
     Distortion(#[from] DistortionError),
+    /// An image cannot be read or used, in words that name it.
+    #[error("{0}")]
+    Image(String),
     /// Images that should belong together do not.
     #[error("{}: {problem}", path.display())]
     Unfit {
@@ -39,6 +39,17 @@ pub enum FieldError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// The words of a failure without those that say what it is about.
+fn plain(e: &DistortionError) -> String {
+    let text = e.to_string();
+    text.strip_prefix("distortion: ").unwrap_or(&text).to_owned()
+}
+
+/// A failure that is one image's.
+fn of_image(image: &Path) -> impl Fn(DistortionError) -> FieldError {
+    move |e| FieldError::Image(format!("{}: {}", image.display(), plain(&e)))
 }
 
 /// A field where it was measured.
@@ -89,14 +100,18 @@ impl Field {
             FieldKind::PhaseDifference { phase, magnitude, seconds } => {
                 let (difference, head) = (one(phase)?, one(magnitude)?);
                 together(&difference, &head, magnitude)?;
-                let (radians, scale) = phase_in_radians(difference.data.view())?;
+                let radians = phase_in_radians(difference.data.view());
+                let (radians, scale) = radians.map_err(of_image(&phase.relative))?;
                 Self::of_phase(radians, &[(phase, scale)], head, *seconds, prints)
             }
             FieldKind::TwoPhases { phases: [first, second], magnitude, seconds } => {
                 let (a, b, head) = (one(first)?, one(second)?, one(magnitude)?);
                 together(&a, &b, second)?;
                 together(&a, &head, magnitude)?;
-                let ((a, scale_a), (b, scale_b)) = (phase_in_radians(a.data.view())?, phase_in_radians(b.data.view())?);
+                let of = |read: &Read, image: &FieldImage| {
+                    phase_in_radians(read.data.view()).map_err(of_image(&image.relative))
+                };
+                let ((a, scale_a), (b, scale_b)) = (of(&a, first)?, of(&b, second)?);
                 let radians = phase_difference(a.view(), b.view())?;
                 Self::of_phase(radians, &[(first, scale_a), (second, scale_b)], head, *seconds, prints)
             }
@@ -162,10 +177,10 @@ impl Field {
                 }
                 None => Read { header: raw.header.clone(), data: motion.mean.clone() },
             };
-            let direction = in_memory(epi.direction, &read.header)?;
-            let readout = readout(&epi.readout, direction, read.data.dim())?;
-            let name = epi.image.as_ref().map_or_else(|| "the run".to_owned(), |i| i.relative.display().to_string());
-            notes.extend(of_readout(&readout).map(|note| format!("{name}: {note}")));
+            let name = epi.image.as_ref().map_or(Path::new("the run"), |image| image.relative.as_path());
+            let direction = in_memory(epi.direction, &read.header).map_err(of_image(name))?;
+            let readout = readout(&epi.readout, direction, read.data.dim()).map_err(of_image(name))?;
+            notes.extend(of_readout(&readout).map(|note| format!("{}: {note}", name.display())));
             Ok::<_, FieldError>((read, direction, readout.seconds))
         };
         let ([first, second], [of_first, of_second]) = ([one(&pair[0])?, one(&pair[1])?], pair);
@@ -174,6 +189,11 @@ impl Field {
         if apart > PAIR_MM {
             let problem = format!("it lies {apart:.0} mm away from {} by its header", name(of_first).display());
             return Err(FieldError::Unfit { path: name(of_second), problem });
+        }
+        let differ = (first.2 / second.2 - 1.0).abs();
+        if differ > 0.01 {
+            let times = format!("{:.4} s and {:.4} s", first.2, second.2);
+            notes.push(format!("the images of opposite phase encoding have different readout times, {times}"));
         }
         let epi = |of: &'_ (Read, PhaseEncoding, f64)| (of.1, of.2);
         let ((d1, t1), (d2, t2)) = (epi(&first), epi(&second));
@@ -252,7 +272,9 @@ pub fn of_readout(readout: &Readout) -> Option<String> {
 }
 
 fn read(image: &FieldImage) -> Result<(Read, Fingerprint), FieldError> {
-    let found = nifti::read(&image.path)?;
+    // Named as in the dataset: what is written down must not depend on where that lies.
+    let (path, relative) = (image.path.display().to_string(), image.relative.display().to_string());
+    let found = nifti::read(&image.path).map_err(|e| FieldError::Image(e.to_string().replace(&path, &relative)))?;
     let affine = found.header.grid().affine;
     let mut data = found.data;
     // The mean of a few volumes, put together first; of a phase there is only one.
