@@ -114,6 +114,7 @@ mod tests {
             modality: Modality::T1w,
             source: Source::File("x.nii".into()),
             echoes: Vec::new(),
+            fieldmap: crate::plan::FieldmapPlan::default(),
             relative: "x.nii".into(),
             entities: Entities::default(),
             metadata: Arc::default(),

@@ -122,6 +122,14 @@ pub fn fitlins(script: &str, args: &[&Path]) -> Option<Ran> {
     Some(script_with(python, script, args))
 }
 
+/// Runs one of the scripts in `tests/peers` with the Python of `.cache/fmriprep`, of its own for its many pins.
+pub fn fmriprep(script: &str, args: &[&Path]) -> Option<Ran> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let installed = || install::python("fmriprep", "tests/peers/requirements-fieldmaps.txt");
+    let python = PYTHON.get_or_init(|| install::or_skip("fMRIPrep", installed())).as_deref()?;
+    Some(script_with(python, script, args))
+}
+
 fn script_with(python: &Path, script: &str, args: &[&Path]) -> Ran {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(script);
     run_command(Command::new(python).arg(script).args(args))

@@ -287,3 +287,13 @@ fn a_real_run_is_more_like_its_t1w_image_for_its_fieldmap() {
     fs::write(&phase, b"no image").unwrap();
     says("no-image", "sub-01_phasediff.nii.gz", false);
 }
+
+#[test]
+fn each_run_gets_the_fieldmap_that_sdcflows_and_fmriprep_give_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_neuro-preprocess"));
+    let Some(checked) = common::fmriprep("check_fieldmaps.py", &[program, folder.path()]) else { return };
+    let rows = checked.exits(0).stdout;
+    let same = rows.lines().filter(|row| row.starts_with("same\t")).count();
+    assert!(same > 80 && !rows.contains("DIFFERS"), "{rows}");
+}

@@ -52,6 +52,7 @@ KNOWN = {
         "other files",
     ): "the image beside it lies as it does; sdcflows pairs what names the same runs",
     ("run corrected with a dwi by B0", "None / pepolar"): "diffusion images are not looked at",
+    ("B0 runs of two directions", "None / pepolar"): "another run is no partner of a run; its sbref or an epi is",
     ("echoes, the second is meant", "phase / None"): "all echoes are one run; fMRIPrep asks for the first",
 }
 

@@ -19,6 +19,7 @@ peer() { bash "tests/peers/install_$1.sh" "${@:2}" >/dev/null || echo "not insta
     peer python grafana tests/peers/requirements-grafana.txt
     peer python shellcheck tests/peers/requirements-shellcheck.txt
     peer python fitlins tests/peers/requirements-fitlins.txt
+    peer python fmriprep tests/peers/requirements-fieldmaps.txt
 } &
 peer collector
 peer loki
