@@ -53,6 +53,8 @@ fn sixty_subjects_survive_a_lost_node_and_a_requeued_task() {
     cluster.run(&["scontrol", "requeue", &preempted]).exits(0);
     let timed_out = on("n3").unwrap();
     cluster.terminate(&timed_out);
+    // Between two tasks there may be nothing on it.
+    cluster.wait("a task on the node that will be lost", || on("n2").is_some());
     assert!(cluster.lose("n2") > 0, "nothing was on the node when it was lost");
     cluster.drain();
 
