@@ -127,13 +127,18 @@ pub fn resample_series<E>(
         made.par_iter_mut().zip(batch).for_each(|((spline, out), (volume, map))| {
             spline.interpolate(volume);
             let m: [[f32; 4]; 3] = std::array::from_fn(|r| map[r].map(|v| v as f32));
-            for (n, ((v, p), gain)) in out.iter_mut().zip(&places.at).zip(gain).enumerate() {
-                let mut at: [f32; 3] =
-                    std::array::from_fn(|r| m[r][0] * p[0] + m[r][1] * p[1] + m[r][2] * p[2] + m[r][3]);
-                if let Some(displaced) = displaced {
-                    at[displaced.axis] += displaced.voxels[n];
-                }
-                *v = spline.sample(at).map_or(0.0, |value| value * gain);
+            let place = |p: &[f32; 3]| -> [f32; 3] {
+                std::array::from_fn(|r| m[r][0] * p[0] + m[r][1] * p[1] + m[r][2] * p[2] + m[r][3])
+            };
+            let to = out.iter_mut().zip(&places.at).zip(gain);
+            // Two loops: no branch at each voxel.
+            match displaced {
+                None => to.for_each(|((v, p), gain)| *v = spline.sample(place(p)).map_or(0.0, |value| value * gain)),
+                Some(displaced) => to.zip(&displaced.voxels).for_each(|(((v, p), gain), by)| {
+                    let mut at = place(p);
+                    at[displaced.axis] += by;
+                    *v = spline.sample(at).map_or(0.0, |value| value * gain);
+                }),
             }
         });
         let ready: Vec<&[f32]> = made.iter().take(batch.len()).map(|(_, out)| out.as_slice()).collect();
