@@ -243,10 +243,14 @@ mod tests {
             for (t, volume) in series().outer_iter().enumerate() {
                 let expected = undistort(volume, &shift).unwrap();
                 let own = in_place.index_axis(Axis(0), t);
-                for ((a, b), e) in own.iter().zip(&all[t]).zip(&expected) {
-                    // Only at the edges are the ways different: what lies outside is nothing.
+                // At the ends of a line both go on beyond the image in their own ways.
+                let inner = |at: [usize; 3]| {
+                    let axis = shift.axis();
+                    (3..own.len_of(Axis(axis)) - 3).contains(&at[axis])
+                };
+                for (((at, a), b), e) in own.indexed_iter().zip(&all[t]).zip(&expected) {
                     assert!((a - b).abs() < 1e-3, "{direction}: {a} {b}");
-                    assert!((a - e).abs() < 0.5 || *a == 0.0 || *e == 0.0, "{direction}: {a} {e}");
+                    assert!(!inner(at.into()) || (a - e).abs() < 0.5, "{direction}: {a} {e}");
                 }
             }
         }
