@@ -35,6 +35,12 @@ impl Places {
         Self { shape, at }
     }
 
+    /// The same where `map` takes voxels of the grid to those of the reference.
+    #[must_use]
+    pub fn of(shape: [usize; 3], map: &Matrix4) -> Self {
+        Self::new(shape, |voxel| apply(map, voxel))
+    }
+
     /// `(nz, ny, nx)` of the grid.
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {
@@ -124,27 +130,91 @@ pub fn resample_series<E>(
     let mut made: Vec<(SplineVolume, Vec<f32>)> =
         (0..threads).map(|_| (SplineVolume::new([nz, ny, nx]), vec![0.0; places.at.len()])).collect();
     for batch in volumes.chunks(threads) {
-        made.par_iter_mut().zip(batch).for_each(|((spline, out), (volume, map))| {
-            spline.interpolate(volume);
-            let m: [[f32; 4]; 3] = std::array::from_fn(|r| map[r].map(|v| v as f32));
-            let place = |p: &[f32; 3]| -> [f32; 3] {
-                std::array::from_fn(|r| m[r][0] * p[0] + m[r][1] * p[1] + m[r][2] * p[2] + m[r][3])
-            };
-            let to = out.iter_mut().zip(&places.at).zip(gain);
-            // Two loops: no branch at each voxel.
-            match displaced {
-                None => to.for_each(|((v, p), gain)| *v = spline.sample(place(p)).map_or(0.0, |value| value * gain)),
-                Some(displaced) => to.zip(&displaced.voxels).for_each(|(((v, p), gain), by)| {
-                    let mut at = place(p);
-                    at[displaced.axis] += by;
-                    *v = spline.sample(at).map_or(0.0, |value| value * gain);
-                }),
-            }
-        });
+        resample_batch(&mut made, batch, (places, displaced), gain);
         let ready: Vec<&[f32]> = made.iter().take(batch.len()).map(|(_, out)| out.as_slice()).collect();
         each(&ready)?;
     }
     Ok(())
+}
+
+/// One volume for each of `made`. Apart from what is generic: it is compiled here, at this crate's level of optimisation.
+fn resample_batch(
+    made: &mut [(SplineVolume, Vec<f32>)],
+    batch: &[(&[f32], &Matrix4)],
+    (places, displaced): (&Places, Option<&Displaced>),
+    gain: &[f32],
+) {
+    made.par_iter_mut().zip(batch).for_each(|((spline, out), (volume, map))| {
+        spline.interpolate(volume);
+        let m: [[f32; 4]; 3] = std::array::from_fn(|r| map[r].map(|v| v as f32));
+        let place = |p: &[f32; 3]| -> [f32; 3] {
+            std::array::from_fn(|r| m[r][0] * p[0] + m[r][1] * p[1] + m[r][2] * p[2] + m[r][3])
+        };
+        let to = out.iter_mut().zip(&places.at).zip(gain);
+        // Two loops: no branch at each voxel.
+        match displaced {
+            None => to.for_each(|((v, p), gain)| *v = spline.sample(place(p)).map_or(0.0, |value| value * gain)),
+            Some(displaced) => to.zip(&displaced.voxels).for_each(|(((v, p), gain), by)| {
+                let mut at = place(p);
+                at[displaced.axis] += by;
+                *v = spline.sample(at).map_or(0.0, |value| value * gain);
+            }),
+        }
+    });
+}
+
+/// The largest finite magnitude of a series (nt, nz, ny, nx) times `gain`, which has the shape of a volume; 0 if there is none.
+#[must_use]
+pub fn largest(series: ArrayView4<f32>, gain: ArrayView3<f32>) -> f32 {
+    let (series, gain) = (series.as_standard_layout(), gain.as_standard_layout());
+    let gain = gain.as_slice().unwrap_or_default();
+    let volumes = series.as_slice().unwrap_or_default().par_chunks_exact(gain.len().max(1));
+    let of = |volume: &[f32]| {
+        volume.iter().zip(gain).map(|(v, g)| (v * g).abs()).filter(|v| v.is_finite()).fold(0.0, f32::max)
+    };
+    volumes.map(of).reduce(|| 0.0, f32::max)
+}
+
+/// The mean of some volumes of a series, as they come.
+#[derive(Clone, Debug)]
+pub struct RunningMean {
+    shape: [usize; 3],
+    sum: Vec<f64>,
+    /// Whether each volume counts.
+    counts: Vec<bool>,
+    /// The volume that comes next.
+    at: usize,
+}
+
+impl RunningMean {
+    /// Of volumes of `shape` `(nz, ny, nx)`: those that count, or all where none does.
+    #[must_use]
+    pub fn new(shape: [usize; 3], mut counts: Vec<bool>) -> Self {
+        if !counts.contains(&true) {
+            counts.fill(true);
+        }
+        Self { shape, sum: vec![0.0; shape.iter().product()], counts, at: 0 }
+    }
+
+    /// The next volumes, each as long as the grid.
+    pub fn add(&mut self, volumes: &[&[f32]]) {
+        for volume in volumes {
+            if self.counts.get(self.at) == Some(&true) {
+                let sums = self.sum.par_iter_mut().with_min_len(8192);
+                sums.zip(volume.par_iter().with_min_len(8192)).for_each(|(sum, v)| *sum += f64::from(*v));
+            }
+            self.at += 1;
+        }
+    }
+
+    /// The mean of what came.
+    #[must_use]
+    pub fn mean(self) -> Array3<f32> {
+        let n = self.counts.iter().filter(|counts| **counts).count() as f64;
+        let values = self.sum.into_iter().map(|sum| (sum / n) as f32).collect();
+        // As long as the grid by construction.
+        Array3::from_shape_vec(self.shape, values).unwrap_or_default()
+    }
 }
 
 /// Brings a distorted series (nt, nz, ny, nx) to the grid of its undistorted reference, in place: as [`resample_series`] does it,
@@ -263,5 +333,25 @@ mod tests {
         let field = Array3::from_elem((12, 14, 16), 3.0);
         assert_eq!(places.linear(field.view(), true).as_slice(), Some([3.0, 3.0].as_slice()));
         assert_eq!(places.linear(field.view(), false).as_slice(), Some([3.0, 0.0].as_slice()));
+    }
+
+    #[test]
+    fn the_running_mean_is_of_the_volumes_that_count_and_the_largest_value_of_all() {
+        let series = series();
+        let volumes: Vec<Vec<f32>> = series.outer_iter().map(|v| v.iter().copied().collect()).collect();
+        let volumes: Vec<&[f32]> = volumes.iter().map(Vec::as_slice).collect();
+        for (counts, expected) in [([false, true, true], 101.5), ([false; 3], 101.0)] {
+            let mut mean = RunningMean::new([12, 14, 16], counts.to_vec());
+            volumes.iter().for_each(|volume| mean.add(&[volume]));
+            // Each volume is one pattern times 100 + t.
+            let pattern = series[[0, 3, 4, 5]] / 100.0;
+            assert!((mean.mean()[[3, 4, 5]] - pattern * expected).abs() < 1e-3);
+        }
+        let mut gain = Array3::ones((12, 14, 16));
+        gain[[3, 4, 5]] = -1000.0;
+        let found = largest(series.view(), gain.view());
+        assert!((found - (series[[2, 3, 4, 5]] * 1000.0).abs()).abs() < 1e-2 * found, "{found}");
+        gain[[3, 4, 5]] = f32::NAN;
+        assert!(largest(series.view(), gain.view()) <= 400.0);
     }
 }

@@ -12,7 +12,7 @@ use imaging::brain::Brain;
 use imaging::confounds::tissue_masks::{Shares, TissueMasks, tissue_masks};
 use imaging::coregistration::{Coregistration, Start, Verdict, coregister};
 use imaging::resampling::Places;
-use imaging::rigid::{apply, compose, invert_affine};
+use imaging::rigid::{compose, invert_affine};
 use ndarray::{Array3, Zip};
 
 /// A run that lies on a T1w image.
@@ -107,7 +107,7 @@ impl OnAnatomy<'_> {
         let grid = scaled.header.grid();
         let to_t1w = invert_affine(&self.found.transform)?;
         let map = compose(&invert_affine(&self.anatomy.affine)?, &compose(&to_t1w, &grid.affine));
-        let places = Places::new(grid.shape, |voxel| apply(&map, voxel));
+        let places = Places::of(grid.shape, &map);
         let [grey, white, csf] = self.anatomy.shares.each_ref().map(|share| places.linear(share.view(), false));
         let mut labels = Array3::zeros(brain.mask.dim());
         Zip::from(&mut labels).and(&brain.mask).and(&grey).and(&white).and(&csf).for_each(|label, mask, g, w, c| {

@@ -234,7 +234,7 @@ impl Field {
     pub fn on(&self, run: &Grid, moved: &Matrix4) -> Option<(Array3<f32>, Array3<f32>)> {
         let to_voxel = invert_affine(&self.header.grid().affine)?;
         let map = compose(&to_voxel, &compose(moved, &run.affine));
-        let places = Places::new(run.shape, |voxel| apply(&map, voxel));
+        let places = Places::of(run.shape, &map);
         Some((places.smooth(self.hz.view()), places.linear(self.mask.mapv(f32::from).view(), false)))
     }
 }

@@ -16,11 +16,10 @@ use crate::templates::{Targets, TemplateTarget, covering};
 use crate::vocabulary::{Resolution, Space};
 use imaging::bias::divide_by_field;
 use imaging::brain::Brain;
-use imaging::resampling::{Places, resample_series};
+use imaging::resampling::{Places, RunningMean, largest, resample_series};
 use imaging::rigid::{Matrix4, apply, compose, invert_affine};
 use ndarray::{Array3, Zip};
 use nifti::{Grid, Header, SeriesWriter};
-use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -114,11 +113,7 @@ impl<'a> Run<'a> {
         if let Some(shift) = &fit.shift {
             gain *= &shift.jacobian;
         }
-        let volumes: Vec<_> = raw.voxels.outer_iter().collect();
-        let brightest = |volume: &ndarray::ArrayView3<'_, f32>| {
-            volume.iter().zip(&gain).map(|(v, g)| (v * g).abs()).filter(|v| v.is_finite()).fold(0.0, f32::max)
-        };
-        let largest = ABOVE * volumes.par_iter().map(brightest).reduce(|| 0.0, f32::max);
+        let largest = ABOVE * largest(raw.voxels.view(), gain.view());
         Ok(Self { raw, fit, brain, echoes, to_voxel, maps, gain, largest })
     }
 
@@ -150,7 +145,7 @@ impl<'a> Run<'a> {
             Space::T1w | Space::Func => {
                 let grid = covering(&there.anatomy.grid, voxel_mm).map_err(|_| too_fine(id, space))?;
                 let whole = compose(&to_voxel, &grid.affine);
-                let places = Places::new(grid.shape, |voxel| apply(&whole, voxel));
+                let places = Places::of(grid.shape, &whole);
                 Ok((grid, places))
             }
         }
@@ -167,7 +162,9 @@ impl<'a> Run<'a> {
     ) -> Result<InSpace, StageError> {
         let gain = places.linear(self.gain.view(), true);
         let displaced = self.fit.shift.as_ref().map(|shift| places.displaced(shift));
-        let mut mean = Mean::new(places.shape(), left_out(&self.fit.motion), self.maps.len());
+        let out = left_out(&self.fit.motion);
+        let counts = (0..self.maps.len()).map(|t| !out.contains(&t)).collect();
+        let mut mean = RunningMean::new(places.shape(), counts);
         let mut beyond = 0;
         let series = Staged::write(path, |to| {
             let mut writer = SeriesWriter::begin(to, &header, self.largest, step(&self.fit.reference))?;
@@ -201,7 +198,7 @@ impl<'a> Run<'a> {
             space: space.clone(),
             header,
             series,
-            mean: mean.of(),
+            mean: mean.mean(),
             mask,
             t2star,
             white: Array3::default((0, 0, 0)),
@@ -218,52 +215,11 @@ fn too_fine(id: &str, space: &Space) -> StageError {
     StageError::Invalid { code: ErrorCode::TemplateMissing, message }
 }
 
-/// The mean of the volumes of the steady state, as they come.
-struct Mean {
-    sum: Vec<f64>,
-    shape: [usize; 3],
-    counts: Vec<bool>,
-    at: usize,
-}
-
-impl Mean {
-    fn new(shape: [usize; 3], left_out: Vec<usize>, volumes: usize) -> Self {
-        let mut counts = vec![true; volumes];
-        left_out.into_iter().for_each(|t| {
-            if let Some(counts) = counts.get_mut(t) {
-                *counts = false;
-            }
-        });
-        if !counts.contains(&true) {
-            counts.fill(true);
-        }
-        Self { sum: vec![0.0; shape.iter().product()], shape, counts, at: 0 }
-    }
-
-    fn add(&mut self, volumes: &[&[f32]]) {
-        for volume in volumes {
-            if self.counts.get(self.at) == Some(&true) {
-                let sums = self.sum.par_iter_mut().with_min_len(8192);
-                sums.zip(volume.par_iter().with_min_len(8192)).for_each(|(sum, v)| *sum += f64::from(*v));
-            }
-            self.at += 1;
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "voxels are f32, a count small")]
-    fn of(self) -> Array3<f32> {
-        let n = self.counts.iter().filter(|counts| **counts).count() as f64;
-        let values = self.sum.into_iter().map(|sum| (sum / n) as f32).collect();
-        // As long as the grid by construction.
-        Array3::from_shape_vec(self.shape, values).unwrap_or_default()
-    }
-}
-
 /// The T1w image where a run has been brought, for the pictures: the same slices of the same head. Its white matter is what is
 /// outlined.
 pub fn anatomy_on(anatomy: &Anatomy, grid: &Grid) -> Option<(Array3<f32>, Array3<u8>)> {
     let map = compose(&invert_affine(&anatomy.affine)?, &grid.affine);
-    let places = Places::new(grid.shape, |voxel| apply(&map, voxel));
+    let places = Places::of(grid.shape, &map);
     let [_, white, _] = &anatomy.shares;
     let image = places.linear(anatomy.image.view(), false);
     let white = places.linear(white.view(), false).mapv(|share| u8::from(share >= 0.5));
@@ -284,6 +240,6 @@ pub fn around_brain(run: &Matrix4, there: &OnAnatomy<'_>) -> Option<(Grid, Place
     };
     let grid = covering(&box_of, [PICTURE_MM; 3]).ok()?;
     let to_voxel = compose(&invert_affine(run)?, &compose(&there.found.transform, &grid.affine));
-    let places = Places::new(grid.shape, |voxel| apply(&to_voxel, voxel));
+    let places = Places::of(grid.shape, &to_voxel);
     Some((grid, places))
 }
