@@ -49,7 +49,7 @@ def main():
     programs = {
         "neuro-preprocess": lambda scan, out: [step, "brain", scan, out],
         "niimath": lambda scan, out: [niimath, scan, "-skullstrip", "-bin", out, "-odt", "char"],
-        "deepbet": lambda scan, out: ["deepbet-cli", "-i", scan, "-m", out],
+        "deepbet": lambda scan, out: ["deepbet-cli", "-i", scan, "-o", f"{out}.brain.nii.gz", "-m", out, "-g"],
     }
     rows = {name: [] for name in programs}
     for scan in sorted(folder.glob("*_T1w.nii.gz")):

@@ -37,6 +37,8 @@ pub struct Index {
     pub scans: Vec<ScanFile>,
     /// Images that are there to correct the distortion of others: those of `fmap/`, and single-band references.
     pub of_fields: Vec<ScanFile>,
+    /// Masks of lesions.
+    pub lesions: Vec<ScanFile>,
     /// What looks as if it was meant to be a scan, or a folder of scans, and was left out.
     pub skipped: Vec<Skipped>,
     /// How many images of other suffixes (`sbref`) lie beside the scans, and how many folders of other datatypes
@@ -90,6 +92,7 @@ pub fn index_of(root: &Path, check: Check, wanted: &(dyn Fn(&str) -> bool + Sync
         participants: Vec::with_capacity(names.len()),
         scans: Vec::new(),
         of_fields: Vec::new(),
+        lesions: Vec::new(),
         skipped: Vec::new(),
         others: BTreeMap::new(),
         warnings,
@@ -122,6 +125,14 @@ impl Index {
     fn take(&mut self, found: Found) {
         for scan in found.scans {
             match scan.suffix {
+                Suffix::Roi if is_lesion(&scan) => {
+                    self.lesions.push(scan);
+                    continue;
+                }
+                Suffix::Roi => {
+                    *self.others.entry(scan.suffix.as_str().to_owned()).or_default() += 1;
+                    continue;
+                }
                 // Nothing is made of it alone.
                 Suffix::Sbref => *self.others.entry(scan.suffix.as_str().to_owned()).or_default() += 1,
                 _ if scan.suffix.is_of_field() => {}
@@ -140,6 +151,11 @@ impl Index {
             *self.others.entry(what).or_default() += count;
         }
     }
+}
+
+/// Whether a region is a lesion: it says so, or nothing else.
+fn is_lesion(file: &ScanFile) -> bool {
+    file.entities.get("label").is_none_or(|label| label.eq_ignore_ascii_case("lesion"))
 }
 
 /// BIDS forbids names in one folder that differ only in case: on many disks they are one file.

@@ -63,11 +63,13 @@ pub enum Suffix {
     Fieldmap,
     /// An EPI image to be compared with one of another phase encoding.
     Epi,
+    /// A lesion drawn on the anatomy, as fMRIPrep takes it.
+    Roi,
 }
 
 impl Suffix {
     /// Every suffix.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::T1w,
         Self::T2w,
         Self::Flair,
@@ -81,6 +83,7 @@ impl Suffix {
         Self::Magnitude,
         Self::Fieldmap,
         Self::Epi,
+        Self::Roi,
     ];
 
     /// As in file names.
@@ -100,20 +103,21 @@ impl Suffix {
             Self::Magnitude => "magnitude",
             Self::Fieldmap => "fieldmap",
             Self::Epi => "epi",
+            Self::Roi => "roi",
         }
     }
 
     /// Whether it is there for the sake of other images only: to correct their distortion.
     #[must_use]
     pub const fn is_of_field(self) -> bool {
-        !matches!(self, Self::T1w | Self::T2w | Self::Flair | Self::Bold)
+        !matches!(self, Self::T1w | Self::T2w | Self::Flair | Self::Bold | Self::Roi)
     }
 
     /// The folder such images lie in.
     #[must_use]
     pub const fn datatype(self) -> Datatype {
         match self {
-            Self::T1w | Self::T2w | Self::Flair => Datatype::Anat,
+            Self::T1w | Self::T2w | Self::Flair | Self::Roi => Datatype::Anat,
             Self::Bold | Self::Sbref => Datatype::Func,
             _ => Datatype::Fmap,
         }
@@ -127,6 +131,10 @@ impl Suffix {
     /// The keys a raw scan of this kind may have, in order (BIDS schema, `rules/files/raw`).
     const fn keys(self) -> &'static [&'static str] {
         match self.datatype() {
+            // BIDS has no place for it among raw images; these are the keys of a mask.
+            Datatype::Anat if matches!(self, Self::Roi) => {
+                &["sub", "ses", "task", "acq", "ce", "rec", "run", "space", "res", "label", "desc"]
+            }
             Datatype::Anat => &["sub", "ses", "task", "acq", "ce", "rec", "run", "echo", "part", "chunk"],
             // Fieldmaps of real datasets are named for the task as well; nothing is lost by reading them.
             Datatype::Func | Datatype::Fmap => {
@@ -190,7 +198,10 @@ impl ScanFile {
         }
         let (stem, extension) = split_extension(name)?;
         let (pairs, suffix) = split_suffix(stem)?;
-        let entities = Entities::parse(pairs).map_err(|e| SkipReason::BadName(e.to_string()))?;
+        // Lesions are also named for their image, as `sub-01_T1w_label-lesion_roi`.
+        let of_t1w = (suffix == Suffix::Roi).then(|| pairs.replacen("_T1w", "", 1));
+        let entities =
+            Entities::parse(of_t1w.as_deref().unwrap_or(pairs)).map_err(|e| SkipReason::BadName(e.to_string()))?;
         agrees(&entities, &folders)?;
         let datatype = suffix.datatype();
         if folder != datatype.as_str() {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// What the ledger holds; a change of the fields is a new form.
-const FORM: u32 = 5;
+const FORM: u32 = 6;
 
 /// One scan: what its outputs were made from, and what they were when they were written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,9 +38,10 @@ pub struct DoneScan {
     /// The T1w image that a run was laid onto.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub anatomy: Option<UsedAnatomy>,
-    /// The files of the fieldmap of a run, as they were when they were read, each with its path in the dataset.
+    /// Other files that had a part in it (those of its fieldmap, masks of lesions), as they were when they were read, each with
+    /// its path in the dataset.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub fieldmap: Vec<(PathBuf, Fingerprint)>,
+    pub beside: Vec<(PathBuf, Fingerprint)>,
     /// Whether a run has a fieldmap that was left out.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub without_field: bool,

@@ -164,7 +164,7 @@ mod tests {
             options: serde_json::Map::new(),
             without_tissues: false,
             without_anatomy: false,
-            fieldmap: Vec::new(),
+            beside: Vec::new(),
             without_field: false,
             anatomy: None,
             outputs,

@@ -78,6 +78,9 @@ pub struct Normalized {
     pub folds: usize,
     /// How far points of the brain end from where they began after going there and back, mean, mm.
     pub round_trip_mm: f64,
+    /// How much of the brain was not compared with the template, because a mask says that it is lesion, ml.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lesion_ml: Option<f64>,
     /// What makes the map doubtful, as short names; empty for a plain success.
     pub doubts: Vec<String>,
 }

@@ -5,6 +5,7 @@ use super::echoes;
 use super::fieldmap::FieldmapPlan;
 use super::fieldmaps::FieldImages;
 use super::images::Images;
+use super::lesions;
 use super::memory::estimate;
 use super::resume::decide;
 use super::units::{Common, Need, Plan, Problem, ScanPlan, SessionPlan, Source};
@@ -147,6 +148,7 @@ fn units(index: &Index, chosen: &[&ScanFile], unnamed: bool, options: &PlanOptio
             }
             _ => fields.assign(&mut scans),
         }
+        lesions::assign(index, &mut scans);
         (!scans.is_empty()).then(|| SessionPlan::new(marker_session, id, scans))
     };
     sorted.chunk_by(of_unit).collect::<Vec<_>>().par_iter().filter_map(unit).collect()
@@ -178,6 +180,7 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: &PlanOpti
         source,
         echoes: Vec::new(),
         fieldmap: FieldmapPlan::default(),
+        lesions: Vec::new(),
         relative: file.path.clone(),
         entities: file.entities.clone(),
         metadata: common.of(metadata),

@@ -1,6 +1,7 @@
 //! What a dataset holds, for people and for programs (`list`): a line per participant-session, then what is left out.
 
 use super::dataset::Survey;
+use super::lesions;
 use super::show::{megabytes, skipped_json};
 use super::units::{Problem, ScanPlan, SessionPlan};
 use crate::bids::Modality;
@@ -20,6 +21,7 @@ pub fn list_json(found: &Survey) -> Value {
             "modality": s.modality.as_str(),
             "size_mb": s.size_mb(),
             "fieldmap": s.fieldmap.json(),
+            "lesions": s.lesions.iter().map(|lesion| &lesion.relative).collect::<Vec<_>>(),
             "problem": s.problem.as_ref().map(Problem::json),
         })
     };
@@ -60,7 +62,7 @@ pub fn list_text(found: &Survey) -> String {
             let reason = format!("{} will fail: {problem}", scan.relative.display());
             let _ = writeln!(text, "    {}", printable::line(&reason));
         }
-        for line in unit.scans.iter().filter_map(|scan| scan.fieldmap.told(&scan.id)) {
+        for line in unit.scans.iter().filter_map(|scan| scan.fieldmap.told(&scan.id).or_else(|| lesions::told(scan))) {
             let _ = writeln!(text, "    {}", printable::line(&line));
         }
     }

@@ -167,6 +167,7 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: &PlanOptions) -
         source,
         echoes: Vec::new(),
         fieldmap: FieldmapPlan::default(),
+        lesions: Vec::new(),
         entities,
         problem,
         bytes,

@@ -6,7 +6,7 @@
 
 use super::PlanOptions;
 use super::anatomy;
-use super::fieldmap::{FIELDMAP, FieldImage};
+use super::fieldmap::FIELDMAP;
 use super::units::{AnatomyPlan, AnatomySource, Echo, Plan, ScanPlan, SessionPlan, Source};
 use crate::bids::Modality;
 use crate::derivatives::ledger::{DoneScan, Input, Ledger, UsedAnatomy};
@@ -164,7 +164,7 @@ fn compare(
     let mut to_read = input(scan, &done.input)?;
     options(scan, &done.options)?;
     metadata(scan, &done.metadata)?;
-    to_read.extend(fieldmap(scan, done)?);
+    to_read.extend(beside(scan, done)?);
     outputs(output, scan, done)?;
     // The part that may take long comes when nothing else is left to ask.
     let touched = to_read.into_iter().map(content).collect::<Result<_, _>>()?;
@@ -200,15 +200,20 @@ fn input<'a>(scan: &'a ScanPlan, done: &'a Input) -> Result<Vec<ToRead<'a>>, Rea
     not_trusted_yet(files)
 }
 
-/// The files of the fieldmap of a run that have to be read to know whether they are what they were. One that could not be read
-/// then counts as new once it can.
-fn fieldmap<'a>(scan: &'a ScanPlan, done: &'a DoneScan) -> Result<Vec<ToRead<'a>>, Reason> {
-    let Some(fieldmap) = scan.fieldmap.used() else { return Ok(Vec::new()) };
-    let of = |image: &'a FieldImage| match done.fieldmap.iter().find(|(path, _)| *path == image.relative) {
-        Some((_, then)) => Some(Ok((image.relative.as_path(), image.path.as_path(), then))),
-        None => std::fs::File::open(&image.path).is_ok().then(|| Err(Reason::NewScan(image.relative.clone()))),
+/// The files besides its own (those of its fieldmap, masks of lesions) that have to be read to know whether they are what they
+/// were. One that could not be read then counts as new once it can.
+fn beside<'a>(scan: &'a ScanPlan, done: &'a DoneScan) -> Result<Vec<ToRead<'a>>, Reason> {
+    let of = |(relative, path): (&'a Path, &'a Path)| match done.beside.iter().find(|(then, _)| then == relative) {
+        Some((_, then)) => Some(Ok((relative, path, then))),
+        None => std::fs::File::open(path).is_ok().then(|| Err(Reason::NewScan(relative.to_owned()))),
     };
-    not_trusted_yet(fieldmap.kind.images().into_iter().filter_map(of).collect::<Result<_, _>>()?)
+    let images = scan.fieldmap.used().map(|fieldmap| fieldmap.kind.images()).unwrap_or_default();
+    let images = images.into_iter().map(|image| (image.relative.as_path(), image.path.as_path()));
+    // Lesions matter only where the brain is brought to a template.
+    let matter = !scan.wanted.spaces.templates().is_empty();
+    let lesions =
+        scan.lesions.iter().filter(|_| matter).map(|lesion| (lesion.relative.as_path(), lesion.path.as_path()));
+    not_trusted_yet(images.chain(lesions).filter_map(of).collect::<Result<_, _>>()?)
 }
 
 fn not_trusted_yet(files: Vec<ToRead<'_>>) -> Result<Vec<ToRead<'_>>, Reason> {

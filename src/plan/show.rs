@@ -1,5 +1,6 @@
 //! The plan for people and for programs (`--dry-run`).
 
+use super::lesions;
 use super::units::{Plan, Problem, ScanPlan, SessionPlan};
 use crate::derivatives::outputs::Output;
 use crate::printable;
@@ -82,6 +83,7 @@ fn scan_json(scan: &ScanPlan) -> Value {
         "size_mb": scan.size_mb(),
         "memory_mb": megabytes(scan.memory.bytes),
         "fieldmap": scan.fieldmap.json(),
+        "lesions": scan.lesions.iter().map(|lesion| &lesion.relative).collect::<Vec<_>>(),
         "stages": scan.stages().map(Stage::as_str).collect::<Vec<_>>(),
         "outputs": scan.outputs().iter().flat_map(Output::files).collect::<Vec<_>>(),
         "problem": scan.problem.as_ref().map(Problem::json),
@@ -121,7 +123,7 @@ pub fn to_text(plan: &Plan) -> String {
                 scan.size_mb(),
                 stages.join(" > ")
             );
-            if let Some(line) = scan.fieldmap.told(&scan.id) {
+            if let Some(line) = scan.fieldmap.told(&scan.id).or_else(|| lesions::told(scan)) {
                 let _ = writeln!(text, "    {}", printable::line(&line));
             }
             if let Some(problem) = &scan.problem {

@@ -3,6 +3,7 @@
 use super::PlanError;
 use super::fieldmap::{FieldKind, FieldmapPlan};
 use super::images::Images;
+use super::lesions::Lesion;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of, outputs_of_echoes, outputs_of_field};
 use crate::error::Coded;
@@ -66,6 +67,8 @@ pub struct ScanPlan {
     pub echoes: Vec<Echo>,
     /// The fieldmap of a bold run.
     pub fieldmap: FieldmapPlan,
+    /// The lesion masks of a T1w image.
+    pub lesions: Vec<Lesion>,
     /// Its path relative to the dataset, for provenance.
     pub relative: PathBuf,
     /// The entities of its name.

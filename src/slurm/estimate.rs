@@ -115,6 +115,7 @@ mod tests {
             source: Source::File("x.nii".into()),
             echoes: Vec::new(),
             fieldmap: crate::plan::FieldmapPlan::default(),
+            lesions: Vec::new(),
             relative: "x.nii".into(),
             entities: Entities::default(),
             metadata: Arc::default(),

@@ -79,8 +79,8 @@ pub struct Known {
     pub coregistration: Option<Coregistered>,
     /// What is known of its distortion.
     pub distortion: Option<Distortion>,
-    /// The files of its fieldmap as they were read, for the ledger.
-    pub fieldmap: Vec<(PathBuf, Fingerprint)>,
+    /// Other files that had a part in it, as they were read, for the ledger.
+    pub beside: Vec<(PathBuf, Fingerprint)>,
     /// The T1w image it was laid onto, for the ledger.
     pub anatomy: Option<UsedAnatomy>,
     /// Whether it was to be brought to other spaces and there was no anatomy for that.

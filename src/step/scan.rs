@@ -175,7 +175,7 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         without_tissues: known.without_tissues,
         without_anatomy: known.without_anatomy,
         anatomy: known.anatomy,
-        fieldmap: known.fieldmap,
+        beside: known.beside,
         without_field,
         outputs: saved.files,
     });

@@ -20,6 +20,11 @@ const MEASURES: &[(&str, &str, Option<&str>)] = &[
     ("fwhm_avg", "Smoothness, full width at half maximum, mean of the axes.", Some("mm")),
     ("qi_1", "Part of the air that is artefact (Mortamet 2009); lower is better.", None),
     ("air_tail", "99 % percentile of the air over its median; at most 2.58 for noise alone.", None),
+    (
+        "air_ghosts",
+        "Air in line with the head along one axis over that along the others; about 1 without ghosts.",
+        None,
+    ),
     ("wm2max", "Median of white matter over the 99.95 % percentile of the image.", None),
     ("brain_ml", "Volume of the brain mask.", Some("ml")),
     ("tsnr", "Temporal signal to noise, median over the brain; higher is better.", None),

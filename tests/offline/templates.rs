@@ -168,3 +168,84 @@ fn a_header_upside_down_is_seen_and_the_brain_comes_to_the_template_all_the_same
     assert!(scan["notes"].to_string().contains("RPI"), "{}", scan["notes"]);
     run(&bids, &folder.path().join("strict"), None, &["--strict"]).exits(1);
 }
+
+/// Writes `data` as `name` in the folder of the images, on the grid of `like`.
+fn write_image(anat: &Path, name: &str, like: &nifti::Image, data: &ndarray::Array4<f32>) {
+    let header = nifti::Header::new(like.header.grid().clone(), 1, None);
+    let _ = fs::remove_file(anat.join(name));
+    let plain = anat.join("plain.nii");
+    nifti::write(fs::File::create(&plain).unwrap(), &header, nifti::Voxels::Float(data.view())).unwrap();
+    fs::rename(plain, anat.join(name)).unwrap();
+}
+
+/// Where the T1w image is for points of the template.
+fn to_t1w(out: &Path) -> itk::Composite {
+    let file = out.join(format!("sub-01/anat/sub-01_from-T1w_to-{BUILT_IN}_mode-image_xfm.h5"));
+    itk::read_h5(std::io::BufReader::new(fs::File::open(file).unwrap())).unwrap()
+}
+
+#[test]
+fn a_lesion_pulls_less_when_a_mask_says_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bids, healthy) = (dataset(folder.path(), "lh06"), folder.path().join("healthy"));
+    let anat = bids.join("sub-01/anat");
+    run(&bids, &healthy, None, &[]).exits(0);
+    // A ball as bright as fluid in white matter, and its mask.
+    let image = nifti::read(&anat.join("sub-01_T1w.nii.gz")).unwrap();
+    let grid = image.header.grid();
+    let (centre, radius) = ([-22.0, -20.0, 30.0], 14.0);
+    let there = to_t1w(&healthy).map(centre);
+    let distance = |k: usize, j: usize, i: usize| {
+        let p = imaging::rigid::apply(&grid.affine, [i as f64, j as f64, k as f64]);
+        (0..3).map(|a| (p[a] - there[a]).powi(2)).sum::<f64>().sqrt()
+    };
+    let mut ill = image.data.clone();
+    ill.indexed_iter_mut().filter(|((_, k, j, i), _)| distance(*k, *j, *i) < radius).for_each(|(_, v)| *v *= 0.15);
+    let mask =
+        ndarray::Array4::from_shape_fn(ill.dim(), |(_, k, j, i)| f32::from(u8::from(distance(k, j, i) < radius + 1.0)));
+    write_image(&anat, "sub-01_T1w.nii.gz", &image, &ill);
+    let seen = folder.path().join("seen");
+    run(&bids, &seen, None, &[]).exits(0);
+    assert_eq!(summary(&seen)["normalization"][0]["lesion_ml"], Value::Null);
+    let unmasked = to_t1w(&seen);
+    // Regions that are no lesions are left alone.
+    write_image(&anat, "sub-01_label-eloquent_roi.nii.gz", &image, &mask);
+    write_image(&anat, "sub-01_T1w_label-lesion_roi.nii.gz", &image, &mask);
+    let listed = run_command(binary().args(["list", text(&bids)])).exits(0).stdout;
+    assert!(listed.contains("lesion mask sub-01/anat/sub-01_T1w_label-lesion_roi.nii.gz"), "{listed}");
+    assert!(!listed.contains("eloquent"), "{listed}");
+    // A mask that is new makes the scan be done again.
+    run(&bids, &seen, None, &[]).exits(0);
+    let scan = summary(&seen);
+    let ml = scan["normalization"][0]["lesion_ml"].as_f64().unwrap();
+    assert!((12.0..15.0).contains(&ml), "{scan}");
+    assert!(scan["notes"].to_string().contains("ml of lesion"), "{scan}");
+    let maps = [to_t1w(&healthy), to_t1w(&seen), unmasked];
+    let (mut off, mut n) = ([0.0, 0.0], 0.0);
+    for step in 0..15_usize.pow(3) {
+        let at = [step % 15, step / 15 % 15, step / 225].map(|v| 2.0 * (v as f64 - 7.0));
+        if at.iter().map(|v| v * v).sum::<f64>() > 14.0 * 14.0 {
+            continue;
+        }
+        let p: [f64; 3] = std::array::from_fn(|a| centre[a] + at[a]);
+        let [truth, masked, unmasked] = maps.each_ref().map(|map| map.map(p));
+        let from = |q: [f64; 3]| (0..3).map(|a| (q[a] - truth[a]).powi(2)).sum::<f64>().sqrt();
+        off = [off[0] + from(masked), off[1] + from(unmasked)];
+        n += 1.0;
+    }
+    let [masked_mm, unmasked_mm] = off.map(|sum| sum / n);
+    println!("in the lesion: {masked_mm:.2} mm with its mask, {unmasked_mm:.2} mm without");
+    assert!(masked_mm < 0.4 * unmasked_mm, "{masked_mm} {unmasked_mm}");
+
+    // One on no brain is odd; one whose content changes is read again.
+    let again = run(&bids, &seen, None, &[]).exits(0);
+    assert!(again.stdout.contains("already done"), "{}", again.stdout);
+    let name = "sub-01_T1w_label-lesion_roi.nii.gz";
+    write_image(&anat, name, &image, &mask.mapv(|_| 0.0));
+    run(&bids, &seen, None, &[]).exits(0);
+    assert!(summary(&seen)["notes"].to_string().contains("no lesion inside the brain"), "{}", summary(&seen));
+    run(&bids, &folder.path().join("strict"), None, &["--strict"]).exits(1);
+    // One that cannot be read is not left out in silence.
+    fs::write(anat.join(name), b"no image").unwrap();
+    run(&bids, &seen, None, &[]).exits(1);
+}

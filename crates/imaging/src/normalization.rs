@@ -8,12 +8,13 @@ use ndarray::{Array3, ArrayView3, Axis, Zip, s};
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::filter::{bounding_box, quantiles, values_in};
+use crate::filter::{bounding_box, gaussian_smooth, quantiles, values_in};
 use crate::registration::WarpError;
 use crate::registration::brain::{AlignError, Aligned, FixedBrain};
 use crate::registration::determinant;
 use crate::registration::intensity::standard_intensities;
 use crate::registration::orientation::Orientation;
+use crate::registration::placed::voxel_size;
 use crate::registration::recipe::Recipe;
 use crate::registration::register::{Fixed, Subject, register};
 use crate::registration::warp::{Interpolation, Source, Warp, resample_all};
@@ -216,17 +217,86 @@ impl Target {
 /// Finds the map between the brain in `image` (a T1w image, corrected for bias; `mask` is its brain, `affine` maps its
 /// voxels to RAS+ mm) and that of the template. The same bytes at any number of threads.
 ///
+/// Where `lesion` (same shape) is not 0 the brain is not compared with the template's (Brett M. et al., NeuroImage 14(2),
+/// 2001, doi:10.1006/nimg.2001.0845): the warp there goes on from what is around it.
+///
 /// # Errors
-/// [`NormalizationError`]: an empty mask, a singular affine, a result that cannot be right.
+/// [`NormalizationError`]: an empty mask, shapes that differ, a singular affine, a result that cannot be right.
 pub fn normalize(
     target: &Target,
     image: ArrayView3<f32>,
     mask: ArrayView3<u8>,
+    lesion: Option<ArrayView3<u8>>,
     affine: &Matrix4,
     recipe: &Recipe,
 ) -> Result<Normalization, NormalizationError> {
+    if lesion.is_none_or(|lesion| lesion.dim() == image.dim()) {
+        let healthy = lesion.and_then(|lesion| Healthy::new(image, mask, lesion, affine));
+        return match &healthy {
+            None => brought(target, image, [mask, mask], None, (affine, recipe)),
+            Some(Healthy { filled, mask: seen, weight }) => {
+                brought(target, filled.view(), [mask, seen.view()], Some(weight.view()), (affine, recipe))
+            }
+        };
+    }
+    let lesion = lesion.map_or((0, 0, 0), |lesion| lesion.dim());
+    Err(AlignError::Shape { mask: lesion, image: image.dim() }.into())
+}
+
+/// Widths over which the brain around a lesion goes on into it, mm; beyond the last it is as bright as the brain is in the
+/// middle.
+const FILL_MM: [f64; 4] = [1.5, 3.0, 6.0, 12.0];
+
+/// A brain as it is without its lesion.
+struct Healthy {
+    /// The brain, going on into the lesion without an edge: what coarse voxels, the affine and gradients see there.
+    filled: Array3<f32>,
+    /// The brain without the lesion.
+    mask: Array3<u8>,
+    /// 0 in the lesion, else 1.
+    weight: Array3<f32>,
+}
+
+impl Healthy {
+    /// `None` where nothing of the brain is lesion, or all.
+    fn new(image: ArrayView3<f32>, brain: ArrayView3<u8>, lesion: ArrayView3<u8>, affine: &Matrix4) -> Option<Self> {
+        if brain.dim() != image.dim() || !Zip::from(brain).and(lesion).any(|b, l| *b != 0 && *l != 0) {
+            return None;
+        }
+        let mask = Zip::from(brain).and(lesion).par_map_collect(|&b, &l| if l == 0 { b } else { 0 });
+        let [middle] = quantiles(&mut values_in(image, mask.view(), f32::is_finite), [0.5])?;
+        let seen = mask.mapv(f32::from);
+        let known = Zip::from(image).and(&mask).par_map_collect(|&v, &m| if m != 0 && v.is_finite() { v } else { 0.0 });
+        let mut filled = Zip::from(image).and(lesion).par_map_collect(|&v, &l| if l == 0 { v } else { f32::NAN });
+        let [dx, dy, dz] = voxel_size(affine);
+        for mm in FILL_MM {
+            let sigma = [dz, dy, dx].map(|d| mm / d.max(1e-3));
+            let (sum, share) = (gaussian_smooth(known.view(), sigma), gaussian_smooth(seen.view(), sigma));
+            Zip::from(&mut filled).and(&sum).and(&share).and(lesion).par_for_each(|v, sum, share, lesion| {
+                if *lesion != 0 && v.is_nan() && *share > 0.1 {
+                    *v = sum / share;
+                }
+            });
+        }
+        Zip::from(&mut filled).and(lesion).par_for_each(|v, lesion| {
+            if *lesion != 0 && v.is_nan() {
+                *v = middle;
+            }
+        });
+        Some(Self { filled, mask, weight: lesion.mapv(|l| if l == 0 { 1.0 } else { 0.0 }) })
+    }
+}
+
+/// The map of the brain in `image`: `mask` is the whole of it, `seen` what of that is compared.
+fn brought(
+    target: &Target,
+    image: ArrayView3<f32>,
+    [mask, seen]: [ArrayView3<u8>; 2],
+    weight: Option<ArrayView3<f32>>,
+    (affine, recipe): (&Matrix4, &Recipe),
+) -> Result<Normalization, NormalizationError> {
     let Aligned { fit: aligned, orientation } = target.brain.align(image, affine, mask)?;
-    let peaks = tissue_peaks(image, mask).map(|[_, grey, white]| standard_intensities(image, mask, grey, white));
+    let peaks = tissue_peaks(image, seen).map(|[_, grey, white]| standard_intensities(image, mask, grey, white));
     let standard = peaks.and_then(Result::ok);
     let tissues_known = standard.is_some();
     let (moving, recipe) = match standard {
@@ -234,7 +304,7 @@ pub fn normalize(
         None => (scaled(image, mask)?, recipe.clone().correlation_only()),
     };
     let fixed = Fixed { image: target.standard.view(), brain: target.mask.view(), affine: &target.affine };
-    let subject = Subject { image: moving.view(), weight: None, affine };
+    let subject = Subject { image: moving.view(), weight, affine };
     let warp = register(&fixed, &subject, &aligned.matrix, &recipe)?;
     let fit = NormalizationFit {
         affine_correlation: aligned.correlation,

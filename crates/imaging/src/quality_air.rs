@@ -22,6 +22,8 @@ const RIM_MM: f64 = 5.0;
 /// 2009, as implemented by MRIQC).
 const ARTEFACT_SCORE: f64 = 10.0;
 const NEAR_HEAD: f32 = 0.1;
+/// Air nearer to the head than this (mm) says nothing of ghosts: hair, cushions and what a smooth image smears out lie there.
+const HALO_MM: f32 = 12.0;
 /// With fewer voxels of air nothing is said, nor where more than half of the air is exactly 0: such noise as is left there
 /// is not the scanner's any more.
 const LEAST_AIR: usize = 1000;
@@ -39,13 +41,16 @@ pub(super) struct Air {
     /// The 99 % percentile of that air over its median, artefacts included: 2.58 for noise alone (Rayleigh distribution; less
     /// for several coils), more with ghosts, however faint and fine.
     pub tail: Option<f64>,
+    /// Of the air in line with the head along one axis only: the mean along the loudest axis over that along the other two.
+    /// About 1 without ghosts, which lie along phase encoding, whatever the noise, the smoothness and the grey levels.
+    pub ghosts: Option<f64>,
     /// Ratio of the median energy (squared intensity) inside the head to that of everything outside.
     pub energy_ratio: Option<f64>,
 }
 
 impl Air {
     /// Nothing measured.
-    pub const UNKNOWN: Self = Self { noise: None, artefact: None, tail: None, energy_ratio: None };
+    pub const UNKNOWN: Self = Self { noise: None, artefact: None, tail: None, ghosts: None, energy_ratio: None };
 }
 
 /// Head, distance and factor of the coarse grid, to be asked voxel by voxel.
@@ -54,6 +59,8 @@ struct Coarse {
     head: Array3<u8>,
     /// Squared distance to the head over the largest squared distance in the air that counts.
     far: Array3<f32>,
+    /// Air that lies in line with the head along x, y or z only: 1, 2 or 3; else 0.
+    line: Array3<u8>,
     first_slice: usize,
 }
 
@@ -100,7 +107,20 @@ pub(super) fn air(image: ArrayView3<f32>, brain: ArrayView3<u8>, voxel_mm: [f64;
     quiet.retain(|v| *v > 0.0 && *v <= limit);
     let noise = RegionStats::of(&mut quiet);
     let artefact = Some(artefacts as f64 / voxels.max(1) as f64);
-    Air { noise, artefact, tail: high.map(|h| h / all.median), energy_ratio }
+    Air { noise, artefact, tail: high.map(|h| h / all.median), ghosts: ghosts(&sampled, step), energy_ratio }
+}
+
+/// How much louder the air is in line with the head along one axis than along the others; `None` where it cannot be seen
+/// along all.
+fn ghosts(sampled: &[Sampled], step: usize) -> Option<f64> {
+    let line = |axis: usize| {
+        let (n, sum) = sampled.iter().fold((0, 0.0), |(n, sum), s| (n + s.lines[axis].0, sum + s.lines[axis].1));
+        (n * step >= LEAST_AIR).then(|| sum / n as f64)
+    };
+    let mut means = [line(0)?, line(1)?, line(2)?];
+    means.sort_by(f64::total_cmp);
+    let [low, middle, high] = means;
+    Some(2.0 * high / (low + middle)).filter(|ratio| ratio.is_finite())
 }
 
 /// Whether a set voxel stays when the set is opened by the cross of seven voxels: it, or a neighbour of it, has all its
@@ -124,6 +144,8 @@ struct Sampled {
     inside: Vec<f32>,
     outside: Vec<f32>,
     air: Vec<f32>,
+    /// Number and sum of what is above 0 in the air that lies in line with the head along x, y, z only.
+    lines: [(usize, f64); 3],
 }
 
 impl Coarse {
@@ -131,15 +153,22 @@ impl Coarse {
     fn sample(&self, image: ArrayView3<f32>, k: usize, step: usize) -> Sampled {
         let (_, ny, nx) = image.dim();
         let (mut found, mut i) = (Sampled::default(), (k * ny * nx).next_multiple_of(step) - k * ny * nx);
-        let (head, slice) = (self.head.index_axis(Axis(0), k / self.factor[0]), image.index_axis(Axis(0), k));
+        let coarse = k / self.factor[0];
+        let (head, line) = (self.head.index_axis(Axis(0), coarse), self.line.index_axis(Axis(0), coarse));
+        let slice = image.index_axis(Axis(0), k);
         for (j, row) in slice.outer_iter().enumerate() {
             let head = head.index_axis(Axis(0), j / self.factor[1]);
+            let line = line.index_axis(Axis(0), j / self.factor[1]);
             while i < nx {
                 if head[i / self.factor[2]] != 0 {
                     found.inside.push(row[i]);
                 } else {
                     found.outside.push(row[i]);
                     found.air.extend((k >= self.first_slice).then_some(row[i]));
+                    let axis = usize::from(line[i / self.factor[2]]).checked_sub(1).filter(|_| row[i] > 0.0);
+                    if let Some((n, sum)) = axis.and_then(|axis| found.lines.get_mut(axis)) {
+                        (*n, *sum) = (*n + 1, *sum + f64::from(row[i]));
+                    }
                 }
                 i += step;
             }
@@ -162,10 +191,11 @@ impl Coarse {
         let weighted: usize = slices.iter().enumerate().map(|(k, n)| k * n).sum();
         let first_slice = weighted.checked_div(slices.iter().sum()).unwrap_or(0);
         let mut far = squared_distance(head.view(), mm);
+        let line = in_line(head.view(), far.view(), first_slice.div_ceil(factor[0]));
         let within = |k: usize| k >= first_slice / factor[0];
         let largest = far.indexed_iter().filter(|((k, ..), _)| within(*k)).fold(0.0_f32, |m, (_, d)| m.max(*d));
         far.mapv_inplace(|d| d / largest);
-        Self { factor, head, far, first_slice }
+        Self { factor, head, far, line, first_slice }
     }
 
     fn at(&self, k: usize, j: usize, i: usize) -> [usize; 3] {
@@ -185,9 +215,54 @@ impl Coarse {
     }
 }
 
+/// The air from slice `first` on, farther than the halo from the head, that lies in line with the head along one axis only: 1
+/// for x, 2 for y, 3 for z. `squared` is the squared distance to the head, mm².
+fn in_line(head: ArrayView3<u8>, squared: ArrayView3<f32>, first: usize) -> Array3<u8> {
+    let shadow = |axis: usize| head.map_axis(Axis(axis), |lane| lane.iter().any(|v| *v != 0));
+    let [along_z, along_y, along_x] = [shadow(0), shadow(1), shadow(2)];
+    Array3::from_shape_fn(head.dim(), |(k, j, i)| {
+        if k < first || squared[[k, j, i]] < HALO_MM * HALO_MM {
+            return 0;
+        }
+        match [along_x[[k, j]], along_y[[k, i]], along_z[[j, i]]] {
+            [true, false, false] => 1,
+            [false, true, false] => 2,
+            [false, false, true] => 3,
+            _ => 0,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ghosts_are_seen_along_their_axis_and_a_halo_is_none() {
+        let (clean, brain) = ball(0);
+        let of = |image: &Array3<f32>| air(image.view(), brain.view(), [4.0; 3], 500.0).ghosts;
+        let found = of(&clean).unwrap();
+        assert!((0.95..1.05).contains(&found), "{found}");
+        let d = |k: usize, j: usize, i: usize| [k, j, i].map(|v| (v as f64 - 20.0).powi(2));
+        // Twice as loud before and behind the head, along y.
+        let mut ghosted = clean.clone();
+        ghosted.indexed_iter_mut().for_each(|((k, j, i), v)| {
+            let [dk, dj, di] = d(k, j, i);
+            if dk + di < 144.0 && dj > 200.0 {
+                *v *= 2.0
+            }
+        });
+        assert!((1.5..2.1).contains(&of(&ghosted).unwrap()), "{:?}", of(&ghosted));
+        // Loud next to the head, all around.
+        let mut halo = clean;
+        halo.indexed_iter_mut().for_each(|((k, j, i), v)| {
+            let r = d(k, j, i).iter().sum::<f64>();
+            if (144.0..210.0).contains(&r) {
+                *v = 60.0
+            }
+        });
+        assert!((0.9..1.1).contains(&of(&halo).unwrap()), "{:?}", of(&halo));
+    }
 
     /// A bright ball in air of two alternating intensities, with a block of artefact of the given side.
     fn ball(artefact: usize) -> (Array3<f32>, Array3<u8>) {

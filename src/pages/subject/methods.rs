@@ -15,6 +15,10 @@ const REFERENCES: &[(&str, &str)] = &[
         "Andersson JLR, Skare S, Ashburner J (2003). How to correct susceptibility distortions in spin-echo echo-planar images: application to diffusion tensor imaging. NeuroImage 20, 870–888. doi:10.1016/S1053-8119(03)00336-7",
     ),
     (
+        "Brett et al. 2001",
+        "Brett M, Leff AP, Rorden C, Ashburner J (2001). Spatial normalization of brain images with focal lesions using cost function masking. NeuroImage 14, 486–500. doi:10.1006/nimg.2001.0845",
+    ),
+    (
         "Dymerska et al. 2021",
         "Dymerska B, Eckstein K, Bachrata B, et al. (2021). Phase unwrapping with a rapid opensource minimum spanning tree algorithm (ROMEO). Magn Reson Med 85, 2294–2308. doi:10.1002/mrm.28563",
     ),
@@ -111,6 +115,8 @@ pub(super) struct Ran<'a> {
     pub coregistration: Option<&'a Coregistered>,
     /// What is known of its distortion.
     pub distortion: Option<&'a Distortion>,
+    /// How much of the brain a lesion mask kept from being compared with a template, ml.
+    pub lesion_ml: Option<f64>,
     pub figures: &'a FigureData,
 }
 
@@ -278,9 +284,13 @@ fn templates(ran: &Ran<'_>) -> String {
     if names.is_empty() {
         return String::new();
     }
+    let lesion = match ran.lesion_ml {
+        Some(ml) if ml > 0.0 => format!(", {ml:.1} ml of lesion left out of the comparison (Brett et al. 2001)"),
+        _ => String::new(),
+    };
     format!(
         "The brain was registered to {} by an affine map and a symmetric diffeomorphic warp that maximises local correlation \
-         (Avants et al. 2008), and what was made of the image was resampled there in one step. ",
+         (Avants et al. 2008){lesion}, and what was made of the image was resampled there in one step. ",
         names.join(" and to ")
     )
 }
@@ -334,6 +344,7 @@ mod tests {
             tissues: &tissues,
             coregistration: None,
             distortion: None,
+            lesion_ml: None,
             figures: &figures,
         };
         let text = paragraph(&ran, "9.9.9");
@@ -353,6 +364,12 @@ mod tests {
         let figures = FigureData { templates: vec![there], ..FigureData::default() };
         let text = paragraph(&Ran { figures: &figures, ..ran }, "1");
         assert!(text.contains("registered to MNI152NLin6Asym by") && !text.contains("Nothing was"), "{text}");
+        assert!(!text.contains("lesion"), "{text}");
+        let text = paragraph(&Ran { figures: &figures, lesion_ml: Some(12.34), ..ran }, "1");
+        assert!(
+            text.contains("12.3 ml of lesion") && references(&text).iter().any(|full| full.starts_with("Brett")),
+            "{text}"
+        );
         assert!(references(&text).iter().any(|full| full.starts_with("Avants")), "{text}");
     }
 
@@ -369,6 +386,7 @@ mod tests {
             tissues: &empty,
             coregistration: None,
             distortion: None,
+            lesion_ml: None,
             figures: &figures,
         };
         for modality in ["T1w", "bold"] {

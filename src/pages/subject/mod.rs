@@ -136,6 +136,7 @@ fn of_scan(
             tissues: &tissues,
             coregistration: scan.coregistration.as_ref(),
             distortion: scan.distortion.as_ref(),
+            lesion_ml: scan.normalization.first().and_then(|fit| fit.lesion_ml),
             figures,
         };
         paragraph(&ran, version)

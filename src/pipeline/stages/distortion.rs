@@ -55,14 +55,14 @@ pub fn bold(
         Err(why) => {
             told.why = Some(why.to_string());
             let print = |image: &FieldImage| Some((image.relative.clone(), Fingerprint::of(&image.path).ok()?));
-            found.known.fieldmap = fieldmap.kind.images().into_iter().filter_map(print).collect();
+            found.known.beside = fieldmap.kind.images().into_iter().filter_map(print).collect();
             found.set("distortion.corrected", false);
             found.known.distortion = Some(told);
             found.odd(format!("distortion is not corrected: {why}"), &plan.id, strict)?;
             return Ok(None);
         }
     };
-    found.known.fieldmap.clone_from(&field.prints);
+    found.known.beside.clone_from(&field.prints);
     field.notes.iter().try_for_each(|note| found.odd(note.clone(), &plan.id, strict))?;
     report(&told, found);
     let left_out = told.why.clone();

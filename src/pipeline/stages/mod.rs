@@ -10,6 +10,7 @@ pub mod echoes;
 mod field;
 pub mod figures;
 pub mod intensity;
+mod lesions;
 pub mod load;
 pub mod motion_correct;
 pub mod native;

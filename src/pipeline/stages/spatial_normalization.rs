@@ -1,6 +1,7 @@
 //! Spatial normalisation: finds the map between the brain and each template, and says how far it is to be believed.
 
 use super::intensity::ScaledVolume;
+use super::lesions::{self, Lesion};
 use crate::derivatives::measured::Normalized;
 use crate::plan::ScanPlan;
 use crate::step::{Found, StageError};
@@ -26,7 +27,9 @@ pub fn t1w<'a>(
     (plan, strict): (&ScanPlan, bool),
     found: &mut Found,
 ) -> Result<Vec<Registered<'a>>, StageError> {
-    let registered: Vec<_> = targets.iter().map(|target| one(scaled, brain, target)).collect::<Result<_, _>>()?;
+    let lesion = lesions::t1w((plan, strict), scaled.header.grid(), brain, found)?;
+    let one = |target| one(scaled, brain, lesion.as_ref(), target);
+    let registered: Vec<_> = targets.iter().map(one).collect::<Result<_, _>>()?;
     // What was said of the mask need not be said again.
     let known = brain.head.map(|head| head.orientation);
     for Registered { template, map } in &registered {
@@ -39,7 +42,8 @@ pub fn t1w<'a>(
                 template.id
             ));
         }
-        found.known.normalization.push(told(template, map));
+        let lesion_ml = lesion.as_ref().map(|lesion| lesion.ml);
+        found.known.normalization.push(Normalized { lesion_ml, ..told(template, map) });
     }
     let least = |of: fn(&Normalized) -> f64| found.known.normalization.iter().map(of).reduce(f64::min);
     if let (Some(likeness), Some(overlap)) = (least(|n| n.likeness), least(|n| n.mask_overlap)) {
@@ -58,10 +62,16 @@ pub fn t1w<'a>(
     Ok(registered)
 }
 
-fn one<'a>(scaled: &ScaledVolume, brain: &Brain, template: &'a TemplateTarget) -> Result<Registered<'a>, StageError> {
+fn one<'a>(
+    scaled: &ScaledVolume,
+    brain: &Brain,
+    lesion: Option<&Lesion>,
+    template: &'a TemplateTarget,
+) -> Result<Registered<'a>, StageError> {
     let affine = scaled.header.grid().affine;
     let recipe = Recipe::default_quality();
-    let mut map = normalize(&template.target, scaled.image.view(), brain.mask.view(), &affine, &recipe)
+    let lesion = lesion.map(|lesion| lesion.mask.view());
+    let mut map = normalize(&template.target, scaled.image.view(), brain.mask.view(), lesion, &affine, &recipe)
         .map_err(|source| StageError::Registration { template: template.id.to_string(), source })?;
     // As far as the template is seen, because readers take what lies beyond a field for not moved.
     let [low, high] = template.extent;
@@ -96,6 +106,7 @@ fn told(template: &TemplateTarget, map: &Normalization) -> Normalized {
         jacobian_max: report.jacobian[1],
         folds: report.folds,
         round_trip_mm: report.round_trip_mm[0],
+        lesion_ml: None,
         doubts: map.doubts.iter().map(|doubt| doubt.kind().to_owned()).collect(),
     }
 }

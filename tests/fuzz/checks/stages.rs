@@ -61,6 +61,7 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
         source: Source::File("scan.nii".into()),
         echoes: Vec::new(),
         fieldmap: neuro_preprocess::plan::FieldmapPlan::default(),
+        lesions: Vec::new(),
         relative: "scan.nii".into(),
         entities: Entities::parse("sub-01").unwrap(),
         metadata: Arc::new(Map::from_iter([("RepetitionTime".to_owned(), json!(2.0))])),
