@@ -2,25 +2,15 @@
 //!
 //! As fMRIPrep takes them: `sub-01_label-lesion_roi.nii.gz`, `sub-01_roi.nii.gz` or `sub-01_T1w_label-lesion_roi.nii.gz` in `anat/`.
 
-use super::units::ScanPlan;
+use super::units::{Lesion, ScanPlan};
 use crate::bids::{Index, Modality, ScanFile};
 use serde_json::json;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The key of a scan's metadata that tells of them.
 pub(super) const LESIONS: &str = "LesionMasks";
 /// What a name may say of a mask that is not said of the image.
 const OF_MASKS: [&str; 4] = ["label", "desc", "space", "res"];
-
-/// A mask of a lesion.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lesion {
-    /// Its file.
-    pub path: PathBuf,
-    /// The same relative to the dataset.
-    pub relative: PathBuf,
-}
 
 /// Says for each T1w image of a session which lesion masks are for it.
 pub(super) fn assign(index: &Index, scans: &mut [ScanPlan]) {

@@ -19,13 +19,12 @@ pub use anatomy::groups;
 pub use dataset::{Survey, plan_dataset, survey};
 pub use fieldmap::{EpiImage, FieldImage, FieldKind, Fieldmap, FieldmapPlan};
 pub use images::{Images, Indexed};
-pub use lesions::Lesion;
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
 pub use memory::Room;
 pub use resume::done_since;
 pub use show::{to_text, write_json};
-pub use units::{AnatomyPlan, AnatomySource, Echo, Need, Plan, Problem, ScanPlan, SessionPlan, Source};
+pub use units::{AnatomyPlan, AnatomySource, Echo, Lesion, Need, Plan, Problem, ScanPlan, SessionPlan, Source};
 
 use crate::bids::BidsError;
 use crate::error::{Coded, ErrorCode};

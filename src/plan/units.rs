@@ -3,7 +3,6 @@
 use super::PlanError;
 use super::fieldmap::{FieldKind, FieldmapPlan};
 use super::images::Images;
-use super::lesions::Lesion;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of, outputs_of_echoes, outputs_of_field};
 use crate::error::Coded;
@@ -41,6 +40,15 @@ pub struct Echo {
     pub label: String,
     /// Echo time, s.
     pub seconds: f64,
+}
+
+/// A mask of a lesion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lesion {
+    /// Its file.
+    pub path: PathBuf,
+    /// The same relative to the dataset.
+    pub relative: PathBuf,
 }
 
 /// How large a scan is, with upper bounds of what it takes besides the program itself.
