@@ -216,7 +216,7 @@ pub struct FromMap {
 pub struct FromPair {
     /// What the second image was multiplied by.
     pub gain: f64,
-    /// How the head moved between them along x, y and z, mm; not known along phase encoding.
+    /// How the head moved between them along x, y and z, mm; a guess along phase encoding.
     pub translation_mm: [f64; 3],
     /// How it turned about them, degrees.
     pub rotation_deg: [f64; 3],

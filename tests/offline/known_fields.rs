@@ -8,8 +8,11 @@ mod measure;
 
 #[test]
 fn a_pair_of_opposite_polarity_tells_of_the_field() {
-    let moved = measure::pepolar(2, true).unwrap();
-    assert!(moved.mean <= 0.03 && moved.high <= 0.1, "{moved:?}");
+    // Two of the hardest among them.
+    for head in [1, 2, 16] {
+        let moved = measure::pepolar(head, true).unwrap();
+        assert!(moved.mean <= 0.03 && moved.high <= 0.1, "{head}: {moved:?}");
+    }
 }
 
 #[test]

@@ -11,8 +11,14 @@
 //! distortions in spin-echo echo-planar images", NeuroImage 20(2), 2003, doi:10.1016/S1053-8119(03)00336-7; barrier and
 //! Gauss–Newton after HySCO (Ruthotto et al. 2012, doi:10.1088/0031-9155/57/18/5715).
 //!
-//! A constant shift and motion along phase encoding are one and the same to such a pair: half of the head's motion along that
-//! axis stays in the field as a constant, a rigid shift that coregistration takes away. It is not estimated.
+//! Three things that are small in themselves come to hundredths of a voxel. The coil stands still while the head moves, so that
+//! the same place is brighter in one image; the scanner shifts signal along its own axis, which a turned head sees aslant; and
+//! the shift takes some of the motion in, for which the estimate of the motion goes beyond its own optimum.
+//!
+//! A constant shift and motion along phase encoding are one and the same to such a pair. What of it is motion is guessed from
+//! the motion along the other axes and from the centre frequency of scanners, which is near the middle of the head's field;
+//! what is guessed wrong, at most half of the motion, stays in the field as a constant, a rigid shift that coregistration takes
+//! away, and the field lies as far off.
 
 use ndarray::Array3;
 
@@ -43,7 +49,7 @@ pub struct PepolarFacts {
     pub gain: f64,
     /// Where the head of the first image lies in the second, in mm along the axes of the array (index × voxel size, x, y, z).
     pub motion: Matrix4,
-    /// The motion of the centre of the head along x, y, z in mm; that along phase encoding is not estimated, see the module.
+    /// The motion of the centre of the head along x, y, z in mm; that along phase encoding is a guess, see the module.
     pub translation_mm: [f64; 3],
     /// The turns about x, y, z in degrees.
     pub rotation_deg: [f64; 3],
@@ -71,7 +77,12 @@ pub fn estimate(first: &Epi, second: &Epi, voxel_mm: [f64; 3], motion: bool) -> 
     let mut pose = Pose::new(&pair);
     let mut shift = Array3::zeros(pair.first.dim());
     let mut counts = Counts::default();
-    for step in plan(pair.grid.shape) {
+    let levels = plan(pair.grid.shape);
+    let finest = levels.len().saturating_sub(1);
+    for (n, step) in levels.into_iter().enumerate() {
+        if motion && n == finest {
+            shift = pose.settle(&pair, shift, first.readout_s);
+        }
         let mut level = Level::new(&pair, step, &shift);
         for _ in 0..if motion { TURNS } else { 1 } {
             counts.add(level.descend(&pair, &pose));
