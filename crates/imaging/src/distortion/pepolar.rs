@@ -24,6 +24,7 @@ use ndarray::Array3;
 
 use super::DistortionError;
 use super::check::{PairAgreement, pair_agreement};
+pub use super::pepolar_level::KNOTS;
 use super::pepolar_level::{Counts, Level, plan};
 use super::pepolar_motion::{Pose, corrected};
 pub use super::pepolar_pair::Epi;
@@ -38,6 +39,8 @@ const TURNS: usize = 2;
 pub struct Pepolar {
     /// Hz at every voxel `(nz, ny, nx)` of the first image, with the head as it lies there.
     pub hz: Array3<f32>,
+    /// Control points of its spline in Hz; point `c` of an axis sits at voxel `3 · (c − 1)`.
+    pub coefficients: Array3<f32>,
     /// How it came about.
     pub facts: PepolarFacts,
 }
@@ -76,7 +79,7 @@ pub fn estimate(first: &Epi, second: &Epi, voxel_mm: [f64; 3], motion: bool) -> 
     let pair = Pair::new(first, second, voxel_mm)?;
     let mut pose = Pose::new(&pair);
     let mut shift = Array3::zeros(pair.first.dim());
-    let mut counts = Counts::default();
+    let (mut counts, mut controls) = (Counts::default(), Array3::zeros((0, 0, 0)));
     let levels = plan(pair.grid.shape);
     let finest = levels.len().saturating_sub(1);
     for (n, step) in levels.into_iter().enumerate() {
@@ -91,12 +94,14 @@ pub fn estimate(first: &Epi, second: &Epi, voxel_mm: [f64; 3], motion: bool) -> 
                 pose.align(&pair, &shift, step.sigma);
             }
         }
+        controls = level.into_controls();
     }
     let axis = first.direction.array_axis();
     let facts = facts(&pair, &pose, &shift, axis, counts)?;
     let scale = (first.direction.sign() / first.readout_s) as f32;
-    let hz = along_y(shift.mapv_into(|u| u * scale).view(), axis);
-    Ok(Pepolar { hz, facts })
+    // The finest level is that of the image's own voxels.
+    let [hz, coefficients] = [shift, controls].map(|shift| along_y(shift.mapv_into(|u| u * scale).view(), axis));
+    Ok(Pepolar { hz, coefficients, facts })
 }
 
 /// What there is to say of the estimate.

@@ -75,6 +75,22 @@ fn with_motion_it_is_found_up_to_a_constant_and_so_is_the_motion() {
 }
 
 #[test]
+fn the_control_points_are_those_of_the_field() {
+    let phantom = Phantom::new([20, 30, 34], 7);
+    for first in [direction("j-"), direction("i")] {
+        let images = scans(&phantom, first, MOVED, [READOUT_S; 2]);
+        let found = estimated(&phantom, &images, first, [READOUT_S; 2], true);
+        let (nz, ny, nx) = found.hz.dim();
+        let lattice = super::super::lattice::Lattice::new([nz, ny, nx], KNOTS);
+        let mut values = vec![0.0; nz * ny * nx];
+        lattice.values(found.coefficients.as_slice().unwrap(), &mut values);
+        assert_eq!(found.coefficients.shape(), lattice.controls());
+        let apart = values.iter().zip(&found.hz).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 0.01, "{first}: {apart} Hz");
+    }
+}
+
+#[test]
 fn every_direction_finds_the_same_field_whichever_image_is_first() {
     let phantom = Phantom::new([32, 36, 36], 3);
     for first in PhaseEncoding::ALL {
