@@ -168,6 +168,12 @@ pub struct Distortion {
 }
 
 impl Distortion {
+    /// The largest displacement in the brain, either way, mm.
+    #[must_use]
+    pub fn largest_mm(&self) -> Option<f64> {
+        self.shift_mm.map(|shift| shift.into_iter().map(f64::abs).fold(0.0, f64::max))
+    }
+
     /// What the sidecars of a run's images say of its distortion; nothing where no fieldmap was thought of.
     #[must_use]
     pub fn in_sidecar(told: Option<&Self>) -> Map<String, Value> {
