@@ -81,7 +81,7 @@ def run_all(commands, threads=2):
                next((r.error for r in runs if r.error), None))
 
 
-def alternate(tools, cases, rounds, budget, note):
+def alternate(tools, cases, rounds, budget, note, threads=2):
     """Runs every tool on the cases in turn (ours, peer, ours, ...): `rounds` rounds, each on the next case. A tool that
     has had `budget` seconds is done."""
     for number in range(rounds):
@@ -89,7 +89,7 @@ def alternate(tools, cases, rounds, budget, note):
         for tool in tools:
             if number and (tool.spent > budget or any(r.error for r in tool.runs)):
                 continue
-            done = run_all(tool.commands(case))
+            done = run_all(tool.commands(case), threads)
             note(f"{tool.name}: {done.wall:.1f} s")
             tool.runs.append(done.scaled(tool.scale))
             tool.spent += done.wall

@@ -148,7 +148,73 @@ def sitk_copy(image, out):
     sitk.WriteImage(sitk.Cast(sitk.ReadImage(image, sitk.sitkFloat32), sitk.sitkInt16), out, useCompression=True)
 
 
-STEPS = {f.__name__: f for f in [sitk_otsu, ants_mask, dipy_otsu, brainextractor, sitk_n4, ants_n4, ants_t1w, sitk_motion,
+def volumes(*files):
+    import nibabel as nib
+    import numpy as np
+
+    images = [nib.load(file) for file in files]
+    return images[0].affine, [np.asarray(image.dataobj, dtype=np.float32) for image in images]
+
+
+def save(data, affine, out):
+    import nibabel as nib
+    import numpy as np
+
+    nib.save(nib.Nifti1Image(np.asarray(data, dtype=np.float32), affine), out)
+
+
+def romeo(phase, magnitude, mask, out):
+    import warpkit
+
+    affine, (angle, bright, head) = volumes(phase, magnitude, mask)
+    with Timed():
+        made = warpkit.romeo_unwrap3d(angle, "romeo", bright, head > 0)
+    save(made, affine, out)
+
+
+def skimage_unwrap(phase, magnitude, mask, out):
+    import numpy as np
+    from skimage.restoration import unwrap_phase
+
+    affine, (angle, _, head) = volumes(phase, magnitude, mask)
+    with Timed():
+        made = unwrap_phase(np.ma.masked_array(angle, head == 0), rng=0).filled(0)
+    save(made, affine, out)
+
+
+def pyhysco(first, second, out, alpha):
+    """The field of a pair whose phase encoding is along the second axis: mm on nodes between voxels, brought to Hz at the voxels."""
+    import tempfile
+    from pathlib import Path
+
+    import numpy as np
+    import torch
+    from EPI_MRI.EPIMRIDistortionCorrection import (DataObject, EPIMRIDistortionCorrection, InitializeOT, JacobiCG,
+                                                    myAvg1D, myDiff1D, myLaplacian3D)
+    from optimization.GaussNewton import GaussNewton
+
+    torch.set_num_threads(1)
+    affine, (one, other) = volumes(first, second)
+    # It has no gain: equal sums, which distortion keeps.
+    other = other * (one.sum(dtype=np.float64) / other.sum(dtype=np.float64))
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder) / name) for name in ("one.nii.gz", "other.nii.gz")]
+        for data, path in zip((one, other), paths):
+            save(data, affine, path)
+        data = DataObject(*paths, 2, device="cpu", dtype=torch.float32)
+        with Timed():
+            loss = EPIMRIDistortionCorrection(data, alpha=float(alpha), beta=1e-4, averaging_operator=myAvg1D,
+                                              derivative_operator=myDiff1D, regularizer=myLaplacian3D, rho=0.0, PC=JacobiCG)
+            found = GaussNewton(loss, max_iter=50, verbose=False, path=folder + "/")
+            found.run_correction(loss.initialize(blur_result=True))
+            nodes = found.Bc.detach().reshape([int(n) + (a == len(data.m) - 1) for a, n in enumerate(data.m)])
+        field = nodes.permute(data.p).numpy()
+    field = 0.5 * (field[:, 1:] + field[:, :-1])
+    step = float(np.linalg.norm(affine[:3, 1]))
+    save(field / step / 0.035, affine, out)
+
+
+STEPS = {f.__name__: f for f in [romeo, skimage_unwrap, pyhysco, sitk_otsu, ants_mask, dipy_otsu, brainextractor, sitk_n4, ants_n4, ants_t1w, sitk_motion,
                                  normalize, nibabel_copy, sitk_copy]}
 
 if __name__ == "__main__":

@@ -101,6 +101,9 @@ pub enum SkipReason {
     /// A folder, pipe or device with the name of a scan.
     #[error("not a regular file")]
     NotAFile,
+    /// An image of a fieldmap where scans are taken by their content.
+    #[error("an image of a fieldmap, not a scan of its own; fieldmaps are used in BIDS datasets only")]
+    OfFieldmap,
     /// The system would not say what it is, or not list it: no permission, or a link that leads to itself.
     #[error("cannot be read: {0}")]
     Unreadable(String),

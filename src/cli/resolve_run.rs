@@ -211,6 +211,10 @@ fn finish(
     notes.extend(settings.mem.as_ref().map(Memory::understood));
     let trial = run.trial;
     let ignored = |what: &str| settings.ignore.iter().flatten().any(|word| word.eq_ignore_ascii_case(what));
+    if ignored("fieldmaps") && settings.use_fieldmap == Some(Fieldmaps::Always) {
+        let advice = "leave out the one that is not meant: either no fieldmap is used or each that is there";
+        return Err(conflict("--ignore fieldmaps", "--use-fieldmap always", advice));
+    }
     Ok(RunConfig {
         input,
         output,

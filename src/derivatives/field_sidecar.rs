@@ -18,7 +18,10 @@ impl SidecarContext<'_> {
     /// Of the control points of the field.
     #[must_use]
     pub fn field_coefficients(&self, told: Option<&Distortion>) -> Value {
-        self.of_field("Control points of the cubic B-spline that the measured field was made smooth with", told)
+        self.of_field(
+            "Control points of the cubic B-spline that the field is, from one before the first voxel of the fieldmap",
+            told,
+        )
     }
 
     fn of_field(&self, description: &str, told: Option<&Distortion>) -> Value {

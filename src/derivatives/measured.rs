@@ -171,6 +171,12 @@ pub struct Distortion {
 }
 
 impl Distortion {
+    /// The largest displacement in the brain, either way, mm.
+    #[must_use]
+    pub fn largest_mm(&self) -> Option<f64> {
+        self.shift_mm.map(|shift| shift.into_iter().map(f64::abs).fold(0.0, f64::max))
+    }
+
     /// What the sidecars of a run's images say of its distortion; nothing where no fieldmap was thought of.
     #[must_use]
     pub fn in_sidecar(told: Option<&Self>) -> Map<String, Value> {
@@ -219,7 +225,7 @@ pub struct FromMap {
 pub struct FromPair {
     /// What the second image was multiplied by.
     pub gain: f64,
-    /// How the head moved between them along x, y and z, mm; not known along phase encoding.
+    /// How the head moved between them along x, y and z, mm; a guess along phase encoding.
     pub translation_mm: [f64; 3],
     /// How it turned about them, degrees.
     pub rotation_deg: [f64; 3],

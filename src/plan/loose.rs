@@ -13,7 +13,7 @@ use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
 use crate::error::ErrorCode;
 use crate::printable;
-use crate::vocabulary::{Reason, SessionId, State};
+use crate::vocabulary::{Fieldmaps, Reason, SessionId, State};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -66,8 +66,15 @@ fn is_scan(file: &Path) -> Option<Result<(), SkipReason>> {
     match split_extension(&name.to_string_lossy()) {
         Err(SkipReason::BadName(_)) => None,
         _ if name.to_str().is_none() => Some(Err(SkipReason::NotUtf8)),
+        Ok((stem, _)) if is_of_fieldmap(stem) => Some(Err(SkipReason::OfFieldmap)),
         found => Some(found.map(drop)),
     }
+}
+
+/// Whether a name ends as those of images in `fmap/` do: a magnitude would pass for a T1w image.
+fn is_of_fieldmap(stem: &str) -> bool {
+    let suffix = stem.rsplit('_').next().unwrap_or(stem);
+    ["magnitude", "magnitude1", "magnitude2", "phasediff", "phase1", "phase2", "fieldmap", "epi"].contains(&suffix)
 }
 
 /// The system's words.
@@ -116,7 +123,11 @@ fn plan_files(
     }
     let name = root.file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
     let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a modality asked for".to_owned());
-    let warnings = nothing.into_iter().collect();
+    let bold = || units.values().flatten().any(|scan| scan.modality == Modality::Bold);
+    let undistorted = (options.wanted.fieldmaps != Fieldmaps::Ignored && options.synthetic.is_none() && bold()).then(|| {
+        "distortion of bold runs is not corrected: fieldmaps are used in BIDS datasets only; name the dataset instead".to_owned()
+    });
+    let warnings = nothing.into_iter().chain(undistorted).collect();
     let unit = |(id, scans): (SessionId, _)| SessionPlan::new(id.session.clone(), id, echoes::together(scans));
     let mut plan = Plan {
         root: root.to_owned(),
@@ -231,6 +242,12 @@ mod tests {
         assert_eq!(guess_modality("studyforrest_bold_short", true), Modality::Bold);
         assert_eq!(guess_modality("scan7", true), Modality::Bold);
         assert_eq!(guess_modality("scan7", false), Modality::T1w);
+    }
+
+    #[test]
+    fn images_of_fieldmaps_are_no_scans() {
+        assert!(["sub-01_magnitude1", "sub-01_dir-AP_epi", "phasediff"].into_iter().all(is_of_fieldmap));
+        assert!(!["sub-01_T1w", "magnitude_of_a_head", "sub-01_task-epi_bold"].into_iter().any(is_of_fieldmap));
     }
 
     #[test]

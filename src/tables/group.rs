@@ -42,6 +42,17 @@ pub fn write_tables(output: &Path, units: &[SessionSummary]) -> Result<Vec<Group
     Ok(tables)
 }
 
+/// Columns about the distortion of bold runs, where one was thought of.
+const DISTORTION: [&str; 3] = ["distortion_corrected", "distortion_kind", "distortion_largest_mm"];
+
+/// Their cells.
+fn distortion(scan: &ScanSummary) -> [String; 3] {
+    let none = || "n/a".to_owned();
+    let Some(told) = &scan.distortion else { return [none(), none(), none()] };
+    let largest = told.largest_mm().map_or_else(none, |mm| format!("{mm:.6}"));
+    [told.corrected.to_string(), told.kind.as_deref().map_or_else(none, cell), largest]
+}
+
 fn write_rows(w: &mut dyn std::io::Write, rows: &[(&SessionSummary, &ScanSummary)]) -> csv::Result<()> {
     let measures: BTreeSet<&str> = rows.iter().flat_map(|(_, s)| s.quality.keys().map(String::as_str)).collect();
     let mut table = csv::WriterBuilder::new().delimiter(b'\t').from_writer(w);
@@ -56,7 +67,10 @@ fn write_rows(w: &mut dyn std::io::Write, rows: &[(&SessionSummary, &ScanSummary
         "brain_volume_ml",
     ];
     let volumes = rows.iter().find_map(|(_, s)| s.tissues).map_or_else(Vec::new, |v| v.named().map(|v| v.0).to_vec());
-    let header = fixed.into_iter().chain(volumes.iter().copied()).map(str::to_owned);
+    let distorted = rows.iter().any(|(_, scan)| scan.distortion.is_some());
+    let of_distortion = if distorted { DISTORTION.as_slice() } else { &[] };
+    let header =
+        fixed.into_iter().chain(volumes.iter().copied()).chain(of_distortion.iter().copied()).map(str::to_owned);
     table.write_record(header.chain(measures.iter().map(|m| cell(m))))?;
     let number = |v: Option<f64>| v.map_or_else(|| "n/a".to_owned(), |v| format!("{v:.6}"));
     for (unit, scan) in rows {
@@ -73,6 +87,7 @@ fn write_rows(w: &mut dyn std::io::Write, rows: &[(&SessionSummary, &ScanSummary
         ];
         let tissues = scan.tissues.map(|tissues| tissues.named());
         row.extend((0..volumes.len()).map(|at| number(tissues.map(|tissues| tissues[at].2))));
+        row.extend(distorted.then(|| distortion(scan)).into_iter().flatten());
         row.extend(measures.iter().map(|m| number(scan.quality.get(*m).copied())));
         table.write_record(row)?;
     }

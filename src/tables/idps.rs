@@ -144,6 +144,9 @@ fn of_modality(modality: Modality, units: &[SessionSummary]) -> Vec<Column> {
             mean(of_kind(u, kind).map(|s| s.tissues.map(|tissues| tissues.named()[at].2)))
         }));
     }
+    if all.iter().any(|scan| scan.distortion.is_some()) {
+        columns.extend(of_distortion(kind, &name));
+    }
     // The volume of the brain has its column already.
     let measures: BTreeSet<&String> = all.iter().flat_map(|s| s.quality.keys()).filter(|m| *m != "brain_ml").collect();
     for measure in measures {
@@ -165,6 +168,33 @@ fn of_modality(modality: Modality, units: &[SessionSummary]) -> Vec<Column> {
         }));
     }
     columns
+}
+
+/// Whether distortion was corrected, by what, and how far signal was displaced.
+fn of_distortion(kind: &'static str, name: &dyn Fn(&str) -> String) -> [Column; 3] {
+    let told =
+        move |unit: &SessionSummary| of_kind(unit, kind).filter_map(|scan| scan.distortion.clone()).collect::<Vec<_>>();
+    let largest = "Largest displacement of signal along phase encoding in the brain, where a fieldmap tells.";
+    [
+        column(
+            &name("scans_distortion_corrected"),
+            json!({ "Description": format!("Number of {kind} scans whose distortion was corrected.") }),
+            move |u| told(u).iter().filter(|told| told.corrected).count().to_string(),
+        ),
+        column(
+            &name("distortion_kind"),
+            json!({ "Description": "What the fieldmaps were made from: phase difference, two phases, fieldmap, opposite phase encoding." }),
+            move |u| {
+                let kinds: BTreeSet<String> = told(u).into_iter().filter_map(|told| told.kind).collect();
+                let kinds: Vec<String> = kinds.into_iter().collect();
+                text((!kinds.is_empty()).then(|| kinds.join(", ")).as_deref())
+            },
+        ),
+        column(&name("distortion_largest_mm"), json!({ "Description": largest, "Units": "mm" }), move |u| {
+            let largest = told(u).iter().filter_map(|told| told.largest_mm()).reduce(f64::max);
+            largest.map_or_else(|| "n/a".to_owned(), |mm| format!("{mm:.6}"))
+        }),
+    ]
 }
 
 fn of_kind<'u>(unit: &'u SessionSummary, kind: &'static str) -> impl Iterator<Item = &'u ScanSummary> {
@@ -217,7 +247,10 @@ mod tests {
         assert_eq!(write_idps(&output, &table).unwrap(), Extracted { units: 0, failed: 0 });
         assert!(!table.exists(), "a table of nothing");
 
-        let runs = [scan("bold", "success", &[("tsnr", 40.0)], 1.0), scan("bold", "success", &[("tsnr", 60.0)], 2.0)];
+        let mut runs =
+            [scan("bold", "success", &[("tsnr", 40.0)], 1.0), scan("bold", "success", &[("tsnr", 60.0)], 2.0)];
+        runs[0]["distortion"] = json!({ "corrected": true, "kind": "two phases", "shift_mm": [-2.0, 0.1, 3.0, -7.5] });
+        runs[1]["distortion"] = json!({ "corrected": false, "why": "no fieldmap names this run" });
         write(&output, "01", Some("A"), "success", &runs);
         write(&output, "02", None, "failed", &[scan("T1w", "failed", &[], 0.5)]);
         assert_eq!(write_idps(&output, &table).unwrap(), Extracted { units: 2, failed: 1 });
@@ -229,6 +262,8 @@ mod tests {
         assert_eq!([cell(0, "participant_id"), cell(0, "session_id")], ["sub-01", "ses-A"]);
         assert_eq!([cell(0, "bold_scans"), cell(0, "bold_tsnr")], ["2", "50.000000"]);
         assert_eq!([cell(0, "bold_seconds"), cell(0, "bold_seconds_load")], ["3.000", "1.500"]);
+        assert_eq!([cell(0, "bold_scans_distortion_corrected"), cell(0, "bold_distortion_kind")], ["1", "two phases"]);
+        assert_eq!([cell(0, "bold_distortion_largest_mm"), cell(1, "bold_distortion_kind")], ["7.500000", "n/a"]);
         assert_eq!([cell(0, "t1w_scans"), cell(0, "t1w_quality_score")], ["0", "n/a"], "no T1w scan was there");
         assert_eq!([cell(1, "session_id"), cell(1, "reason")], ["n/a", r"NP-X: a\tb"]);
         assert_eq!([cell(1, "scans_failed"), cell(1, "bold_tsnr")], ["1", "n/a"]);

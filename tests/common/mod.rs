@@ -17,6 +17,7 @@ pub mod quick;
 pub mod receiver;
 pub mod server;
 pub mod slurm;
+pub mod stored;
 pub mod tmux;
 
 use std::os::unix::fs::MetadataExt;

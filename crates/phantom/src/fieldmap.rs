@@ -42,6 +42,14 @@ pub struct FieldmapSpec {
     pub lies: [f64; 6],
     /// Noise in each channel: of gradient echoes as a share of bright tissue, of EPI pairs against that of a usual run.
     pub noise: f32,
+    /// Whether the field is [`HzField::steep_of_head`].
+    pub steep: bool,
+}
+
+impl FieldmapSpec {
+    fn field(&self) -> HzField {
+        if self.steep { HzField::steep_of_head(self.head) } else { HzField::of_head(self.head) }
+    }
 }
 
 /// Two gradient echoes, every array of shape `(nz, ny, nx)`.
@@ -110,7 +118,7 @@ pub fn gradient_echoes(spec: &FieldmapSpec, echo_times: [f64; 2]) -> GradientEch
     let drawn = SourceSpec { head: spec.head, voxel_mm: spec.voxel_mm, brightness: bright, loss: false, sharp: None };
     let source = Source::new(&drawn, &head);
     let to_head = to_head(spec.scan, &spec.lies, centre);
-    let field = HzField::new(&head, spec.head);
+    let field = spec.field();
     let brain = source.brain_on(&grid, &to_head);
     let coil = coil_field(spec.scan, &grid.affine, brain.view(), BIAS);
     let echoes = Echoes { source: &source, field: &field, grid: &grid, coil: &coil, to_head: &to_head, spec };
@@ -250,7 +258,7 @@ pub fn epi_pair(spec: &FieldmapSpec, pair: &PairSpec) -> EpiPair {
         tr_seconds: 8.0,
         motion: MotionLevel::Still,
     };
-    let field = HzField::of_head(spec.head);
+    let field = spec.field();
     let take = |n: usize, lies: [f64; 6], gain: f32| {
         let (direction, readout_s) = (directions[n], pair.readout_s[n]);
         let epi = Epi { direction, readout_s, field: Some(field.clone()), noise: spec.noise, ..Epi::default() };

@@ -147,6 +147,7 @@ impl FieldmapDataset {
             voxel_mm: self.bold_voxel_mm,
             lies: self.lies,
             noise: self.noise,
+            steep: false,
         }
     }
 

@@ -25,6 +25,12 @@ const SOURCES: [([f32; 3], f32); 6] = [
 /// How soft a source is, mm; and the standard deviation of its place from head to head.
 const SOFT: f32 = 17.0;
 const PLACE: f32 = 1.5;
+/// Where a steep field has sources besides (mm from the brain's centre), and their Hz: at the brain's edge above the nose and
+/// above the ears, each so small that signal folds around it.
+const STEEP: [([f32; 3], f32); 3] =
+    [([2.0, 50.0, -35.0], 330.0), ([53.0, -15.0, -37.0], 280.0), ([-53.0, -13.0, -38.0], 280.0)];
+/// How soft such a source is, mm.
+const STEEP_SOFT: f32 = 9.0;
 /// Hz that [`WITHIN`] of the brain stays below.
 const REACH: f32 = 150.0;
 const WITHIN: f64 = 0.995;
@@ -42,6 +48,7 @@ pub struct HzField {
     rest: [f32; 8],
     constant: f32,
     scale: f32,
+    steep: Option<[([f32; 3], f32); 3]>,
 }
 
 impl HzField {
@@ -49,6 +56,19 @@ impl HzField {
     #[must_use]
     pub fn of_head(seed: u64) -> Self {
         Self::new(&Head::new(seed), seed)
+    }
+
+    /// The same with sources as steep as air makes them: around them, in about a hundredth of the brain, signal folds.
+    #[must_use]
+    pub fn steep_of_head(seed: u64) -> Self {
+        let head = Head::new(seed);
+        let mut rng = stream(seed, Stream::OffResonance, 1);
+        let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
+        let steep = STEEP.map(|(place, hz)| {
+            let place = std::array::from_fn(|a| head.scale[a] * (place[a] + PLACE * normal()));
+            (place, hz * (1.0 + 0.1 * normal()))
+        });
+        Self { steep: Some(steep), ..Self::new(&head, seed) }
     }
 
     pub(super) fn new(head: &Head, seed: u64) -> Self {
@@ -61,7 +81,7 @@ impl HzField {
         let strengths = SOURCES.map(|(_, strength)| strength * rng.random_range(0.85..1.15));
         let offset = rng.random_range(-CENTRE..CENTRE);
         let sources = std::array::from_fn(|n| (places[n], strengths[n]));
-        let mut field = Self { sources, rest, constant: 0.0, scale: 1.0 };
+        let mut field = Self { sources, rest, constant: 0.0, scale: 1.0, steep: None };
         field.calibrate(&brain_points(head), offset);
         field
     }
@@ -94,7 +114,16 @@ impl HzField {
     #[must_use]
     #[inline]
     pub fn at(&self, point: [f32; 3]) -> f32 {
-        self.scale * self.sources(point) + self.rest(point) + self.constant
+        let usual = self.scale * self.sources(point) + self.rest(point) + self.constant;
+        self.steep.as_ref().map_or(usual, |steep| usual + Self::steep(steep, point))
+    }
+
+    fn steep(sources: &[([f32; 3], f32)], p: [f32; 3]) -> f32 {
+        let near = |place: &[f32; 3]| {
+            let far = (0..3).map(|a| (p[a] - place[a]).powi(2)).sum::<f32>();
+            STEEP_SOFT * STEEP_SOFT / (far + STEEP_SOFT * STEEP_SOFT)
+        };
+        sources.iter().map(|(place, hz)| hz * near(place).powi(2)).sum()
     }
 
     #[inline]
@@ -161,6 +190,18 @@ mod tests {
         }
         assert!(fields.windows(2).all(|f| (f[0].at([0.0, 50.0, -28.0]) - f[1].at([0.0, 50.0, -28.0])).abs() > 1.0));
         assert_eq!(fields[1], HzField::of_head(1));
+    }
+
+    #[test]
+    fn a_steep_field_folds_signal_in_about_a_hundredth_of_the_brain() {
+        for seed in 0..3 {
+            let (field, points) = (HzField::steep_of_head(seed), brain_points(&Head::new(seed)));
+            // One voxel of 3.3 mm along y in 35 ms.
+            let slope =
+                |p: &[f32; 3]| (field.at([p[0], p[1] + 1.65, p[2]]) - field.at([p[0], p[1] - 1.65, p[2]])) * 0.035;
+            let folds = points.iter().filter(|p| slope(p).abs() > 1.0).count() as f32 / points.len() as f32;
+            assert!((0.003..0.04).contains(&folds), "head {seed}: {folds}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::motion_correct::Motion;
 use super::validate::Series;
 use crate::plan::{EpiImage, FieldImage, FieldKind, Fieldmap};
-use imaging::distortion::fieldmap::{FieldFacts, KNOTS, from_hz, from_phase_difference};
-use imaging::distortion::pepolar::{Epi, PepolarFacts, estimate};
+use imaging::distortion::fieldmap::{self, FieldFacts, from_hz, from_phase_difference};
+use imaging::distortion::pepolar::{self, Epi, PepolarFacts, estimate};
 use imaging::distortion::phase::{PhaseScale, phase_difference, phase_in_radians};
 use imaging::distortion::readout::{Readout, ReadoutFields, ReadoutSource, total_readout};
 use imaging::distortion::{DistortionError, PhaseEncoding, head_mask};
@@ -58,8 +58,9 @@ pub struct Field {
     pub header: Header,
     /// Hz, `(nz, ny, nx)` of that grid.
     pub hz: Array3<f32>,
-    /// Control points of its spline in Hz, where it was fitted to a map; every second voxel has one, from one before the first.
-    pub coefficients: Option<Array3<f32>>,
+    /// Control points of its spline in Hz, from one before the first voxel, and how many voxels they are apart.
+    pub coefficients: Array3<f32>,
+    pub knots: usize,
     /// Where it was measured; elsewhere it is extrapolated.
     pub mask: Array3<u8>,
     /// An image of the head there.
@@ -152,7 +153,8 @@ impl Field {
         Self {
             header: head.header,
             hz,
-            coefficients: Some(coefficients),
+            coefficients,
+            knots: fieldmap::KNOTS,
             mask,
             image: head.data,
             facts: Facts::Map(facts),
@@ -205,7 +207,8 @@ impl Field {
         let mask = head_mask(first.0.data.view())?;
         Ok(Self {
             hz: made.hz,
-            coefficients: None,
+            coefficients: made.coefficients,
+            knots: pepolar::KNOTS,
             mask,
             facts: Facts::Pair(made.facts),
             prints,
@@ -215,19 +218,18 @@ impl Field {
         })
     }
 
-    /// The control points of a field that was fitted, with their grid.
-    pub fn points(&self) -> Option<(Header, &Array3<f32>)> {
-        let points = self.coefficients.as_ref()?;
+    /// The control points of the field, with their grid.
+    pub fn points(&self) -> (Header, &Array3<f32>) {
+        let points = &self.coefficients;
         let Grid { voxel_mm, affine, .. } = self.header.grid();
         let (nz, ny, nx) = points.dim();
-        // Every second voxel has a point, from one before the first.
-        #[expect(clippy::cast_precision_loss, reason = "2")]
-        let step = KNOTS as f64;
+        #[expect(clippy::cast_precision_loss, reason = "2 or 3")]
+        let step = self.knots as f64;
         let mut to_voxel = IDENTITY;
         (0..3).for_each(|a| (to_voxel[a][a], to_voxel[a][3]) = (step, -step));
         let grid =
             Grid { shape: [nz, ny, nx], voxel_mm: voxel_mm.map(|mm| mm * step), affine: compose(affine, &to_voxel) };
-        Some((Header::new(grid, 1, None), points))
+        (Header::new(grid, 1, None), points)
     }
 
     /// The field, and where it was measured, on the grid of the run. `moved` takes the world of the run to that of the fieldmap.

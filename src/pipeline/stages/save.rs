@@ -145,7 +145,7 @@ pub fn functional(
     found: &mut Found,
 ) -> Result<Saved, DerivativeError> {
     let sources = sources(plan);
-    let points = made.undone.as_ref().and_then(|undone| undone.field.points());
+    let points = made.undone.as_ref().map(|undone| undone.field.points());
     let mut out = Outputs::of(plan);
     let boldref = out.table.iter().find(|output| output.kind == OutputKind::BoldRef && output.space.is_none());
     let boldref = boldref.map(|output| output.path.clone());

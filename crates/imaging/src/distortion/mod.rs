@@ -20,6 +20,7 @@ mod lattice;
 mod line;
 mod parallel;
 pub mod pepolar;
+mod pepolar_coil;
 mod pepolar_level;
 mod pepolar_motion;
 mod pepolar_pair;

@@ -11,13 +11,20 @@
 //! distortions in spin-echo echo-planar images", NeuroImage 20(2), 2003, doi:10.1016/S1053-8119(03)00336-7; barrier and
 //! Gauss–Newton after HySCO (Ruthotto et al. 2012, doi:10.1088/0031-9155/57/18/5715).
 //!
-//! A constant shift and motion along phase encoding are one and the same to such a pair: half of the head's motion along that
-//! axis stays in the field as a constant, a rigid shift that coregistration takes away. It is not estimated.
+//! Three things that are small in themselves come to hundredths of a voxel. The coil stands still while the head moves, so that
+//! the same place is brighter in one image; the scanner shifts signal along its own axis, which a turned head sees aslant; and
+//! the shift takes some of the motion in, for which the estimate of the motion goes beyond its own optimum.
+//!
+//! A constant shift and motion along phase encoding are one and the same to such a pair. What of it is motion is guessed from
+//! the motion along the other axes and from the centre frequency of scanners, which is near the middle of the head's field;
+//! what is guessed wrong, at most half of the motion, stays in the field as a constant, a rigid shift that coregistration takes
+//! away, and the field lies as far off.
 
 use ndarray::Array3;
 
 use super::DistortionError;
 use super::check::{PairAgreement, pair_agreement};
+pub use super::pepolar_level::KNOTS;
 use super::pepolar_level::{Counts, Level, plan};
 use super::pepolar_motion::{Pose, corrected};
 pub use super::pepolar_pair::Epi;
@@ -32,6 +39,8 @@ const TURNS: usize = 2;
 pub struct Pepolar {
     /// Hz at every voxel `(nz, ny, nx)` of the first image, with the head as it lies there.
     pub hz: Array3<f32>,
+    /// Control points of its spline in Hz; point `c` of an axis sits at voxel `3 · (c − 1)`.
+    pub coefficients: Array3<f32>,
     /// How it came about.
     pub facts: PepolarFacts,
 }
@@ -43,7 +52,7 @@ pub struct PepolarFacts {
     pub gain: f64,
     /// Where the head of the first image lies in the second, in mm along the axes of the array (index × voxel size, x, y, z).
     pub motion: Matrix4,
-    /// The motion of the centre of the head along x, y, z in mm; that along phase encoding is not estimated, see the module.
+    /// The motion of the centre of the head along x, y, z in mm; that along phase encoding is a guess, see the module.
     pub translation_mm: [f64; 3],
     /// The turns about x, y, z in degrees.
     pub rotation_deg: [f64; 3],
@@ -70,8 +79,13 @@ pub fn estimate(first: &Epi, second: &Epi, voxel_mm: [f64; 3], motion: bool) -> 
     let pair = Pair::new(first, second, voxel_mm)?;
     let mut pose = Pose::new(&pair);
     let mut shift = Array3::zeros(pair.first.dim());
-    let mut counts = Counts::default();
-    for step in plan(pair.grid.shape) {
+    let (mut counts, mut controls) = (Counts::default(), Array3::zeros((0, 0, 0)));
+    let levels = plan(pair.grid.shape);
+    let finest = levels.len().saturating_sub(1);
+    for (n, step) in levels.into_iter().enumerate() {
+        if motion && n == finest {
+            shift = pose.settle(&pair, shift, first.readout_s);
+        }
         let mut level = Level::new(&pair, step, &shift);
         for _ in 0..if motion { TURNS } else { 1 } {
             counts.add(level.descend(&pair, &pose));
@@ -80,12 +94,14 @@ pub fn estimate(first: &Epi, second: &Epi, voxel_mm: [f64; 3], motion: bool) -> 
                 pose.align(&pair, &shift, step.sigma);
             }
         }
+        controls = level.into_controls();
     }
     let axis = first.direction.array_axis();
     let facts = facts(&pair, &pose, &shift, axis, counts)?;
     let scale = (first.direction.sign() / first.readout_s) as f32;
-    let hz = along_y(shift.mapv_into(|u| u * scale).view(), axis);
-    Ok(Pepolar { hz, facts })
+    // The finest level is that of the image's own voxels.
+    let [hz, coefficients] = [shift, controls].map(|shift| along_y(shift.mapv_into(|u| u * scale).view(), axis));
+    Ok(Pepolar { hz, coefficients, facts })
 }
 
 /// What there is to say of the estimate.

@@ -14,7 +14,7 @@ use super::smooth_fit::project;
 use crate::filter::{expand, gaussian_smooth, shrink};
 
 /// Voxels from one control point to the next.
-const KNOTS: usize = 3;
+pub const KNOTS: usize = 3;
 /// Voxels along phase encoding from which one more level is needed: shifts are longer in voxels.
 const FINE_FROM: usize = 120;
 /// Voxels that an axis keeps when it is shrunk.
@@ -103,6 +103,12 @@ impl Level {
         // As long as the grid by construction.
         let level = Array3::from_shape_vec((nz, ny, nx), values).unwrap_or_default();
         if self.step.factors == [1; 3] { level } else { expand(level.view(), self.step.factors, self.full) }
+    }
+
+    /// The control points of the shift, in voxels of the level.
+    pub(super) fn into_controls(self) -> Array3<f32> {
+        // As long as the lattice by construction.
+        Array3::from_shape_vec(self.lattice.controls(), self.controls).unwrap_or_default()
     }
 
     /// Takes steps until they gain little.

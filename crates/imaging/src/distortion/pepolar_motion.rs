@@ -4,15 +4,23 @@ use ndarray::Array3;
 use rayon::prelude::*;
 
 use super::parallel::slabs;
+use super::pepolar_coil::Coil;
 use super::pepolar_pair::{OF_HEAD, Pair};
 use super::shift::shifted;
-use crate::filter::gaussian_smooth;
+use crate::filter::{gaussian_smooth, quantiles};
 use crate::interpolate::SplineVolume;
 use crate::linear::{cholesky, solve};
-use crate::rigid::{IDENTITY, Matrix4, compose, from_parameters};
+use crate::rigid::{IDENTITY, Matrix4, compose, from_parameters, to_parameters};
 
 /// Steps of each estimate.
 const STEPS: usize = 3;
+/// How far each estimate goes, of the way to what is best for the shift at hand: the shift has taken some of the motion in and
+/// gives it back little by little. Below 2 such steps cannot grow an error.
+const OVERSHOOT: f64 = 1.7;
+/// How near to the middle of the head's field the centre frequency of scanners is, Hz.
+const CENTRED_HZ: f64 = 10.0;
+/// Rounds in which the voxel is found that is seen at a place.
+const ROUNDS: usize = 4;
 /// Least blur in voxels: derivatives are of neighbours' differences.
 const LEAST_BLUR: f64 = 0.6;
 /// Intensity, of the mean of the bright voxels, above which a voxel takes part.
@@ -37,6 +45,8 @@ pub(super) struct Pose {
     /// Centre of the head in mm.
     pub centre: [f64; 3],
     spline: SplineVolume,
+    fine: bool,
+    coil: Option<Coil>,
 }
 
 impl Pose {
@@ -44,7 +54,8 @@ impl Pose {
     pub(super) fn new(pair: &Pair) -> Self {
         let mut spline = SplineVolume::new(pair.grid.shape);
         spline.interpolate(pair.second.as_slice().unwrap_or_default());
-        Self { motion: IDENTITY, gain: 1.0, moved: pair.second.clone(), centre: centre(pair), spline }
+        let (centre, moved) = (centre(pair), pair.second.clone());
+        Self { motion: IDENTITY, gain: 1.0, moved, centre, spline, fine: false, coil: None }
     }
 
     /// Some Gauss–Newton steps for what is seen of motion and gain through the shift (voxels of the full grid).
@@ -53,19 +64,60 @@ impl Pose {
     pub(super) fn align(&mut self, pair: &Pair, shift: &Array3<f32>, sigma: f64) {
         let blur = [sigma.max(LEAST_BLUR); 3];
         let first = corrected(&gaussian_smooth(pair.first.view(), blur), shift, 1.0);
-        for _ in 0..STEPS {
+        let aside = self.fine.then(|| seen_from(shift, pair.kappa));
+        let mut all = [0.0; UNKNOWNS];
+        for left in (0..STEPS).rev() {
             let second = corrected(&gaussian_smooth(self.moved.view(), blur), shift, -pair.kappa);
             let Some(step) = self.step(pair, &first, &second) else { return };
-            let [tx, tz, rx, ry, rz, gain] = step;
-            let change = from_parameters(&[tx, 0.0, tz, rx, ry, rz], self.centre);
-            self.motion = compose(&self.motion, &change);
-            self.gain += gain;
-            self.resample(pair);
+            self.go(step);
+            all.iter_mut().zip(step).for_each(|(all, step)| *all += step);
+            let [tx, tz, rx, ry, rz, _] = step;
             let moved = [(tx, rx), (0.0, ry), (tz, rz)].map(|(t, r)| t.abs() + HEAD_MM * r.abs());
-            if moved.into_iter().fold(0.0, f64::max) < ENOUGH_MM {
+            let last = left == 0 || moved.into_iter().fold(0.0, f64::max) < ENOUGH_MM;
+            if last {
+                self.go(std::array::from_fn(|n| if n < UNKNOWNS - 1 { (OVERSHOOT - 1.0) * all[n] } else { 0.0 }));
+            }
+            self.resample(pair, aside.as_ref());
+            if last {
                 return;
             }
         }
+    }
+
+    fn go(&mut self, [tx, tz, rx, ry, rz, gain]: [f64; UNKNOWNS]) {
+        self.motion = compose(&self.motion, &from_parameters(&[tx, 0.0, tz, rx, ry, rz], self.centre));
+        self.gain += gain;
+    }
+
+    /// Before the finest level: takes into account what is too little to matter on coarse ones, and says how much of the
+    /// shift's constant is motion along phase encoding; returns the shift without it.
+    ///
+    /// The pair cannot tell. But a scanner centres its frequency on the head, and a head that moved along the other axes has
+    /// likely moved as far along this one: the likeliest of both, if each is of a normal distribution.
+    pub(super) fn settle(&mut self, pair: &Pair, shift: Array3<f32>, readout_s: f64) -> Array3<f32> {
+        let image = self.mean(pair, &shift);
+        let mut of_head: Vec<f32> = shift.iter().zip(&image).filter(|(_, v)| **v > OF_HEAD).map(|(u, _)| *u).collect();
+        let [constant] = quantiles(&mut of_head, [0.5]).unwrap_or_default();
+        let [tx, _, tz, ..] = to_parameters(&self.motion, self.centre);
+        let shares = (1.0 + f64::from(pair.kappa)) * pair.voxel_mm[1];
+        let (motion, field) = (0.5 * (tx * tx + tz * tz) / (shares * shares), (CENTRED_HZ * readout_s).powi(2));
+        let back = -f64::from(constant) * motion / (motion + field);
+        let along = from_parameters(&[0.0, back * shares, 0.0, 0.0, 0.0, 0.0], self.centre);
+        self.motion = compose(&self.motion, &along);
+        let by = Array3::from_elem(shift.dim(), back as f32);
+        let shift = shifted(&shift, &by, 1.0) + back as f32;
+        self.fine = true;
+        self.coil = Coil::new(&image, pair.voxel_mm, self.centre);
+        self.resample(pair, Some(&seen_from(&shift, pair.kappa)));
+        shift
+    }
+
+    /// The mean of both images, corrected.
+    fn mean(&self, pair: &Pair, shift: &Array3<f32>) -> Array3<f32> {
+        let second = corrected(&self.moved, shift, -pair.kappa);
+        let mut mean = corrected(&pair.first, shift, 1.0);
+        mean.zip_mut_with(&second, |a, b| *a = 0.5 * (*a + self.gain as f32 * b));
+        mean
     }
 
     /// One step; `None` where the images do not say enough.
@@ -99,7 +151,10 @@ impl Pose {
     }
 
     /// Resamples the second image, from what it was at first; beyond its grid the nearest value.
-    fn resample(&mut self, pair: &Pair) {
+    ///
+    /// The scanner shifts signal along its own axis, which a turned head sees aslant: `shift`, where given, is that of the voxel
+    /// whose signal is seen at each place, and the slant is undone.
+    fn resample(&mut self, pair: &Pair, shift: Option<&Array3<f32>>) {
         let [nz, ny, nx] = pair.grid.shape;
         let voxel = [pair.voxel_mm[2], pair.voxel_mm[1], pair.voxel_mm[0]];
         let map: [[f64; 4]; 3] = std::array::from_fn(|r| {
@@ -107,18 +162,37 @@ impl Pose {
         });
         let ends = [nx, ny, nz].map(|n| (0.0, n as f64 - 1.0));
         let step = map.map(|row| row[0]);
+        let slant: [f64; 3] = std::array::from_fn(|r| map[r][1] - f64::from(u8::from(r == 1)));
+        let by = shift.and_then(|shift| shift.as_slice());
+        let sample = |at: [f64; 3]| self.spline.sample(at.map(|v| v as f32)).unwrap_or(0.0);
         let Some(out) = self.moved.as_slice_mut() else { return };
         slabs(out, ny * nx).for_each(|(k, slab)| {
             for (j, line) in slab.chunks_exact_mut(nx).enumerate() {
                 let start = map.map(|row| row[1] * j as f64 + row[2] * k as f64 + row[3]);
-                self.spline.sample_line(start, step, &ends, f32::NAN, line);
-                for (i, v) in line.iter_mut().enumerate().filter(|(_, v)| v.is_nan()) {
-                    let nearest = |a: usize| (start[a] + step[a] * i as f64).clamp(ends[a].0, ends[a].1) as f32;
-                    *v = self.spline.sample(std::array::from_fn(nearest)).unwrap_or(0.0);
+                let inside = |a: usize, at: f64| at.clamp(ends[a].0, ends[a].1);
+                let Some(by) = by.and_then(|by| by.get((k * ny + j) * nx..)) else {
+                    self.spline.sample_line(start, step, &ends, f32::NAN, line);
+                    for (i, v) in line.iter_mut().enumerate().filter(|(_, v)| v.is_nan()) {
+                        *v = sample(std::array::from_fn(|a| inside(a, start[a] + step[a] * i as f64)));
+                    }
+                    continue;
+                };
+                for (i, (v, u)) in line.iter_mut().zip(by).enumerate() {
+                    let u = f64::from(pair.kappa * u);
+                    let at: [f64; 3] = std::array::from_fn(|a| inside(a, start[a] + step[a] * i as f64 + slant[a] * u));
+                    let mm = |at: [f64; 3]| std::array::from_fn(|a| at[a] * voxel[a]);
+                    let coil =
+                        self.coil.as_ref().map_or(1.0, |coil| coil.factor(mm(at), mm([i, j, k].map(|v| v as f64))));
+                    *v = coil * sample(at);
                 }
             }
         });
     }
+}
+
+/// At each place the shift of the voxel whose signal the second image shows there.
+fn seen_from(shift: &Array3<f32>, kappa: f32) -> Array3<f32> {
+    (0..ROUNDS).fold(shift.clone(), |there, _| shifted(shift, &there, kappa))
 }
 
 /// `image(y + scale · shift)` times its Jacobian.

@@ -5,7 +5,7 @@ use imaging::distortion::phase::{phase_difference, phase_in_radians};
 use imaging::distortion::unwrap::unwrap;
 
 fn spec(head: u64) -> FieldmapSpec {
-    FieldmapSpec { head, scan: head + 100, voxel_mm: [5.2, 5.0, 5.0], lies: [0.0; 6], noise: 0.02 }
+    FieldmapSpec { head, scan: head + 100, voxel_mm: [5.2, 5.0, 5.0], lies: [0.0; 6], noise: 0.02, steep: false }
 }
 
 /// Mean and largest distance of two arrays in a mask.
