@@ -330,7 +330,7 @@ fn voxels() -> Vec<Case> {
         float("one voxel in 20 is NaN", Refused(NonFinite, &["NaN or infinite"]), Box::new(every(20, f32::NAN))),
         float("NaN all around the head", differs(&["all around the head, are NaN"], "values", kept), {
             Box::new(|f| {
-                let [nx, ny, nz] = [f.dim[1], f.dim[2], f.dim[3]].map(|n| usize::try_from(n).unwrap());
+                let [nx, ny, nz] = [f.dim[0], f.dim[1], f.dim[2]].map(|n| usize::try_from(n).unwrap());
                 let at_edge = |i: usize, n: usize| i < 3 || i + 3 >= n;
                 for (i, v) in f.data.chunks_mut(4).enumerate() {
                     if at_edge(i % nx, nx) || at_edge(i / nx % ny, ny) || at_edge(i / (nx * ny), nz) {
