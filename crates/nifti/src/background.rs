@@ -111,7 +111,7 @@ mod tests {
         assert!(settled(few(14)).is_none());
         // A hole in the head, half an image, every other voxel, nothing at all, a volume that has none.
         let mut hole = head([2, 2, 2]);
-        (0..14).for_each(|i| hole[(4 + i / 7) * 132 + 5 * 12 + 3 + i % 7] = f32::NAN);
+        (0..15).for_each(|i| hole[(4 + i / 5) * 132 + 5 * 12 + 3 + i % 5] = f32::NAN);
         assert!(settled(hole).is_none());
         let half = (0..1320).map(|i| if i < 660 { f32::NAN } else { 1.0 }).collect();
         assert!(settled(half).is_none());
