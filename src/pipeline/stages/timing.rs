@@ -142,6 +142,20 @@ mod tests {
         assert!(tr(Some(2.0), json!({"RepetitionTime": 100_001})).unwrap_err().to_string().contains("too slow"));
     }
 
+    #[test]
+    fn the_bounds_of_a_repetition_time_are_within() {
+        for (seconds, good) in [(0.01, true), (0.0099, false), (100.0, true)] {
+            assert_eq!(tr(None, json!({ "RepetitionTime": seconds })).is_ok(), good, "{seconds} in the sidecar");
+            assert_eq!(tr(Some(seconds), json!({})).is_ok(), good, "{seconds} in the header");
+        }
+        // Beyond them the one may be milliseconds, and says so; the other has a unit of its own.
+        assert!((tr(None, json!({"RepetitionTime": 101})).unwrap().0 - 0.101).abs() < 1e-12);
+        assert!(tr(Some(100.1), json!({})).is_err());
+        // What a header cannot hold is no difference.
+        assert_eq!(tr(Some(2.001), json!({"RepetitionTime": 2.0})).unwrap().1, None);
+        assert!(tr(Some(2.0011), json!({"RepetitionTime": 2.0})).unwrap().1.is_some());
+    }
+
     fn listed(sidecar: Value) -> Result<Timing, StageError> {
         timing(Some(2.0), sidecar.as_object().unwrap(), 4, "x")
     }
