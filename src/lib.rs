@@ -47,14 +47,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(request) => app::run(request),
         Err(e) => {
             if e.to_stdout() {
-                e.print_help();
                 // Help and version: whoever asks for them reads to the end.
-                return ExitCode::from(e.status().number());
+                terminal::said(e.print_help());
+                return app::concluded(e.status()).into();
             }
             terminal::print_marked(&e.text(), "error:", terminal::Color::Red);
             e.status()
         }
     };
+    let status = app::concluded(status);
     app::let_readers_finish();
-    ExitCode::from(status.number())
+    status.into()
 }

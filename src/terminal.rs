@@ -8,10 +8,16 @@
 use crate::printable;
 use console::{Term, measure_text_width, truncate_str};
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The lines of the block as they stand on the screen. A process has one standard error, hence one of these.
 static BLOCK: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Why standard output did not take what was said, if it did not.
+static UNSAID: OnceLock<String> = OnceLock::new();
+
+/// What makes a line of a text that is not one, where standard error is to have lines of one form only.
+static AS_LINE: OnceLock<fn(&str) -> String> = OnceLock::new();
 
 /// The colour of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,19 +63,52 @@ pub fn colored() -> bool {
 /// Writes `text` (whole lines) to standard error, above the block. Whoever read it may be gone, which is no reason to
 /// fail.
 pub fn print(text: &str) {
-    paint(&printable::text(text), None);
+    match AS_LINE.get() {
+        Some(as_line) => print_line(&as_line(text)),
+        None => paint(&printable::text(text), None),
+    }
+}
+
+/// As [`print`](fn@print), for a line that is of the form already that [`print_as`] asks for.
+pub fn print_line(line: &str) {
+    paint(&printable::text(line), None);
+}
+
+/// From now on every text that is printed becomes what `as_line` makes of it: whoever reads standard error by program finds no
+/// other lines. The first call counts.
+pub fn print_as(as_line: fn(&str) -> String) {
+    let _ = AS_LINE.set(as_line); // set already: it stays so
 }
 
 /// As [`print`](fn@print), with the first `word` of `text` in `color` where colours are wanted.
 pub fn print_marked(text: &str, word: &str, color: Color) {
+    if AS_LINE.get().is_some() {
+        return print(text);
+    }
     let text = printable::text(text);
     paint(&if colored() { marked(&text, word, color) } else { text.into_owned() }, None);
 }
 
-/// Writes `text` to standard output. Whoever read it may be gone, which is no reason to fail.
+/// Writes `text` to standard output. Whoever read it may be gone, which is no reason to fail; any other reason is kept for
+/// [`unsaid`].
 pub fn say(text: &str) {
     let mut out = std::io::stdout();
-    let _ = out.write_all(printable::text(text).as_bytes()).and_then(|()| out.flush());
+    said(out.write_all(printable::text(text).as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Takes note of how writing to standard output went.
+pub fn said(outcome: std::io::Result<()>) {
+    if let Err(e) = outcome
+        && e.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let _ = UNSAID.set(e.to_string()); // the first reason stays
+    }
+}
+
+/// Why something that was to be said on standard output was not: a full disk behind it, say.
+#[must_use]
+pub fn unsaid() -> Option<&'static str> {
+    UNSAID.get().map(String::as_str)
 }
 
 /// Puts `lines` in place of the block. Each must fit into the columns that [`size`] told.

@@ -4,7 +4,7 @@ use super::{preprocess, say, synth};
 use crate::bids::{Modality, Selection};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{DemoConfig, Format, Input, Level, RunConfig, Scenario};
-use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, SliceTiming, Stage};
+use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, Resume, SliceTiming, Stage};
 use phantom::{Kind, SynthConfig};
 use std::path::PathBuf;
 
@@ -58,6 +58,7 @@ fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig 
         format: Format::Text,
         // A demo shows the work, also when it was done before.
         force: true,
+        resume: Resume::default(),
         report: true,
         faults: faults(config.scenario),
         synthetic: false,

@@ -12,6 +12,7 @@ mod shown;
 mod slurm;
 mod telemetry;
 mod telemetry_view;
+mod verify;
 
 pub use last_words::let_readers_finish;
 
@@ -21,6 +22,8 @@ use crate::derivatives::DerivativeError;
 use crate::error::Coded;
 use crate::printable::line;
 use crate::score::score;
+use crate::step::cancel::outlive_file_limits;
+use crate::telemetry::config::LogFormat;
 use crate::terminal::{self, say};
 use phantom::{SynthConfig, write_dataset};
 use std::io::{IsTerminal, Write};
@@ -29,6 +32,15 @@ use std::path::Path;
 /// Does what was asked.
 #[must_use]
 pub fn run(request: Request) -> ExitStatus {
+    outlive_file_limits();
+    let format = match &request {
+        Request::Run(config) => Some(config.telemetry.log_format),
+        Request::Demo(config) => Some(config.telemetry.log_format),
+        _ => None,
+    };
+    if format == Some(LogFormat::Json) {
+        crate::telemetry::only_json_lines();
+    }
     match request {
         Request::Run(config) => preprocess(&config),
         Request::Slurm(config) => slurm::run(&config).unwrap_or_else(|e| refuse(&e)),
@@ -36,6 +48,7 @@ pub fn run(request: Request) -> ExitStatus {
         Request::Demo(config) => demo::run(&config),
         Request::Score(config) => scored(&config),
         Request::Extract(config) => extract::run(&config).unwrap_or_else(|e| refuse(&e)),
+        Request::Verify(config) => verify::run(&config).unwrap_or_else(|e| refuse(&e)),
         Request::Report(config) => report::run(&config).unwrap_or_else(|e| refuse(&e)),
         Request::Descriptor => {
             say(&format!("{:#}\n", descriptor::dataset()));
@@ -53,6 +66,17 @@ pub fn run(request: Request) -> ExitStatus {
         }
         Request::Manual(dir) => manual(&dir),
     }
+}
+
+/// The status in the end. What standard output did not take makes a failure of a success: a list that is cut short would be taken
+/// for a whole one.
+#[must_use]
+pub fn concluded(status: ExitStatus) -> ExitStatus {
+    let Some(why) = terminal::unsaid() else { return status };
+    terminal::print(&format!(
+        "error: standard output cannot be written: {why}; make room where it goes, then ask again\n"
+    ));
+    if status == ExitStatus::Success { ExitStatus::InputOutput } else { status }
 }
 
 fn preprocess(config: &RunConfig) -> ExitStatus {

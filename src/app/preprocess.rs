@@ -14,6 +14,7 @@ use crate::derivatives::marker::Marker;
 use crate::derivatives::summary::session_file;
 use crate::derivatives::{self, DerivativeError};
 use crate::error::{Coded, ErrorCode};
+use crate::machine::process;
 use crate::plan::{self, Plan, PlanError, PlanOptions, Room, ScanPlan, SessionPlan, Source};
 use crate::printable;
 use crate::progress::screen::View;
@@ -26,6 +27,7 @@ use crate::telemetry::config::{TelemetryConfig, Verbosity};
 use crate::telemetry::pseudonym::Personal;
 use crate::telemetry::{Delivery, Telemetry, names, spans};
 use crate::templates::{self, Targets, TemplateError};
+use crate::terminal;
 use crate::vocabulary::{EventSink, RunEvent, SpaceError, Spaces, State, Wanted};
 use jiff::Timestamp;
 use rayon::prelude::*;
@@ -98,7 +100,7 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
         match config.format {
             // Whoever reads it may be gone, which is no reason to fail.
             Format::Json => {
-                drop(pool::within(config.threads, || plan::write_json(&plan, std::io::stdout().lock()))?);
+                terminal::said(pool::within(config.threads, || plan::write_json(&plan, std::io::stdout().lock()))?);
             }
             Format::Text => say(&plan::to_text(&plan)),
         }
@@ -124,6 +126,7 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
     };
     let options = PlanOptions {
         force: config.force,
+        resume: config.resume,
         synthetic: config.synthetic.then_some(config.faults.seed),
         skip_validation: config.skip_validation,
         wanted: Wanted {
@@ -183,7 +186,7 @@ fn work(config: &RunConfig, plan: &Plan, room: &Room, targets: &Targets) -> Resu
     let run_id = uuid::Uuid::now_v7().to_string();
     let telemetry = crate::telemetry::init(&config.telemetry, Some(&plan.output.join("logs")), &run_id);
     telemetry.protect(personal(plan));
-    let cancel = Cancel::on_signals().unwrap_or_default();
+    let cancel = Cancel::on_signals(&process::ignores).unwrap_or_default();
     let (tally, shown) = (Tally::default(), Shown::new(plan, &run_id));
     let sinks: [&dyn EventSink; 4] = [&tally, &shown.live, &shown.lines, telemetry.events()];
     let view = shown::view(&config.telemetry);
@@ -228,7 +231,7 @@ fn stop_key(cancel: &Cancel) -> &'static str {
 /// What became of the telemetry, for those who asked for more (`-v`).
 pub(super) fn describe_delivery(config: &TelemetryConfig, delivery: &Delivery) {
     if config.verbosity >= Verbosity::Verbose {
-        crate::terminal::print(&format!("telemetry: {delivery}\n"));
+        terminal::print(&format!("telemetry: {delivery}\n"));
     }
 }
 
@@ -277,6 +280,9 @@ fn work_through(
         group.iter().take_while(|_| !cancel.requested()).for_each(|session| run_session(&cx, session));
     };
     let result = pool::for_each(&groups, settings, cancel, memory, work);
+    if let Some(signal) = cancel.asked_by() {
+        tracing::warn!("the run was asked to stop by {signal}; run the same command again for the rest");
+    }
     let seconds = start.elapsed().as_secs_f64();
     cx.publish(&RunEvent::RunFinished { seconds });
     tracing::info!(duration_seconds = seconds, "run finished");

@@ -9,7 +9,7 @@ use crate::plan::{self, Plan, SessionPlan};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
 use crate::telemetry::{context, names, spans};
-use crate::vocabulary::{Fieldmaps, RegistrationStart, SliceTiming};
+use crate::vocabulary::{Fieldmaps, RegistrationStart, Resume, SliceTiming};
 use std::path::{Path, PathBuf};
 
 /// Jobs that were not made or not sent.
@@ -188,6 +188,7 @@ fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     option("--use-fieldmap", (run.fieldmaps == Fieldmaps::Always).then(|| "always".to_owned()));
     let start = run.bold2anat_init;
     option("--bold2anat-init", (start != RegistrationStart::default()).then(|| start.as_str().to_owned()));
+    option("--resume", (run.resume != Resume::default()).then(|| run.resume.as_str().to_owned()));
     option("--otel-endpoint", run.telemetry.endpoint.clone().filter(|_| run.telemetry.enabled));
     option("--flush-timeout", run.telemetry.flush_timeout.map(|t| t.as_secs_f64().to_string()));
     option("--log-format", (run.telemetry.log_format == LogFormat::Json).then(|| "json".to_owned()));

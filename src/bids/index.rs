@@ -1,6 +1,6 @@
 //! Everything a dataset holds for this tool, found in one read-only walk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::dataset::{Check, DatasetDescription, describe};
 use super::error::BidsError;
 use super::label::without_sub;
+use super::other::Other;
 use super::participants;
 use super::scan::{ScanFile, Suffix};
 use super::sidecar::Sidecars;
@@ -41,9 +42,8 @@ pub struct Index {
     pub lesions: Vec<ScanFile>,
     /// What looks as if it was meant to be a scan, or a folder of scans, and was left out.
     pub skipped: Vec<Skipped>,
-    /// How many images of other suffixes (`sbref`) lie beside the scans, and how many folders of other datatypes
-    /// (`dwi/`) there are.
-    pub others: BTreeMap<String, usize>,
+    /// Images of other suffixes (`sbref`) beside the scans, and folders of other datatypes (`dwi/`).
+    pub others: Vec<Other>,
     /// What was tolerated.
     pub warnings: Vec<String>,
     pub(super) sidecars: Sidecars,
@@ -94,7 +94,7 @@ pub fn index_of(root: &Path, check: Check, wanted: &(dyn Fn(&str) -> bool + Sync
         of_fields: Vec::new(),
         lesions: Vec::new(),
         skipped: Vec::new(),
-        others: BTreeMap::new(),
+        others: Vec::new(),
         warnings,
         sidecars: Sidecars::default(),
     };
@@ -134,7 +134,7 @@ impl Index {
                     continue;
                 }
                 // Nothing is made of it alone.
-                Suffix::Sbref => *self.others.entry(scan.suffix.as_str().to_owned()).or_default() += 1,
+                Suffix::Sbref => self.others.push(Other::of(&scan)),
                 _ if scan.suffix.is_of_field() => {}
                 _ => {
                     self.scans.push(scan);
@@ -147,9 +147,7 @@ impl Index {
         for (folder, sidecar) in found.sidecars {
             self.sidecars.add(&folder, sidecar);
         }
-        for (what, count) in found.others {
-            *self.others.entry(what).or_default() += count;
-        }
+        self.others.extend(found.others);
     }
 }
 

@@ -12,11 +12,13 @@ mod json;
 mod label;
 mod names;
 mod nearest;
+mod other;
 mod participants;
 mod scan;
 mod select;
 mod sidecar;
 mod skip;
+mod values;
 mod walk;
 
 pub use dataset::{Check, DatasetDescription};
@@ -27,9 +29,11 @@ pub use index::{Index, Participant, index, index_of};
 pub(crate) use json::read_object;
 pub use label::{Label, LabelError, without_sub};
 pub use names::{NameError, derivative_name, participant_dir};
+pub use other::Other;
 pub(crate) use scan::split_extension;
 pub use scan::{Datatype, Extension, ScanFile, Suffix};
 pub use skip::{SkipReason, Skipped};
+pub use values::tidy;
 
 use std::collections::HashSet;
 

@@ -7,7 +7,10 @@ use super::label::is_label;
 use super::scan::Datatype;
 use crate::error::{Coded, ErrorCode};
 
-/// Why a name cannot be made. The parts of a name come from this program and from indexed scans, so this is a defect.
+/// The longest name of a file, in bytes, on every file system that is in use.
+const LONGEST: usize = 255;
+
+/// Why a name cannot be made. The parts of a name come from this program and from indexed scans, so all but a long one are defects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// An entity is not one.
@@ -19,11 +22,20 @@ pub enum NameError {
     /// The suffix or the extension is not one.
     #[error("{0:?} is no suffix with an extension")]
     Ending(String),
+    /// No disk takes it.
+    #[error(
+        "an output would have a name of {0} characters, and disks take {LONGEST}: shorten a label by {by} or more",
+        by = .0 - LONGEST
+    )]
+    TooLong(usize),
 }
 
 impl Coded for NameError {
     fn code(&self) -> ErrorCode {
-        ErrorCode::Panicked
+        match self {
+            Self::TooLong(_) => ErrorCode::DatasetInvalid,
+            Self::Entity(_) | Self::NoParticipant(_) | Self::Ending(_) => ErrorCode::Panicked,
+        }
     }
 }
 
@@ -49,7 +61,8 @@ pub fn derivative_name(
     if !is_label(suffix) || !extensions {
         return Err(NameError::Ending(format!("{suffix}{extension}")));
     }
-    Ok(format!("{}_{suffix}{extension}", entities.as_str()))
+    let name = format!("{}_{suffix}{extension}", entities.as_str());
+    if name.len() > LONGEST { Err(NameError::TooLong(name.len())) } else { Ok(name) }
 }
 
 /// The folder of a scan's derivatives, relative to the derivative dataset: `sub-X[/ses-Y]/anat` or `…/func`.
@@ -116,6 +129,17 @@ mod tests {
                 proptest::prop_assert_eq!(derivative_name(&turned, &set, "bold", ".nii.gz").unwrap(), made);
             }
         }
+    }
+
+    #[test]
+    fn a_name_is_as_long_as_disks_take_it() {
+        let of = |length: usize| name(&format!("sub-{}", "a".repeat(length)), &[("desc", "preproc")], "T1w", ".nii.gz");
+        assert_eq!(of(227).unwrap().len(), LONGEST);
+        let refused = of(231).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::DatasetInvalid);
+        assert!(
+            refused.to_string().ends_with("a name of 259 characters, and disks take 255: shorten a label by 4 or more")
+        );
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::files::{self, NotRead};
 const FILE: &str = "participants.tsv";
 /// Its column with the names of the participants' folders.
 const COLUMN: &str = "participant_id";
+/// More rows than any dataset has participants; what is kept of them is not bounded otherwise.
+const MOST_ROWS: usize = 1_000_000;
 /// Participants named one by one in a warning.
 const NAMED: usize = 5;
 
@@ -36,13 +38,18 @@ fn compare(bytes: &[u8], folders: &[String]) -> Vec<String> {
     if text.len() < bytes.len() {
         odd.push(format!("{FILE} begins with a byte order mark, which was passed over; save it as UTF-8 without BOM"));
     }
-    let listed = match listed(text) {
+    let (listed, blanks) = match listed(text) {
         Ok(listed) => listed,
         Err(problem) => {
             odd.push(format!("{FILE} {problem}"));
             return odd;
         }
     };
+    if let Some(around) = blanks {
+        odd.push(format!(
+            "{FILE} has blanks around {around}, which were passed over; remove them, for other tools do not"
+        ));
+    }
     let rows: HashSet<&str> = listed.iter().map(String::as_str).collect();
     let mut seen = HashSet::new();
     let twice = listed.iter().map(String::as_str).filter(|name| !seen.insert(*name)).collect();
@@ -56,20 +63,44 @@ fn compare(bytes: &[u8], folders: &[String]) -> Vec<String> {
     odd
 }
 
-/// The column of participants, or what is wrong with the table.
-fn listed(text: &[u8]) -> Result<Vec<String>, String> {
+/// The column of participants and the first text of it that has blanks around it, or what is wrong with the table.
+fn listed(text: &[u8]) -> Result<(Vec<String>, Option<String>), String> {
     let mut reader = ReaderBuilder::new().delimiter(b'\t').quoting(false).from_reader(text);
     let header = reader.byte_headers().map_err(|e| format!("is not a table: {e}"))?;
-    let Some(column) = header.iter().position(|name| name == COLUMN.as_bytes()) else {
-        return Err(format!("has no column {COLUMN}; the columns must be separated by tabs"));
-    };
-    let name = |record: csv::Result<csv::ByteRecord>| {
-        let record = record.map_err(|e| format!("is not a table: {e}"))?;
-        let cell = record.get(column).unwrap_or_default();
+    let column = header.iter().position(|name| name.trim_ascii() == COLUMN.as_bytes());
+    let column = column.ok_or_else(|| without_column(header))?;
+    let mut blanks = None;
+    let mut plain = |cell: &[u8]| {
         let text = std::str::from_utf8(cell).map_err(|_| "is not UTF-8; save it as UTF-8".to_owned())?;
-        Ok(printable::line(text).into_owned())
+        if text.trim().len() < text.len() {
+            blanks.get_or_insert_with(|| printable::line(text.trim()).into_owned());
+        }
+        Ok::<_, String>(printable::line(text.trim()).into_owned())
     };
-    reader.byte_records().map(name).collect()
+    plain(header.get(column).unwrap_or_default())?;
+    let mut names = Vec::new();
+    for record in reader.byte_records() {
+        let record = record.map_err(|e| format!("is not a table: {e}"))?;
+        if names.len() == MOST_ROWS {
+            return Err(format!("has more than {MOST_ROWS} rows, which is too much for such a file"));
+        }
+        names.push(plain(record.get(column).unwrap_or_default())?);
+    }
+    Ok((names, blanks))
+}
+
+/// Why the column is not there, as far as the other columns tell.
+fn without_column(header: &csv::ByteRecord) -> String {
+    let names: Vec<String> =
+        header.iter().map(|name| printable::line(&String::from_utf8_lossy(name)).into_owned()).collect();
+    let bare = |name: &str| name.trim_matches(|c: char| c == '"' || c == '\'' || c.is_whitespace()).to_lowercase();
+    let like = |name: &&String| strsim::osa_distance(&bare(name).replace(['-', ' '], "_"), COLUMN) <= 2;
+    let advice = match (names.iter().find(like), names.as_slice()) {
+        (Some(meant), _) => format!("did you mean {meant}? write {COLUMN}"),
+        (None, [_]) => "the columns must be separated by tabs".to_owned(),
+        (None, _) => "it must name the participants' folders".to_owned(),
+    };
+    format!("has no column {COLUMN}; {advice}")
 }
 
 /// The first few names and how many more there are; `None` of none.
@@ -102,7 +133,27 @@ mod tests {
 
     #[test]
     fn each_disagreement_is_named() {
-        let cases: [(&[u8], &str); 7] = [
+        let cases: [(&[u8], &str); 12] = [
+            (
+                b"participant_id  \tage \nsub-01\t3\nsub-02 \t4\n",
+                "participants.tsv has blanks around participant_id, which were passed over; remove them, for other tools do not",
+            ),
+            (
+                b"participants_id\tage\nsub-01\t3\n",
+                "participants.tsv has no column participant_id; did you mean participants_id? write participant_id",
+            ),
+            (
+                b"Participant-ID\nsub-01\n",
+                "participants.tsv has no column participant_id; did you mean Participant-ID? write participant_id",
+            ),
+            (
+                b"\"participant_id\"\tage\nsub-01\t3\n",
+                "participants.tsv has no column participant_id; did you mean \"participant_id\"? write participant_id",
+            ),
+            (
+                b"age\tsex\n3\tF\n",
+                "participants.tsv has no column participant_id; it must name the participants' folders",
+            ),
             (b"participant_id\nsub-01\n", "participants.tsv has no row for sub-02"),
             (b"participant_id\nsub-01\nsub-02\nsub-03\n", "participants.tsv lists sub-03, of which there is no folder"),
             (b"participant_id\nsub-01\nsub-02\nsub-01\n", "participants.tsv has more than one row for sub-01"),
@@ -126,6 +177,8 @@ mod tests {
         for (table, says) in cases {
             assert_eq!(odd(table), says);
         }
+        let long = format!("participant_id\n{}", "s\n".repeat(MOST_ROWS + 1));
+        assert!(odd(long.as_bytes()).ends_with("has more than 1000000 rows, which is too much for such a file"));
         let many: String = (3..10).map(|n| format!("sub-{n:02}\n")).collect();
         assert!(odd(format!("participant_id\nsub-01\nsub-02\n{many}").as_bytes()).contains("sub-07 and 2 more"));
     }

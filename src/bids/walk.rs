@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::label::is_label;
 use super::nearest::nearest;
-use super::scan::{Datatype, ScanFile, image_name, looks_like_ours};
+use super::other::Other;
+use super::scan::{Datatype, ScanFile, looks_like_ours};
 use super::sidecar::Sidecar;
 use super::skip::{SkipReason, Skipped};
 
@@ -35,8 +36,8 @@ pub(super) struct Found {
     pub skipped: Vec<Skipped>,
     /// Sidecars by folder.
     pub sidecars: Vec<(PathBuf, Sidecar)>,
-    /// Counts of what is legitimately somebody else's: images by suffix, folders as `dwi/`.
-    pub others: BTreeMap<String, usize>,
+    /// What is legitimately somebody else's: images, folders such as `dwi`.
+    pub others: Vec<Other>,
 }
 
 /// What an entry is, links followed.
@@ -191,8 +192,7 @@ impl Found {
             if DATATYPES.contains(&name) {
                 return self.datatype(root, path);
             }
-            *self.others.entry(format!("{name}/")).or_default() += 1;
-            return;
+            return self.others.push(Other::folder(path.to_owned(), name));
         }
         match name.strip_prefix("ses-").filter(|_| may_hold_sessions) {
             Some(label) if is_label(label) => {
@@ -220,11 +220,8 @@ impl Found {
                 continue;
             };
             if !looks_like_ours(name) {
-                if !self.file_of_ours(&path, name)
-                    && let Some((stem, _)) = image_name(name)
-                {
-                    let suffix = stem.rsplit('_').next().unwrap_or(stem);
-                    *self.others.entry(suffix.to_owned()).or_default() += 1;
+                if !self.file_of_ours(&path, name) {
+                    self.others.extend(Other::image(&path, name));
                 }
                 continue;
             }

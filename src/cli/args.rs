@@ -9,7 +9,7 @@ use super::settings::{self, MODALITIES};
 
 use crate::bids::Modality;
 use crate::telemetry::config::LogFormat;
-use crate::vocabulary::{Fieldmaps, RegistrationStart, SliceTiming, Stage};
+use crate::vocabulary::{Fieldmaps, RegistrationStart, Resume, SliceTiming, Stage};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use std::ffi::OsString;
@@ -97,6 +97,12 @@ pub(super) struct RunArgs {
     /// Process again what is already done
     #[arg(long, help_heading = SCANS)]
     pub force: bool,
+    /// What of an output must be as it was for a scan to be kept: size, or with verify also the content, which is read
+    /// [default: size]
+    #[arg(long, value_name = "HOW", ignore_case = true,
+          value_parser = PossibleValuesParser::new(settings::RESUME).try_map(|s| settings::resume(&s)),
+          help_heading = SCANS)]
+    pub resume: Option<Resume>,
     /// Refuse what is otherwise only noted about the input: a scan whose header or sidecar had to be repaired or
     /// guessed at fails; a dataset with files left out or other warnings is not begun. What is done already is kept
     #[arg(long, help_heading = SCANS)]
@@ -290,6 +296,23 @@ pub(super) struct ReportArgs {
     /// The derivatives of this program, of any number of runs
     #[arg(value_name = "OUTPUT_DIR")]
     pub derivatives: PathBuf,
+    /// Threads to use [default: SLURM_CPUS_PER_TASK, else all this process may use]
+    #[arg(long, visible_aliases = ["n-cpus", "nthreads", "parallel"], value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=settings::MOST_THREADS))]
+    pub nprocs: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The derivatives of this program, of any number of runs
+    #[arg(value_name = "OUTPUT_DIR")]
+    pub derivatives: PathBuf,
+    /// Form of what is printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+    /// Same as: --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
     /// Threads to use [default: SLURM_CPUS_PER_TASK, else all this process may use]
     #[arg(long, visible_aliases = ["n-cpus", "nthreads", "parallel"], value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=settings::MOST_THREADS))]

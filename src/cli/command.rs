@@ -1,6 +1,8 @@
 //! The whole command line: the forms without a verb, and all verbs.
 
-use super::args::{DatasetArgs, DemoArgs, ExtractArgs, OutputArg, PLAIN, ReportArgs, RunArgs, ScoreArgs, SynthArgs};
+use super::args::{
+    DatasetArgs, DemoArgs, ExtractArgs, OutputArg, PLAIN, ReportArgs, RunArgs, ScoreArgs, SynthArgs, VerifyArgs,
+};
 use super::help;
 use super::help_args::{CompletionsArgs, ExplainArgs, ListArgs, ManArgs};
 use super::slurm_args::SlurmArgs;
@@ -86,6 +88,9 @@ pub(super) enum Verb {
     /// Make the report pages and group tables of derivatives again, from what is there
     #[command(after_long_help = help::REPORT)]
     Report(ReportArgs),
+    /// Hold derivatives against what was written: what is missing, changed or extra
+    #[command(after_long_help = help::VERIFY)]
+    Verify(VerifyArgs),
     /// Print the Boutiques descriptor of the forms for datasets
     #[command(after_long_help = help::DESCRIPTOR)]
     Descriptor,

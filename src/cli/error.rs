@@ -1,6 +1,7 @@
 //! Why a command line was not turned into a request, and what to print then.
 
 use super::exit::ExitStatus;
+use crate::bids::SkipReason;
 use crate::error::{Coded, ErrorCode};
 use std::path::PathBuf;
 
@@ -44,10 +45,11 @@ impl CliError {
 
     /// Prints help or version on standard output, coloured on a terminal; nothing of it is from outside. A closed pipe is no
     /// reason to fail.
-    pub fn print_help(&self) {
-        if let Self::Clap(e) = self {
-            let _ = e.print();
-        }
+    ///
+    /// # Errors
+    /// What the system says of standard output.
+    pub fn print_help(&self) -> std::io::Result<()> {
+        if let Self::Clap(e) = self { e.print() } else { Ok(()) }
     }
 }
 
@@ -116,6 +118,14 @@ pub enum Refusal {
         path: PathBuf,
         /// A second sentence, or empty.
         hint: String,
+    },
+    /// The scan is an image of another kind.
+    #[error("the scan {} cannot be taken: {reason}", path.display())]
+    NotAScan {
+        /// As typed.
+        path: PathBuf,
+        /// Why.
+        reason: SkipReason,
     },
     /// An input path is there, but may not be looked at.
     #[error("{role} {} cannot be read: {problem}; check its permissions and the mount", path.display())]
@@ -237,6 +247,7 @@ impl Coded for Refusal {
             Self::LevelMissing { .. } => ErrorCode::UnknownLevel,
             Self::InputMissing { .. } => ErrorCode::InputMissing,
             Self::Unreadable { .. } => ErrorCode::ReadFailed,
+            Self::NotAScan { .. } => ErrorCode::NotNifti,
             Self::NotMaterialised { .. } => ErrorCode::NotMaterialised,
             Self::InsideInput { .. } | Self::OutputUnusable { .. } => ErrorCode::OutputUnusable,
             Self::BadConfig { .. } | Self::BadSubcohort { .. } => ErrorCode::ConfigInvalid,

@@ -12,6 +12,7 @@ neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
        neuro-preprocess score DERIVATIVES [OPTIONS]
        neuro-preprocess extract DERIVATIVES TABLE
        neuro-preprocess report OUTPUT_DIR [OPTIONS]
+       neuro-preprocess verify OUTPUT_DIR [OPTIONS]
        neuro-preprocess descriptor
        neuro-preprocess --invocation FILE
        neuro-preprocess telemetry replay|status|show DIR [OPTIONS]
@@ -53,8 +54,8 @@ Options may be written with _ for -.
 
 Settings are taken from the option, else the environment, else the configuration file.
 The variables begin with NEURO_PREPROCESS: _NPROCS, _MEM, _WORK_DIR, _MODALITIES, _OUTPUT_SPACES, _BOLD2ANAT_INIT,
-_IGNORE, _USE_FIELDMAP, _SLICE_TIME_REF, _ME_OUTPUT_ECHOS, _STRICT, _NO_REPORT, _SKIP_BIDS_VALIDATION, _NO_TELEMETRY,
-_OTEL_ENDPOINT, _FLUSH_TIMEOUT, _NO_SUBJECT_METRICS, _PSEUDONYMIZE, _PSEUDONYMIZE_KEY, _TRACE, _LOG_FORMAT, _VERBOSITY.
+_IGNORE, _USE_FIELDMAP, _SLICE_TIME_REF, _ME_OUTPUT_ECHOS, _RESUME, _STRICT, _NO_REPORT, _SKIP_BIDS_VALIDATION,
+_NO_TELEMETRY, _OTEL_ENDPOINT, _FLUSH_TIMEOUT, _NO_SUBJECT_METRICS, _PSEUDONYMIZE, _PSEUDONYMIZE_KEY, _TRACE, _LOG_FORMAT, _VERBOSITY.
 The standard OTEL_* variables are honoured too. A configuration file looks like this:
     [run]
     nprocs = 4
@@ -129,6 +130,17 @@ Examples:
 
 Writes index.html, a page for each participant, group_T1w.tsv and group_bold.tsv. Nothing else
 is read than what runs have left there; the raw data need not be at hand.";
+
+/// Ends `verify --help`.
+pub(super) const VERIFY: &str = "\
+Examples:
+  neuro-preprocess verify out
+  neuro-preprocess verify out --json
+
+Every output is read and compared with the size and the XXH3 that the ledger of its session has. Nothing is written. What
+belongs to the whole dataset, such as pages and tables, has no entry and is not looked at.
+
+Exit status: 0 when all are as they were written, 1 when one is missing, changed or extra, 66 when no ledger is there.";
 
 /// Ends `telemetry --help`.
 pub(super) const TELEMETRY: &str = "\

@@ -2,6 +2,7 @@
 //! made and never lie in the input.
 
 use super::error::Refusal;
+use crate::bids::{SkipReason, split_extension};
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
@@ -19,7 +20,11 @@ pub(super) fn input_scan(path: &Path) -> Result<(), Refusal> {
     let advice = "use the verb batch (or --input-dir) for a folder of scans";
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(Refusal::WrongKind { path: path.to_owned(), is: "folder", advice }),
-        Ok(_) => Ok(()),
+        Ok(_) => match split_extension(&path.file_name().unwrap_or_default().to_string_lossy()) {
+            // What is named as an image of another kind is one.
+            Err(reason @ SkipReason::Extension(_)) => Err(Refusal::NotAScan { path: path.to_owned(), reason }),
+            _ => Ok(()),
+        },
         Err(e) if e.kind() == ErrorKind::NotFound && path.is_symlink() => {
             Err(Refusal::NotMaterialised { path: path.to_owned() })
         }

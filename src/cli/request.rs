@@ -4,7 +4,7 @@ use super::exit::ExitStatus;
 use crate::bids::Selection;
 use crate::error::ErrorCode;
 use crate::telemetry::config::TelemetryConfig;
-use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, SliceTiming, Stage};
+use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, Resume, SliceTiming, Stage};
 use clap::ValueEnum;
 use phantom::SynthConfig;
 use std::path::PathBuf;
@@ -24,6 +24,8 @@ pub enum Request {
     Score(ScoreConfig),
     /// Write one table of what runs measured and used.
     Extract(ExtractConfig),
+    /// Hold derivatives against their ledgers.
+    Verify(VerifyConfig),
     /// Make the reports of what runs left again.
     Report(ReportConfig),
     /// Print the Boutiques descriptor.
@@ -127,6 +129,8 @@ pub struct RunConfig {
     pub format: Format,
     /// Process again what is already done.
     pub force: bool,
+    /// What of an output must be as it was for a scan to be kept.
+    pub resume: Resume,
     /// Write report pages at the end.
     pub report: bool,
     /// Failures and delays asked for.
@@ -214,6 +218,17 @@ pub struct ExtractConfig {
     pub derivatives: PathBuf,
     /// The table to write, a name that ends in `.tsv`.
     pub table: PathBuf,
+}
+
+/// Derivatives to hold against their ledgers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyConfig {
+    /// The derivatives; exists.
+    pub derivatives: PathBuf,
+    /// Threads to use, at least 1.
+    pub threads: usize,
+    /// Form of what is printed.
+    pub format: Format,
 }
 
 /// Reports to make from derivatives.

@@ -1,12 +1,12 @@
 //! Options, environment, configuration file and defaults → one request. Every check is made here or called from here.
 
-use super::args::{DemoArgs, ExtractArgs, ObserveArgs, ReportArgs, ResourceArgs, ScoreArgs, SynthArgs};
+use super::args::{DemoArgs, ExtractArgs, ObserveArgs, ReportArgs, ResourceArgs, ScoreArgs, SynthArgs, VerifyArgs};
 use super::command::{Cli, Verb};
 use super::error::Refusal;
 use super::help_args::ListArgs;
 use super::layers::Layers;
 use super::memory::Memory;
-use super::request::{DemoConfig, ExtractConfig, ListConfig, ReportConfig, Request, ScoreConfig};
+use super::request::{DemoConfig, ExtractConfig, Format, ListConfig, ReportConfig, Request, ScoreConfig, VerifyConfig};
 use super::resolve_run::{each_once, run_file, run_folder, selection, without_verb};
 use super::resolve_telemetry::telemetry;
 use super::settings::{Env, Settings};
@@ -26,6 +26,7 @@ pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
         Some(Verb::Telemetry(verb)) => resolve_telemetry::resolve(verb, env),
         Some(Verb::Extract(args)) => extract(args),
         Some(Verb::Report(args)) => report(args, env),
+        Some(Verb::Verify(args)) => verify(args, env),
         Some(Verb::Descriptor) => Ok(Request::Descriptor),
         Some(Verb::List(args)) => list(args, env),
         Some(Verb::Explain(args)) => Ok(Request::Explain(args.code)),
@@ -92,11 +93,22 @@ fn extract(args: ExtractArgs) -> Result<Request, Refusal> {
 }
 
 fn report(args: ReportArgs, env: Env) -> Result<Request, Refusal> {
-    let derivatives = args.derivatives;
-    paths::input_folder(&derivatives, "name the folder of the derivatives", paths::bound_hint(&derivatives))?;
-    let resources = ResourceArgs { nprocs: args.nprocs, mem: None };
-    let Layers { threads, .. } = Layers::gather(&resources, &ObserveArgs::default(), Settings::default(), env)?;
+    let (derivatives, threads) = finished(args.derivatives, args.nprocs, env)?;
     Ok(Request::Report(ReportConfig { derivatives, threads }))
+}
+
+fn verify(args: VerifyArgs, env: Env) -> Result<Request, Refusal> {
+    let (derivatives, threads) = finished(args.derivatives, args.nprocs, env)?;
+    let format = if args.json { Format::Json } else { args.format };
+    Ok(Request::Verify(VerifyConfig { derivatives, threads, format }))
+}
+
+/// Derivatives that are there, and the threads to work on them with.
+fn finished(derivatives: PathBuf, nprocs: Option<u16>, env: Env) -> Result<(PathBuf, usize), Refusal> {
+    paths::input_folder(&derivatives, "name the folder of the derivatives", paths::bound_hint(&derivatives))?;
+    let resources = ResourceArgs { nprocs, mem: None };
+    let Layers { threads, .. } = Layers::gather(&resources, &ObserveArgs::default(), Settings::default(), env)?;
+    Ok((derivatives, threads))
 }
 
 fn manual(dir: PathBuf) -> Result<Request, Refusal> {

@@ -4,7 +4,7 @@
 use super::memory::Memory;
 use crate::bids::Modality;
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
-use crate::vocabulary::{Fieldmaps, RegistrationStart, SliceTiming};
+use crate::vocabulary::{Fieldmaps, RegistrationStart, Resume, SliceTiming};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(super) const STARTS: [&str; 2] = [RegistrationStart::Auto.as_str(), Registra
 pub(super) const IGNORED: [&str; 2] = ["fieldmaps", "slicetiming"];
 /// The choices of `--use-fieldmap`.
 pub(super) const FIELDMAPS: [&str; 2] = [Fieldmaps::Checked.as_str(), Fieldmaps::Always.as_str()];
+/// The choices of `--resume`.
+pub(super) const RESUME: [&str; 2] = [Resume::Size.as_str(), Resume::Verify.as_str()];
 
 /// Looks up one environment variable.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -62,6 +64,7 @@ pub const SETTINGS: &[Setting] = &[
     row("run", "use-fieldmap", "auto or always", "Whether a fieldmap is used that makes a run worse."),
     row("run", "slice-time-ref", "0 to 1, start, middle or end", "The moment that slices are brought to."),
     row("run", "me-output-echos", "true or false", "Also write each echo of multi-echo runs."),
+    row("run", "resume", "size or verify", "What of an output must be as it was for a scan to be kept."),
     row("run", "strict", "true or false", "Refuse what is otherwise only noted about the input."),
     row("run", "no-report", "true or false", "Write no report pages."),
     row("run", "skip-bids-validation", "true or false", "Go on without a valid dataset_description.json."),
@@ -89,6 +92,7 @@ pub(super) struct Settings {
     pub use_fieldmap: Option<Fieldmaps>,
     pub slice_time_ref: Option<SliceTiming>,
     pub me_output_echos: Option<bool>,
+    pub resume: Option<Resume>,
     pub strict: Option<bool>,
     pub no_report: Option<bool>,
     pub skip_bids_validation: Option<bool>,
@@ -117,6 +121,7 @@ impl Settings {
             use_fieldmap: self.use_fieldmap.or(weaker.use_fieldmap),
             slice_time_ref: self.slice_time_ref.or(weaker.slice_time_ref),
             me_output_echos: self.me_output_echos.or(weaker.me_output_echos),
+            resume: self.resume.or(weaker.resume),
             strict: self.strict.or(weaker.strict),
             no_report: self.no_report.or(weaker.no_report),
             skip_bids_validation: self.skip_bids_validation.or(weaker.skip_bids_validation),
@@ -148,6 +153,7 @@ impl Settings {
             "use-fieldmap" => self.use_fieldmap = Some(fieldmaps(text)?),
             "slice-time-ref" => self.slice_time_ref = Some(SliceTiming::parse(text)?),
             "me-output-echos" => self.me_output_echos = Some(boolean(text)?),
+            "resume" => self.resume = Some(resume(text)?),
             "strict" => self.strict = Some(boolean(text)?),
             "no-report" => self.no_report = Some(boolean(text)?),
             "skip-bids-validation" => self.skip_bids_validation = Some(boolean(text)?),
@@ -224,6 +230,11 @@ pub(super) fn fieldmaps(text: &str) -> Result<Fieldmaps, String> {
     Fieldmaps::named(text).ok_or_else(|| format!("write {}", FIELDMAPS.join(" or ")))
 }
 
+/// What of an output must be as it was for a scan to be kept.
+pub(super) fn resume(text: &str) -> Result<Resume, String> {
+    Resume::named(text).ok_or_else(|| format!("write {}", RESUME.join(" or ")))
+}
+
 /// The form of log lines.
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
@@ -275,6 +286,7 @@ mod tests {
             "always",
             "0.25",
             "on",
+            "verify",
             "on",
             "true",
             "true",

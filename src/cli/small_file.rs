@@ -4,12 +4,43 @@ use crate::files::SMALL;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a pipe may take to bring all: it holds a small file that somebody writes just now, or nobody writes at all.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The bytes of a file, a pipe or standard input.
 ///
 /// # Errors
-/// What the system says, or that there are too many.
+/// What the system says, that there are too many, or that nobody writes to the pipe.
 pub(super) fn bytes(file: &Path) -> io::Result<Vec<u8>> {
+    // What is typed into a terminal takes as long as it takes.
+    if !is_pipe(file) {
+        return all(file);
+    }
+    let (done, result) = mpsc::channel();
+    let path = file.to_owned();
+    // Left behind where it waits: only the end of the process frees it.
+    std::thread::Builder::new().spawn(move || done.send(all(&path)))?;
+    result.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        let problem = format!("it is a pipe that nobody has written to and closed within {} s", PATIENCE.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, problem))
+    })
+}
+
+#[cfg(unix)]
+fn is_pipe(file: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(file).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
+}
+
+fn all(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(SMALL + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > SMALL {
@@ -30,6 +61,23 @@ pub(super) fn text(file: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_read_and_one_without_a_writer_does_not_hold_anybody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = |name: &str| {
+            let path = dir.path().join(name);
+            assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+            path
+        };
+        let (alone, path) = (pipe("alone"), pipe("x"));
+        let writer = path.clone();
+        let writing = std::thread::spawn(move || std::fs::write(writer, "here"));
+        assert_eq!(text(&path).unwrap(), "here");
+        writing.join().unwrap().unwrap();
+        assert_eq!(bytes(&alone).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 
     #[test]
     fn a_file_beyond_all_bounds_is_refused_and_not_read() {

@@ -10,12 +10,44 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// A file that is written but not yet under its name. Dropping it removes it.
 #[derive(Debug)]
 pub struct Staged {
     file: NamedTempFile,
     path: PathBuf,
+    written: Written,
+}
+
+/// What was written of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its size.
+    pub bytes: u64,
+    /// XXH3 of its bytes, 128 bits as 32 hexadecimal digits.
+    pub xxh3: String,
+}
+
+/// Takes note of the bytes on their way to a file. What the file holds later is held against what was meant, so that a disk that
+/// lies is seen.
+struct Noted<'f> {
+    file: &'f mut File,
+    bytes: u64,
+    hash: Box<Xxh3Default>,
+}
+
+impl Write for Noted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let taken = self.file.write(bytes)?;
+        self.hash.update(bytes.get(..taken).unwrap_or_default());
+        self.bytes += taken as u64;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }
 
 impl Staged {
@@ -36,11 +68,14 @@ impl Staged {
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| failed(e.into()))?;
         let mut file = temporary::create(folder).map_err(|e| failed(e.into()))?;
-        let mut buffered = BufWriter::with_capacity(1 << 18, file.as_file_mut());
+        let noted = Noted { file: file.as_file_mut(), bytes: 0, hash: Box::default() };
+        let mut buffered = BufWriter::with_capacity(1 << 18, noted);
         fill(&mut buffered).map_err(failed)?;
         buffered.flush().map_err(|e| failed(e.into()))?;
+        let Noted { bytes, hash, .. } = buffered.get_ref();
+        let written = Written { bytes: *bytes, xxh3: format!("{:032x}", hash.digest128()) };
         drop(buffered);
-        Ok(Self { file, path })
+        Ok(Self { file, path, written })
     }
 
     /// Syncs the file to disk and gives it its name, replacing what was there. Returns its size in bytes.
@@ -49,32 +84,31 @@ impl Staged {
     /// [`DerivativeError::Write`] when the disk refuses; the old file, if any, is untouched.
     pub fn publish(self) -> Result<u64, DerivativeError> {
         self.sync()?;
-        self.rename()
+        Ok(self.rename()?.bytes)
     }
 
     fn sync(&self) -> Result<(), DerivativeError> {
         self.file.as_file().sync_all().map_err(|e| DerivativeError::Write { path: self.path.clone(), source: e.into() })
     }
 
-    fn rename(self) -> Result<u64, DerivativeError> {
+    fn rename(self) -> Result<Written, DerivativeError> {
         // Open until it has its name: the lock on it keeps others from removing it.
-        let (file, temporary) = self.file.into_parts();
-        let bytes = file.metadata().map(|m| m.len()).unwrap_or(0);
+        let (_file, temporary) = self.file.into_parts();
         if let Err(e) = std::fs::rename(&temporary, &self.path) {
             return Err(DerivativeError::Write { path: self.path, source: e.into() });
         }
         let _ = temporary.keep(); // nothing is under the temporary name any more
-        Ok(bytes)
+        Ok(self.written)
     }
 }
 
-/// Syncs files to disk and then gives each its name. Returns their sizes in bytes, in the same order.
+/// Syncs files to disk and then gives each its name. Returns what was written of each, in the same order.
 ///
 /// All are synced at the same time, so that a file system with a journal can commit them together.
 ///
 /// # Errors
 /// [`DerivativeError::Write`] of the first that the disk refuses; no file has its name then, unless a rename was refused.
-pub fn publish_all(files: Vec<Staged>) -> Result<Vec<u64>, DerivativeError> {
+pub fn publish_all(files: Vec<Staged>) -> Result<Vec<Written>, DerivativeError> {
     std::thread::scope(|scope| {
         let start = |file| std::thread::Builder::new().spawn_scoped(scope, move || Staged::sync(file));
         let waiting: Vec<_> = files.iter().map(start).collect();

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// `EIO` on every Unix: the device or the network file system failed. The standard library has no kind for it.
 const EIO: i32 = 5;
 
+/// `EMFILE` and `ENFILE`: this process, or the machine, has too many files open. The standard library has no kind for them.
+const TOO_MANY_OPEN: [i32; 2] = [24, 23];
+
 /// What to do about `source`, which is why `path` could not be written, to be put behind it; nothing where the disk has no
 /// part in it.
 pub(super) fn hint(path: &Path, source: &(dyn Error + 'static)) -> String {
@@ -37,6 +40,14 @@ fn sentence(path: &Path, e: &std::io::Error) -> String {
             "a file is where a folder belongs, or the reverse: remove it, or choose another output".to_owned()
         }
         ErrorKind::NotFound => "the folder it belongs into is not there (any more)".to_owned(),
+        ErrorKind::FileTooLarge => {
+            "files may not become so large: raise the limit of the shell or the job (ulimit -f), or choose another disk"
+                .to_owned()
+        }
+        ErrorKind::InvalidFilename => "the name is too long for this disk: shorten the labels of the scan".to_owned(),
+        _ if e.raw_os_error().is_some_and(|number| TOO_MANY_OPEN.contains(&number)) => {
+            "too many files are open: raise the limit (ulimit -n), or use fewer threads (--nprocs)".to_owned()
+        }
         _ if e.raw_os_error() == Some(EIO) => {
             format!("the disk mounted at {disk} failed: the kernel's log says why (dmesg); then run again")
         }
@@ -46,9 +57,11 @@ fn sentence(path: &Path, e: &std::io::Error) -> String {
 
 /// Whether other files will be refused for the same reason: then there is no use in going on.
 pub(super) fn is_hopeless(source: &(dyn Error + 'static)) -> bool {
-    use ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StaleNetworkFileHandle, StorageFull};
-    io_error(source)
-        .is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | StaleNetworkFileHandle))
+    use ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StaleNetworkFileHandle, StorageFull};
+    let hopeless = |e: &std::io::Error| {
+        matches!(e.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | StaleNetworkFileHandle | FileTooLarge)
+    };
+    io_error(source).is_some_and(hopeless)
 }
 
 /// What the system said, below what others made of it.
@@ -99,6 +112,10 @@ mod tests {
             (13, "permissions (ls"),
             (116, "network"),
             (2, "not there"),
+            (27, "ulimit -f"),
+            (36, "shorten"),
+            (24, "ulimit -n"),
+            (23, "ulimit -n"),
             (5, "dmesg"),
             (20, "a file is where"),
             (21, "a file is where"),
@@ -106,7 +123,7 @@ mod tests {
         ];
         for (number, word) in numbers {
             let e = io::Error::from_raw_os_error(number);
-            assert_eq!(is_hopeless(&e), [28, 122, 30, 116].contains(&number), "{e}");
+            assert_eq!(is_hopeless(&e), [28, 122, 30, 116, 27].contains(&number), "{e}");
             let said = hint(&dir.path().join("none/x"), &e);
             assert!(said.contains(word), "{number}: {said}");
         }

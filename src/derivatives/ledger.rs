@@ -5,13 +5,14 @@
 use super::save::SavedFile;
 use super::summary::{ScanSummary, session_file};
 use super::{DerivativeError, atomic};
-use crate::files;
+use crate::files::{self, NotRead};
 use crate::vocabulary::SessionId;
 use jiff::Timestamp;
 use nifti::Fingerprint;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
+use thiserror::Error;
 
 /// What the ledger holds; a change of the fields is a new form.
 const FORM: u32 = 6;
@@ -98,6 +99,26 @@ pub struct Ledger {
     pub scans: Vec<Entry>,
 }
 
+/// Why a ledger says nothing.
+#[derive(Debug, Error)]
+pub enum NoLedger {
+    /// The file is not there or cannot be read.
+    #[error("it {0}")]
+    File(#[from] NotRead),
+    /// It is no JSON of a ledger.
+    #[error("it is damaged: {0}")]
+    Damaged(#[from] serde_json::Error),
+    /// Another version has written it, which says less or more.
+    #[error("it is of another form; this version makes the session again")]
+    Form,
+}
+
+/// What ledgers of all forms have.
+#[derive(Deserialize)]
+struct Head {
+    form: u32,
+}
+
 impl Ledger {
     /// One without entries.
     #[must_use]
@@ -111,15 +132,24 @@ impl Ledger {
         }
     }
 
+    /// The ledger in a file, whichever version and session it is of.
+    ///
+    /// # Errors
+    /// [`NoLedger`].
+    pub fn load(file: &Path) -> Result<Self, NoLedger> {
+        let bytes = files::read(file, files::TABLE)?;
+        let head: Head = serde_json::from_slice(&bytes)?;
+        if head.form != FORM { Err(NoLedger::Form) } else { Ok(serde_json::from_slice(&bytes)?) }
+    }
+
     /// The ledger that this version has left for a session. One of another version or form, of another session, or that
     /// cannot be read counts as none: what it says is done again.
     #[must_use]
     pub fn read(output: &Path, id: &SessionId, session: Option<&str>) -> Option<Self> {
-        let bytes = files::read(&place(output, id, session), files::TABLE).ok()?;
-        let found: Self = serde_json::from_slice(&bytes).ok()?;
-        let Self { form, participant_id, session_id, version, .. } = Self::new(id, session);
-        let head = (form, &participant_id, &session_id, &version);
-        (head == (found.form, &found.participant_id, &found.session_id, &found.version)).then_some(found)
+        let found = Self::load(&place(output, id, session)).ok()?;
+        let Self { participant_id, session_id, version, .. } = Self::new(id, session);
+        let head = (&participant_id, &session_id, &version);
+        (head == (&found.participant_id, &found.session_id, &found.version)).then_some(found)
     }
 
     /// The entry of a scan by its path in the dataset.

@@ -3,19 +3,20 @@
 //!
 //! A folder may be a link, to a larger disk for instance, when the one who made it might as well have made the folder: the
 //! rule of Linux' `protected_symlinks`. A link of somebody else could send what is written anywhere; one that leads back
-//! into the dataset would change the input. Looked at before a run, not guarded during it.
+//! into the dataset would change the input. So could a link in a folder of somebody else: in an output folder where anybody may
+//! make folders (mode 1777), those that others have made are not entered. Looked at before a run, not guarded during it.
 
 use std::fs::Metadata;
 use std::path::{Component, Path, PathBuf};
 
-/// A link that is not followed.
+/// A link that is not followed, or a folder that is not entered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} is a link to {} {why}; remove it, or choose another output folder", link.display(), target.display())]
+#[error("{} is {what} {why}; remove it, or choose another output folder", place.display())]
 pub struct BadLink {
-    /// The link.
-    pub link: PathBuf,
-    /// Where it leads.
-    pub target: PathBuf,
+    /// Where it is.
+    pub place: PathBuf,
+    /// What it is: a link to where, or a folder.
+    pub what: String,
     /// What speaks against it.
     pub why: &'static str,
 }
@@ -33,6 +34,10 @@ pub fn check<'a>(output: &Path, input: &Path, folders: impl IntoIterator<Item = 
             let path = output.join(part);
             match path.symlink_metadata() {
                 Ok(found) if found.is_symlink() => check_link(&path, &found, input)?,
+                Ok(found) if found.is_dir() && !may_be_entered(&path, &found) => {
+                    let why = "of another user, who may put a link into it, and anybody may make one here";
+                    return Err(BadLink { place: path, what: "a folder".to_owned(), why });
+                }
                 _ => {}
             }
         }
@@ -41,7 +46,8 @@ pub fn check<'a>(output: &Path, input: &Path, folders: impl IntoIterator<Item = 
 }
 
 fn check_link(link: &Path, found: &Metadata, input: &Path) -> Result<(), BadLink> {
-    let bad = |why| BadLink { link: link.to_owned(), target: std::fs::read_link(link).unwrap_or_default(), why };
+    let target = || std::fs::read_link(link).unwrap_or_default();
+    let bad = |why| BadLink { place: link.to_owned(), what: format!("a link to {}", target().display()), why };
     let Ok(target) = link.canonicalize() else { return Err(bad("which is not there")) };
     if !may_be_followed(link, found) {
         return Err(bad("that belongs neither to you nor to the owner of the folder it is in"));
@@ -66,6 +72,19 @@ fn may_be_followed(link: &Path, found: &Metadata) -> bool {
 
 #[cfg(not(unix))]
 fn may_be_followed(_: &Path, _: &Metadata) -> bool {
+    true
+}
+
+/// Whether the folder is of somebody who is to be trusted, or in one where only such people can make folders.
+#[cfg(unix)]
+fn may_be_entered(folder: &Path, found: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let anybody_writes = |above: &Path| std::fs::metadata(above).is_ok_and(|above| above.mode() & 0o002 != 0);
+    may_be_followed(folder, found) || !folder.parent().is_some_and(anybody_writes)
+}
+
+#[cfg(not(unix))]
+fn may_be_entered(_: &Path, _: &Metadata) -> bool {
     true
 }
 
@@ -95,6 +114,27 @@ mod tests {
         // Only root can give a link away.
         if lchown(at("out/sub-01"), Some(12345), None).is_ok() {
             assert!(look("sub-01/anat").is_err_and(|why| why.contains("belongs neither")));
+        }
+    }
+
+    #[test]
+    fn where_anybody_may_make_folders_those_of_others_are_not_entered() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let dir = tempfile::tempdir().unwrap();
+        let (out, theirs) = (dir.path().join("out"), dir.path().join("out/sub-01"));
+        create_dir_all(&theirs).unwrap();
+        create_dir_all(dir.path().join("target")).unwrap();
+        symlink(dir.path().join("target"), theirs.join("anat")).unwrap();
+        let look = || check(&out, &dir.path().join("bids"), [Path::new("sub-01/anat")]).map_err(|bad| bad.to_string());
+        let mode = |mode| std::fs::set_permissions(&out, std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o1777);
+        assert_eq!(look(), Ok(()));
+        // Only root can give files away. The folder and the link in it have one owner, so the link alone tells nothing.
+        if chown(&theirs, Some(12345), None).is_ok() && lchown(theirs.join("anat"), Some(12345), None).is_ok() {
+            assert!(look().is_err_and(|said| said.contains("sub-01 is a folder of another user")), "{:?}", look());
+            // Of a colleague, in a folder that only some may write to.
+            mode(0o2775);
+            assert_eq!(look(), Ok(()));
         }
     }
 }

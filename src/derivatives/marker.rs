@@ -13,8 +13,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What the marker holds: 1 had sizes and times of inputs only, 2 did not say what was odd, 3 had no ledger beside it, 4 knew no
-/// scans without tissue maps, 5 no anatomy. A change of the fields is a new form.
-const FORM: u32 = 6;
+/// scans without tissue maps, 5 no anatomy, 6 no content of outputs. A change of the fields is a new form.
+const FORM: u32 = 7;
 
 /// What the marker says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(read(), Err(NoMarker::Absent));
         let print = Fingerprint { bytes: 3, modified: Some(Timestamp::now()), xxh3: "0".repeat(32) };
         let metadata = serde_json::from_str(r#"{"RepetitionTime": 2.0, "B": [1, {"c": null}]}"#).unwrap();
-        let outputs = vec![SavedFile { path: "sub-01/x.txt".into(), bytes: 7 }];
+        let outputs = vec![SavedFile { path: "sub-01/x.txt".into(), bytes: 7, xxh3: "1".repeat(32) }];
         let file = DoneScan {
             path: "a.nii".into(),
             input: Input::File(print),
@@ -183,7 +183,7 @@ mod tests {
         for (content, expected) in [
             (as_it_was.replace("VERSION", &marker.version), NoMarker::Form),
             (as_it_was.replace("VERSION", "0.0.9"), NoMarker::Version("0.0.9".into())),
-            (text.replace("\"form\": 6", "\"form\": 5"), NoMarker::Form),
+            (text.replace("\"form\": 7", "\"form\": 6"), NoMarker::Form),
         ] {
             std::fs::write(&path, content).unwrap();
             assert_eq!(read(), Err(expected));

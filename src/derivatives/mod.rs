@@ -14,6 +14,7 @@ pub mod save;
 pub mod sidecar;
 pub mod summary;
 pub mod temporary;
+pub mod verify;
 
 use crate::error::{Coded, ErrorCode};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Writes all files of one scan: all are made under temporary names first, then all get their names.
 
 use super::DerivativeError;
-use super::atomic::{Staged, publish_all, stage_json};
+use super::atomic::{Staged, Written, publish_all, stage_json};
 use super::measured::Confound;
 use super::outputs::{Output, is_in_other_space, outputs_of};
 use crate::bids::{Datatype, Entities, Modality, participant_dir};
@@ -35,6 +35,8 @@ pub struct SavedFile {
     pub path: PathBuf,
     /// Size in bytes.
     pub bytes: u64,
+    /// XXH3 of all bytes, 128 bits as 32 hexadecimal digits.
+    pub xxh3: String,
 }
 
 /// What one file is made of.
@@ -84,10 +86,11 @@ pub fn save(root: &Path, files: &[File<'_>]) -> Result<Saved, DerivativeError> {
     staged.sort_by_key(|(at, _)| *at);
     let staged: Vec<_> = staged.into_iter().map(|(_, staged)| staged).collect::<Result<_, _>>()?;
     let (paths, staged): (Vec<_>, Vec<_>) = staged.into_iter().flatten().unzip();
-    let sizes = publish_all(staged)?;
-    let bytes = sizes.iter().sum();
+    let written = publish_all(staged)?;
+    let bytes = written.iter().map(|written| written.bytes).sum();
     let kinds = files.iter().map(|file| file.output.clone()).collect();
-    let files = paths.into_iter().zip(sizes).map(|(path, bytes)| SavedFile { path, bytes }).collect();
+    let saved = |(path, Written { bytes, xxh3 })| SavedFile { path, bytes, xxh3 };
+    let files = paths.into_iter().zip(written).map(saved).collect();
     Ok(Saved { files, kinds, bytes })
 }
 

@@ -1,7 +1,7 @@
 //! The JSON beside each output: what it is, what it was made from, and the values a reader needs to use it.
 
 use super::measured::{Confound, Coregistered, Distortion, Located, Normalized};
-use crate::bids::{Entities, Modality};
+use crate::bids::{Entities, Modality, tidy};
 use crate::vocabulary::{Resolution, Space};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
@@ -81,18 +81,31 @@ const KEPT: [&str; 8] = [
 const ECHO_TIMES: &str = "EchoTimes";
 
 /// The same of a bold run; without them the header's time and the name's task are taken.
-const KEPT_BOLD: [&str; 4] = ["RepetitionTime", "TaskName", "SliceTiming", "SliceEncodingDirection"];
+const KEPT_BOLD: [&str; 7] = [
+    "RepetitionTime",
+    "VolumeTiming",
+    "FrameAcquisitionDuration",
+    "AcquisitionDuration",
+    "TaskName",
+    "SliceTiming",
+    "SliceEncodingDirection",
+];
+
+/// What says when volumes were taken that do not come every so many seconds.
+const VOLUME_TIMES: [&str; 3] = ["VolumeTiming", "FrameAcquisitionDuration", "AcquisitionDuration"];
 
 /// What a fieldmap is found and used by; no sidecar of an output has it.
 const OF_FIELD: [&str; 5] =
     ["B0FieldSource", "B0FieldIdentifier", "ReconMatrixPE", "WaterFatShift", "EstimatedTotalReadoutTime"];
 
-/// Of the metadata of a scan what has a part in its outputs. Nothing else is planned with, so that nothing else can have.
+/// Of the metadata of a scan what has a part in its outputs, with values that BIDS lets them have, and what was odd about others.
+/// Nothing else is planned with, so that nothing else can have a part.
 #[must_use]
-pub fn used(modality: Modality, mut metadata: Map<String, Value>) -> Map<String, Value> {
+pub fn used(modality: Modality, mut metadata: Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
     let of_bold = |key: &str| modality == Modality::Bold && (KEPT_BOLD.contains(&key) || OF_FIELD.contains(&key));
     metadata.retain(|key, _| KEPT.contains(&key.as_str()) || of_bold(key));
-    metadata
+    let odd = tidy(&mut metadata);
+    (metadata, odd)
 }
 
 impl SidecarContext<'_> {
@@ -201,12 +214,18 @@ impl SidecarContext<'_> {
     /// What readers of a series ask of its time.
     fn timing(&self, tr_seconds: Option<f64>) -> Map<String, Value> {
         let task = self.entities.get("task").unwrap_or("unknown");
-        object(json!({
+        let mut fields = object(json!({
             "TaskName": self.metadata.get("TaskName").cloned().unwrap_or_else(|| json!(task)),
-            "RepetitionTime": tr_seconds.map(round_us),
-            "StartTime": self.moment.map_or(0.0, round_us),
-            "SliceTimingCorrected": self.moment.is_some(),
-        }))
+        }));
+        // BIDS has the one or the other; which of them the run has is what it was scanned with.
+        if self.metadata.contains_key("VolumeTiming") && !self.metadata.contains_key("RepetitionTime") {
+            fields.extend(VOLUME_TIMES.iter().filter_map(|k| Some(((*k).to_owned(), self.metadata.get(*k)?.clone()))));
+        } else {
+            fields.insert("RepetitionTime".into(), json!(tr_seconds.map(round_us)));
+        }
+        fields.insert("StartTime".into(), json!(self.moment.map_or(0.0, round_us)));
+        fields.insert("SliceTimingCorrected".into(), json!(self.moment.is_some()));
+        fields
     }
 
     /// Of a series in another space.

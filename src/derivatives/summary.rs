@@ -193,17 +193,22 @@ fn file_of(participant: &str, session: Option<&str>, kind: &str) -> PathBuf {
 /// # Errors
 /// [`DerivativeError::Access`] when the folder cannot be listed.
 pub fn read_all(output: &Path) -> Result<Vec<SessionSummary>, DerivativeError> {
+    let mut units = Vec::new();
+    for folder in participant_folders(output)? {
+        units.extend(read_folder(&folder)?);
+    }
+    Ok(units)
+}
+
+/// The folders of the participants in an output folder, in the order of their names.
+pub(super) fn participant_folders(output: &Path) -> Result<Vec<PathBuf>, DerivativeError> {
     let entries = std::fs::read_dir(output).map_err(|e| access(output, e))?.flatten();
     let is_participant = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sub-")) && path.is_dir()
     };
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_participant).collect();
     folders.sort();
-    let mut units = Vec::new();
-    for folder in folders {
-        units.extend(read_folder(&folder)?);
-    }
-    Ok(units)
+    Ok(folders)
 }
 
 /// The summaries of one participant, given with `sub-`, in the order of their paths; none when there is no such folder.

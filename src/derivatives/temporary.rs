@@ -47,7 +47,8 @@ pub fn sweep<'a>(folders: impl IntoIterator<Item = &'a Path>) -> usize {
     entries.filter(|entry| is_part(&entry.file_name()) && remove_if_left(&entry.path(), &own)).count()
 }
 
-fn is_part(name: &std::ffi::OsStr) -> bool {
+/// Whether a file is on its way to its name, or was.
+pub(super) fn is_part(name: &std::ffi::OsStr) -> bool {
     let name = name.to_string_lossy();
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }

@@ -20,6 +20,19 @@ pub fn available_memory_bytes() -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
 
+/// Whether this process was started with a signal switched off, by its number; of a system that does not tell, none is.
+#[must_use]
+pub fn ignores(signal: i32) -> bool {
+    mask(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "SigIgn:", signal)
+}
+
+/// Whether the mask of this name has the bit of a signal.
+fn mask(text: &str, key: &str, signal: i32) -> bool {
+    let digits = text.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default();
+    let bits = u64::from_str_radix(digits.trim(), 16).unwrap_or(0);
+    u32::try_from(signal - 1).is_ok_and(|bit| bits.checked_shr(bit).unwrap_or(0) & 1 == 1)
+}
+
 pub(super) fn kilobytes(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix(key))?;
     line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|k| k * 1024)
@@ -28,6 +41,13 @@ pub(super) fn kilobytes(text: &str, key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_is_a_bit_of_the_mask() {
+        let text = "SigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
+        assert!(mask(text, "SigIgn:", 1) && mask(text, "SigIgn:", 13) && !mask(text, "SigIgn:", 2));
+        assert!(!mask(text, "SigCgt:", 1) && !mask(text, "SigIgn:", 0) && !mask(text, "SigIgn:", 99));
+    }
 
     #[test]
     fn memory_is_read_from_proc() {

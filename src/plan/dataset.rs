@@ -10,7 +10,7 @@ use super::memory::estimate;
 use super::resume::decide;
 use super::units::{Common, Need, Plan, Problem, ScanPlan, SessionPlan, Source};
 use super::{PlanError, PlanOptions, be_strict};
-use crate::bids::{self, Check, Index, Modality, ScanFile, Selection};
+use crate::bids::{self, Check, Index, Modality, Other, ScanFile, Selection};
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
 use crate::error::{Coded, ErrorCode};
@@ -19,7 +19,7 @@ use crate::printable;
 use crate::vocabulary::{Fieldmaps, Reason, SessionId, State};
 use rayon::prelude::*;
 use serde_json::Map;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The label Nipoppy uses for data without sessions.
@@ -57,8 +57,8 @@ pub struct Survey {
     pub not_selected: usize,
     /// Participants without a scan that is processed, without `sub-`.
     pub without_scans: Vec<String>,
-    /// Images of other suffixes and folders of other datatypes, with their number.
-    pub others: BTreeMap<String, usize>,
+    /// Images of which nothing is made, and folders of other datatypes, each with why; by kind and path.
+    pub others: Vec<Other>,
 }
 
 /// Looks at a dataset as [`plan_dataset`] does, wherever its outputs may be.
@@ -99,14 +99,26 @@ pub fn survey(folder: &Path, selection: &Selection, options: &PlanOptions) -> Re
         skipped,
         warnings,
     };
-    let processed = |file: &&ScanFile| Modality::ALL.iter().any(|m| m.as_str() == file.suffix.as_str());
-    let not_selected = index.scans.iter().filter(processed).count() - chosen.len();
-    let (without_scans, others) = (without_scans(&index), index.others.clone());
+    let not_selected = index
+        .scans
+        .iter()
+        .filter(|file| file.modality().is_some())
+        .count()
+        .saturating_sub(chosen.iter().filter(|file| file.modality().is_some()).count());
+    let (without_scans, others) = (without_scans(&index), others(&index));
     if options.images {
         let selected = chosen.into_iter().map(|file| file.path.clone()).collect();
         plan.images = Some(Images::new(index, selected));
     }
     Ok(Survey { plan, not_selected, without_scans, others })
+}
+
+/// What is left out because nothing is made of its kind, in the order in which it is told.
+fn others(index: &Index) -> Vec<Other> {
+    let unprocessed = index.scans.iter().filter(|file| file.modality().is_none()).map(Other::of);
+    let mut others: Vec<Other> = index.others.iter().cloned().chain(unprocessed).collect();
+    others.sort_by(|a, b| (&a.what, a.why, &a.path).cmp(&(&b.what, b.why, &b.path)));
+    others
 }
 
 fn without_scans(index: &Index) -> Vec<String> {
@@ -163,9 +175,10 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: &PlanOpti
     let modality = file.modality()?;
     let path = index.root.join(&file.path);
     let (metadata, mut problem) = match index.metadata(file) {
-        Ok(metadata) => (used(modality, metadata), None),
+        Ok(metadata) => (metadata, None),
         Err(e) => (Map::new(), Some(Problem::of(&e))),
     };
+    let (metadata, oddities) = used(modality, metadata);
     if let Err(e) = outputs_of(modality, &file.entities, &options.wanted) {
         problem = Some(Problem::of(&e));
     }
@@ -184,6 +197,7 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: &PlanOpti
         relative: file.path.clone(),
         entities: file.entities.clone(),
         metadata: common.of(metadata),
+        oddities,
         problem,
         bytes,
         memory,

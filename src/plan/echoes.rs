@@ -54,13 +54,26 @@ fn multi_echo(run: Entities, mut scans: Vec<ScanPlan>) -> Option<ScanPlan> {
         .iter()
         .filter_map(|key| Some((*key, scans.iter().find_map(|scan| scan.metadata.get(*key))?.clone())))
         .collect();
+    let mut oddities: Vec<String> = scans.iter().flat_map(|scan| scan.oddities.clone()).collect();
+    oddities.sort();
+    oddities.dedup();
     let first = scans.into_iter().next()?;
     let mut metadata = (*first.metadata).clone();
     metadata.remove("EchoTime");
     metadata.extend(shared.into_iter().map(|(key, value)| (key.to_owned(), value)));
     metadata.insert("EchoTimes".into(), json!(echoes.iter().map(|echo| echo.seconds).collect::<Vec<_>>()));
     let id = format!("{}_{}", run.as_str(), first.modality.as_str());
-    Some(ScanPlan { id, entities: run, metadata: Arc::new(metadata), problem, bytes, memory, echoes, ..first })
+    Some(ScanPlan {
+        id,
+        entities: run,
+        metadata: Arc::new(metadata),
+        oddities,
+        problem,
+        bytes,
+        memory,
+        echoes,
+        ..first
+    })
 }
 
 fn echo(scan: &ScanPlan, seconds: f64) -> Option<Echo> {
@@ -72,7 +85,7 @@ fn echo(scan: &ScanPlan, seconds: f64) -> Option<Echo> {
 /// Echo times that are missing, no seconds, or twice the same.
 fn wrong_times(scans: &[ScanPlan], time: impl Fn(&ScanPlan) -> Option<f64>) -> Option<Problem> {
     let said = |scan: &ScanPlan| match scan.metadata.get("EchoTime") {
-        None => Some(format!("{} has no EchoTime in its sidecar", scan.id)),
+        None => Some(format!("{} has no EchoTime in its sidecar that is one", scan.id)),
         Some(value) => match value.as_f64() {
             Some(t) if t > 0.0 && t <= LONGEST_S => None,
             Some(ms) if ms > LONGEST_S && ms < 1000.0 => {
@@ -96,7 +109,8 @@ fn wrong_times(scans: &[ScanPlan], time: impl Fn(&ScanPlan) -> Option<f64>) -> O
 }
 
 /// What cannot differ from echo to echo, because they are taken together.
-const SHARED: [&str; 4] = ["RepetitionTime", "SliceTiming", "SliceEncodingDirection", "PhaseEncodingDirection"];
+const SHARED: [&str; 5] =
+    ["RepetitionTime", "VolumeTiming", "SliceTiming", "SliceEncodingDirection", "PhaseEncodingDirection"];
 
 fn differing(scans: &[ScanPlan]) -> Option<Problem> {
     let differs = |key: &str| {

@@ -4,7 +4,7 @@ use super::dataset::Survey;
 use super::lesions;
 use super::show::{megabytes, skipped_json};
 use super::units::{Problem, ScanPlan, SessionPlan};
-use crate::bids::Modality;
+use crate::bids::{Modality, Other};
 use crate::printable;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -33,13 +33,15 @@ pub fn list_json(found: &Survey) -> Value {
             "scans": u.scans.iter().map(scan).collect::<Vec<_>>(),
         })
     };
+    let other = |o: &Other| json!({ "path": o.path.to_string_lossy(), "kind": o.what, "why": o.why });
     json!({
         "dataset": { "name": plan.name, "path": plan.root },
         "units": plan.units.iter().map(unit).collect::<Vec<_>>(),
         "not_selected": found.not_selected,
         "without_scans": found.without_scans,
         "skipped": plan.skipped.iter().map(skipped_json).collect::<Vec<_>>(),
-        "other_images": found.others,
+        "other_images": kinds_of(&found.others).map(|of| (of[0].what.clone(), of.len())).collect::<BTreeMap<_, _>>(),
+        "left_out": found.others.iter().map(other).collect::<Vec<_>>(),
         "warnings": plan.warnings,
     })
 }
@@ -78,13 +80,24 @@ fn left_out(text: &mut String, found: &Survey) {
     if found.not_selected > 0 {
         lines.push(format!("{} scans that were not asked for", found.not_selected));
     }
-    lines.extend(found.others.iter().map(|(what, n)| format!("{what}: {n}, of a kind that is not processed")));
+    lines.extend(found.others.chunk_by(|a, b| (&a.what, a.why) == (&b.what, b.why)).map(|of| {
+        let (Other { what, why, path }, more) = (&of[0], if of.len() > 1 { " and others" } else { "" });
+        format!("{what}: {}, {why} ({}{more})", of.len(), printable::path(path))
+    }));
+    if !found.others.is_empty() {
+        lines.push("(--format json names each of them)".to_owned());
+    }
     if !lines.is_empty() {
         let _ = writeln!(text, "left out");
     }
     for line in lines {
         let _ = writeln!(text, "  {}", printable::line(&line));
     }
+}
+
+/// Those of one kind after the other; never none.
+fn kinds_of(others: &[Other]) -> impl Iterator<Item = &[Other]> {
+    others.chunk_by(|a, b| a.what == b.what)
 }
 
 /// `1 T1w, 2 bold`.

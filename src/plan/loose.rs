@@ -145,7 +145,10 @@ fn plan_files(
 }
 
 fn scan_plan(root: &Path, file: &Path, common: &Common, options: &PlanOptions) -> (SessionId, ScanPlan) {
-    let id = stem(file).map_or_else(|| file.display().to_string(), str::to_owned);
+    // A name of another kind up to its first dot: where the file lies says nothing of the participant.
+    let name = || file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let begin = || name().split('.').find(|part| !part.is_empty()).unwrap_or("unknown").to_owned();
+    let id = stem(file).map_or_else(begin, str::to_owned);
     let header = nifti::read_header(file).ok();
     let four_d = header.as_ref().is_some_and(|h| h.volumes() > 1);
     let (entities, modality) = match bids_name(&id) {
@@ -167,11 +170,13 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: &PlanOptions) -
     };
     let read = header.as_ref().filter(|_| options.synthetic.is_none());
     let (metadata, problem) = sidecar(file, &id);
+    let (metadata, oddities) = used(modality, metadata);
     let scan = ScanPlan {
         wanted: options.wanted.clone(),
         state: State::ToDo(Reason::NeverDone),
         memory: estimate(modality, read, &options.wanted),
-        metadata: common.of(used(modality, metadata)),
+        metadata: common.of(metadata),
+        oddities,
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id: printable::line(&id).into_owned(),
         modality,

@@ -30,7 +30,7 @@ use crate::bids::BidsError;
 use crate::error::{Coded, ErrorCode};
 use crate::nipoppy::NipoppyError;
 use crate::printable;
-use crate::vocabulary::Wanted;
+use crate::vocabulary::{Resume, Wanted};
 use std::path::{Path, PathBuf};
 
 /// How to plan, besides what to select.
@@ -38,6 +38,8 @@ use std::path::{Path, PathBuf};
 pub struct PlanOptions {
     /// Do again what was done.
     pub force: bool,
+    /// What of an output must be as it was for a scan to be kept.
+    pub resume: Resume,
     /// Generate volumes from this seed instead of reading them.
     pub synthetic: Option<u64>,
     /// Take a folder that breaks BIDS rules as far as it can be understood.

@@ -14,7 +14,8 @@ use crate::derivatives::marker::{Marker, NoMarker};
 use crate::derivatives::outputs::Output;
 use crate::derivatives::save::SavedFile;
 use crate::derivatives::summary::SessionSummary;
-use crate::vocabulary::{Reason, State};
+use crate::derivatives::verify;
+use crate::vocabulary::{Reason, Resume, State};
 use jiff::Timestamp;
 use nifti::Fingerprint;
 use rayon::prelude::*;
@@ -52,7 +53,7 @@ fn scan_states(
         (Err(NoMarker::Absent), None) => return all(Reason::NeverDone),
         (Err(other), _) => return all(not_trusted(other)),
     };
-    let state = |scan: &ScanPlan| match compare(output, scan, &done, options.strict) {
+    let state = |scan: &ScanPlan| match compare(output, scan, &done, (options.strict, options.resume)) {
         Ok((finished, touched)) => State::Kept { finished, touched },
         Err(reason) => State::ToDo(reason),
     };
@@ -127,7 +128,7 @@ pub fn done_since(output: &Path, session: &SessionPlan, strict: bool) -> bool {
     let new = |marker: &Marker| Some(marker.finished) != session.found;
     let same = |marker: &Marker| {
         let done: Vec<_> = marker.scans.iter().map(|done| (done, marker.finished)).collect();
-        session.scans.iter().all(|scan| compare(output, scan, &done, strict).is_ok())
+        session.scans.iter().all(|scan| compare(output, scan, &done, (strict, Resume::Size)).is_ok())
     };
     session.state != State::ToDo(Reason::Forced) && marker().filter(new).is_some_and(|marker| same(&marker))
 }
@@ -151,7 +152,7 @@ fn compare(
     output: &Path,
     scan: &ScanPlan,
     done: &[(&DoneScan, Timestamp)],
-    strict: bool,
+    (strict, resume): (bool, Resume),
 ) -> Result<(Timestamp, Vec<Touched>), Reason> {
     if let Some(problem) = &scan.problem {
         return Err(Reason::WillFail(scan.relative.clone(), problem.code));
@@ -166,6 +167,11 @@ fn compare(
     metadata(scan, &done.metadata)?;
     to_read.extend(beside(scan, done)?);
     outputs(output, scan, done)?;
+    if resume == Resume::Verify
+        && let Some(changed) = done.outputs.iter().find(|made| verify::compare(output, made).is_some())
+    {
+        return Err(Reason::OutputContent(changed.path.clone()));
+    }
     // The part that may take long comes when nothing else is left to ask.
     let touched = to_read.into_iter().map(content).collect::<Result<_, _>>()?;
     Ok((finished, touched))

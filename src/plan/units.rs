@@ -83,6 +83,8 @@ pub struct ScanPlan {
     pub entities: Entities,
     /// The metadata after sidecar inheritance, as far as it is used ([`crate::derivatives::sidecar::used`]).
     pub metadata: Arc<Map<String, Value>>,
+    /// What was odd about the metadata, and what was done about it.
+    pub oddities: Vec<String>,
     /// What is known to be wrong with it already; it will fail alone.
     pub problem: Option<Problem>,
     /// Size of the file in bytes; 0 when there is none to read.

@@ -119,6 +119,7 @@ mod tests {
             relative: "x.nii".into(),
             entities: Entities::default(),
             metadata: Arc::default(),
+            oddities: Vec::new(),
             problem: None,
             bytes: 0,
             memory: Need { bytes: mb * 1_000_000, per_thread: 0, voxels: 12_600_000 },

@@ -182,6 +182,17 @@ impl Line<'_> {
     }
 }
 
+/// A text that is no event, as a line of the same form; how bad it is says its first word.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let text = text.trim_end();
+    let levels = [("error: ", Level::ERROR), ("warning: ", Level::WARN)];
+    let found = levels.into_iter().find_map(|(word, level)| Some((level, text.strip_prefix(word)?)));
+    let (level, message) = found.unwrap_or((Level::INFO, text));
+    let fields = Fields { message: text::shown(message), own: Vec::new() };
+    Line { time: SystemTime::now(), level, fields, scope: &Scope::default(), span: None }.json()
+}
+
 fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -240,6 +251,18 @@ mod tests {
         let text = line(&scope).json();
         let expected = r#"{"timestamp":"1970-01-01T00:00:01.234Z","level":"WARN","message":"a\u001b[31m\nb","participant_id":"01","stage":"save","duration_seconds":1.5}"#;
         assert_eq!(text, format!("{expected}\n"));
+    }
+
+    #[test]
+    fn what_is_no_event_becomes_a_line_of_the_same_form() {
+        for (text, level, message) in [
+            ("error: no\n  what to do: x\n", "ERROR", "no\n  what to do: x"),
+            ("warning: \"quoted\"\n", "WARN", "\"quoted\""),
+            ("telemetry: off\n", "INFO", "telemetry: off"),
+        ] {
+            let line: Value = serde_json::from_str(&plain(text)).unwrap();
+            assert_eq!((&line["level"], &line["message"]), (&level.into(), &message.into()));
+        }
     }
 
     #[test]

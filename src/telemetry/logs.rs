@@ -107,7 +107,7 @@ impl LogLayer {
             return;
         }
         match self.format {
-            LogFormat::Json => terminal::print(&line.json()),
+            LogFormat::Json => terminal::print_line(&line.json()),
             LogFormat::Text => {
                 terminal::print_marked(&terminal::wrapped(&line.human()), line.level.as_str(), color(line.level));
             }

@@ -138,6 +138,11 @@ pub fn build(
     )
 }
 
+/// From now on standard error has JSON lines only, also of what is no event: refusals, warnings of telemetry itself.
+pub fn only_json_lines() {
+    crate::terminal::print_as(log_line::plain);
+}
+
 impl Telemetry {
     /// The reader of run events that makes metrics of them; does nothing when metrics are off.
     #[must_use]

@@ -105,6 +105,8 @@ pub enum Reason {
         /// Size now.
         now: u64,
     },
+    /// The output has the same size and other content, or cannot be read.
+    OutputContent(PathBuf),
 }
 
 impl State {
@@ -146,7 +148,7 @@ impl Reason {
             Self::Option { .. } => "option",
             Self::Anatomy(_) => "anatomy",
             Self::Strict(_) => "strict",
-            Self::OutputMissing(_) | Self::OutputSize { .. } => "output",
+            Self::OutputMissing(_) | Self::OutputSize { .. } | Self::OutputContent(_) => "output",
         }
     }
 }
@@ -209,6 +211,7 @@ impl fmt::Display for Reason {
             Self::OutputSize { output, was, now } => {
                 write!(f, "output {} changed size {was} → {now} bytes", output.display())
             }
+            Self::OutputContent(output) => write!(f, "output {} changed (content)", output.display()),
         }
     }
 }

@@ -124,6 +124,33 @@ impl RegistrationStart {
     }
 }
 
+/// What of an output must be as it was written for a scan to be kept: the choices of `--resume`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resume {
+    /// Its size.
+    #[default]
+    Size,
+    /// Its size and its content.
+    Verify,
+}
+
+impl Resume {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Verify => "verify",
+        }
+    }
+
+    /// The choice that is written so, in any case.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::Size, Self::Verify].into_iter().find(|choice| choice.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
 impl Wanted {
     /// The options that change what outputs hold, without those that are as usual: a scan made with others is made again.
     #[must_use]

@@ -16,6 +16,10 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "spool" => spools(),
         "tables" => tables(),
         "stages" => scans(),
+        "ledger" => ledgers(),
+        "transforms" => transforms(),
+        "fieldmaps" => fieldmaps(),
+        "templates" => templates(),
         other => panic!("{other} has no seeds"),
     }
 }
@@ -193,4 +197,84 @@ fn scans() -> Vec<Vec<u8>> {
     let patterns = [ball, noise, [[0; 9], [200; 9]].concat(), [vec![0; 90], vec![1]].concat()];
     let heads = [[0, 4, 4, 4, 0, 1, 1, 1, 0], [1, 4, 4, 4, 0, 2, 2, 2, 0], [0, 4, 4, 4, 0, 5, 3, 4, 1]];
     heads.iter().flat_map(|head| patterns.iter().map(|pattern| [&head[..], pattern].concat())).collect()
+}
+
+/// What a run leaves of a session with one scan.
+fn ledgers() -> Vec<Vec<u8>> {
+    let done = json!({
+        "path": "sub-01/anat/sub-01_T1w.nii",
+        "input": { "file": { "bytes": 8, "modified": "2026-01-02T03:04:05Z", "xxh3": "0".repeat(32) } },
+        "metadata": { "EchoTime": 0.003 },
+        "odd": false,
+        "without_tissues": true,
+        "outputs": [
+            { "path": "sub-01/anat/sub-01_desc-brain_mask.json", "bytes": 2, "xxh3": "0".repeat(32) },
+            { "path": "../../etc/passwd", "bytes": 1, "xxh3": "" },
+        ],
+    });
+    let summary = json!({
+        "scan_id": "sub-01_T1w", "modality": "T1w", "status": "success", "seconds": 1.0, "stages": {}, "quality": {},
+        "outputs": [], "files": [], "notes": [],
+    });
+    let mut entry = done.clone();
+    entry["finished"] = json!("2026-01-02T03:04:05Z");
+    entry["summary"] = summary.clone();
+    let version = env!("CARGO_PKG_VERSION");
+    let ledger = json!({ "form": 6, "participant_id": "sub-01", "version": version, "scans": [entry] });
+    let marker = json!({
+        "status": "success", "form": 7, "participant_id": "sub-01", "version": version,
+        "finished": "2026-01-02T03:04:05Z", "scans": [done],
+    });
+    let of_session = json!({
+        "participant_id": "sub-01", "status": "failed", "run_id": "x", "version": version, "started": "x", "seconds": 1.0,
+        "peak_memory_mb": 1.0, "scans": [summary],
+    });
+    let parts = |list: [String; 3]| list.join("\0").into_bytes();
+    let [ledger, marker, of_session] = [ledger, marker, of_session].map(|value| value.to_string());
+    vec![
+        parts([ledger.clone(), marker, of_session.clone()]),
+        parts([ledger, String::new(), of_session]),
+        parts([String::new(), "{}".to_owned(), String::new()]),
+    ]
+}
+
+fn transforms() -> Vec<Vec<u8>> {
+    let turn = [[0.0, -1.0, 0.0, 4.5], [1.0, 0.0, 0.0, -2.0], [0.0, 0.0, 1.0, 0.25], [0.0, 0.0, 0.0, 1.0]];
+    let field = ndarray::Array4::from_shape_fn((2, 3, 2, 3), |(z, y, x, c)| (z + 2 * y + x) as f32 * 0.5 - c as f32);
+    let (mut text, mut both) = (Vec::new(), Vec::new());
+    itk::write_text(&mut text, &[turn, turn]).unwrap();
+    itk::write_h5(&mut both, &[itk::StepView::Affine(&turn), itk::StepView::Field(&turn, field.view())]).unwrap();
+    vec![text, both, b"#Insight Transform File V1.0\n".to_vec()]
+}
+
+fn fieldmaps() -> Vec<Vec<u8>> {
+    let parts = |list: [&str; 4]| list.join("\0").into_bytes();
+    vec![
+        parts([
+            r#"{"RepetitionTime": 2, "PhaseEncodingDirection": "j", "TotalReadoutTime": 0.03, "B0FieldSource": "a"}"#,
+            r#"{"PhaseEncodingDirection": "j", "TotalReadoutTime": 0.03, "B0FieldIdentifier": "a"}"#,
+            r#"{"PhaseEncodingDirection": "j-", "TotalReadoutTime": "0.03", "B0FieldIdentifier": ["a", "b"]}"#,
+            "{}",
+        ]),
+        parts([
+            r#"{"RepetitionTime": 2, "PhaseEncodingDirection": "j-", "EffectiveEchoSpacing": 0.0005}"#,
+            "",
+            "",
+            r#"{"EchoTime1": 0.004, "EchoTime2": 0.006, "IntendedFor": "func/sub-01_task-a_bold.nii", "Units": "rad"}"#,
+        ]),
+        parts([
+            r#"{"RepetitionTime": 2, "PhaseEncodingDirection": "i", "ReconMatrixPE": 4, "WaterFatShift": 12.1}"#,
+            r#"{"PhaseEncodingDirection": "A>>P", "IntendedFor": ["bids::sub-01/func/sub-01_task-a_bold.nii"]}"#,
+            "",
+            r#"{"EchoTime1": 0.006, "EchoTime2": 0.006}"#,
+        ]),
+    ]
+}
+
+/// An image, then its mask; the first byte says where the one ends, in fours.
+fn templates() -> Vec<Vec<u8>> {
+    let (head, mask) = (image(&[4, 3, 2], 2, 8).bytes(), image(&[4, 3, 2], 2, 8).bytes());
+    let cut = u8::try_from(head.len() / 4).unwrap();
+    let other = image(&[3, 3, 2], 4, 16).bytes();
+    vec![[&[cut], &head[..], &mask[..]].concat(), [&[cut], &head[..], &other[..]].concat()]
 }

@@ -131,7 +131,7 @@ fn made_up(target: &str) -> usize {
         "nifti" => 10_000,
         "invocation" => 6_000,
         "gzip" => 3_000,
-        "tables" => 500,
+        "tables" | "ledger" | "fieldmaps" => 500,
         "stages" => 100,
         _ => 1_000,
     }

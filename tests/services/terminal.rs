@@ -286,7 +286,7 @@ fn a_list_says_what_is_there_and_what_is_left_out() {
         "[NP-BAD-SIDECAR]",
         "left out\n",
         "  sub-07: no T1w or bold scan",
-        "  dwi/: 1, of a kind that is not processed\n",
+        "  dwi/: 1, of a kind that is not processed (sub-07/dwi)\n",
     ] {
         assert!(said.contains(part), "{part:?}:\n{said}");
     }

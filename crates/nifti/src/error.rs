@@ -92,7 +92,7 @@ pub enum NiftiError {
         /// What to do.
         action: String,
     },
-    /// More than one voxel in a hundred is NaN or infinite.
+    /// More than one voxel in a hundred is NaN or infinite, and they are no background.
     #[error("{}: {count} of {total} voxels are NaN or infinite (up to 1 % would be set to 0); convert the scan again", path.display())]
     NonFinite {
         /// The file asked for.

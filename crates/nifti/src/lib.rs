@@ -12,6 +12,7 @@
 //!
 //! Sources: NIfTI-1.1 `nifti1.h` and NIfTI-2 `nifti2.h` (nifti.nimh.nih.gov); RFC 1951, RFC 1952 for deflate and gzip.
 
+mod background;
 mod checks;
 mod dtype;
 mod error;

@@ -4,6 +4,7 @@
 //! columns are turned. Any other order needs a whole volume at hand before it can be turned; then one volume's raw bytes
 //! are kept besides the result, never a second copy of the image.
 
+use super::background::settle;
 use super::dtype::Dtype;
 use super::gather::{Walk, gather, gather_serial};
 use super::open::{Opened, failed, open};
@@ -43,15 +44,15 @@ pub fn read_header(path: &Path) -> Result<Header, NiftiError> {
 
 /// Reads an image: every real voxel type up to 64 bits, NIfTI-1 and -2, either byte order, plain or gzip in any number
 /// of members. Values are `stored · scl_slope + scl_inter`, computed in `f64`. NaN and infinite voxels become 0, with a
-/// note, as long as they are at most 1 % of the image: raw scans have none, and more means a damaged file or the product
-/// of another tool. Up to 1 MiB of zero padding after the image is passed over with a note.
+/// note, as long as they are at most 1 % of the image, or NaN all around the head: raw scans have none, and more means a damaged
+/// file. Up to 1 MiB of zero padding after the image is passed over with a note.
 ///
 /// # Errors
 /// See [`NiftiError`]; a file that is cut short, damaged, or longer than its header says is never read in part.
 pub fn read(path: &Path) -> Result<Image, NiftiError> {
     let mut opened = open(path, IMAGE_AT_ONCE)?;
     opened.skip_to_data(path)?;
-    let (values, broken) = by_type(&mut opened, path)?;
+    let (mut values, broken) = by_type(&mut opened, path)?;
     let Opened { stream, header, mut notes, .. } = opened;
     let Tail::End(zeros, fingerprint) = stream.tail().map_err(|f| failed(path, f))? else {
         let problem = "the file goes on after the last voxel its header announces".to_owned();
@@ -62,10 +63,8 @@ pub fn read(path: &Path) -> Result<Image, NiftiError> {
     }
     if broken > 0 {
         let total = values.len();
-        if broken > total / 100 {
-            return Err(NiftiError::NonFinite { path: path.to_owned(), count: broken, total });
-        }
-        notes.push(Note::new("non_finite", format!("{broken} voxels are NaN or infinite"), "they were set to 0"));
+        let settled = settle(&mut values, header.grid().shape, broken);
+        notes.push(settled.ok_or_else(|| NiftiError::NonFinite { path: path.to_owned(), count: broken, total })?);
     }
     let [nz, ny, nx] = header.grid().shape;
     let shape = [header.volumes(), nz, ny, nx];
@@ -143,7 +142,7 @@ fn by_slabs<const N: usize>(
             let first = values.len();
             values.resize(first + voxels.len(), 0.0);
             gather_serial(voxels, &mut values[first..], walk.slabs(0, voxels.len() / slab), &decode);
-            broken += clean(&mut values[first..]);
+            broken += not_finite(&mut values[first..]);
         };
         rayon::join(|| arrive(opened, path, &mut next, slabs * slab * N, |_| {}), convert).0?;
         std::mem::swap(&mut ready, &mut next);
@@ -167,7 +166,7 @@ fn turned<const N: usize>(
         values.resize((t + 1) * volume, 0.0);
         let out = &mut values[t * volume..];
         gather(bytes.as_chunks::<N>().0, out, walk, &decode);
-        broken += out.par_chunks_mut(CHUNK).map(clean).sum::<usize>();
+        broken += out.par_chunks_mut(CHUNK).map(not_finite).sum::<usize>();
     }
     Ok(broken)
 }
@@ -202,16 +201,9 @@ fn fill(opened: &mut Opened, path: &Path, buffer: &mut [u8]) -> Result<(), Nifti
     Err(NiftiError::Truncated { path: path.to_owned(), problem })
 }
 
-/// Sets NaN and infinities to 0; how many there were.
-fn clean(values: &mut [f32]) -> usize {
-    let mut broken = 0;
-    for v in values {
-        if !v.is_finite() {
-            *v = 0.0;
-            broken += 1;
-        }
-    }
-    broken
+/// How many are NaN or infinite.
+fn not_finite(values: &mut [f32]) -> usize {
+    values.iter().filter(|v| !v.is_finite()).count()
 }
 
 /// Room for `count` values, or an error instead of an abort.

@@ -21,5 +21,6 @@ pub mod skull_strip;
 pub mod slice_timing;
 pub mod spaces;
 pub mod spatial_normalization;
+mod timing;
 pub mod tissues;
 pub mod validate;

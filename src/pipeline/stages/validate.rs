@@ -1,6 +1,7 @@
 //! Validate: is this the kind of image its name says, with signal in it and a time axis that makes sense?
 
 use super::load::Read;
+use super::timing::{Timing, timing};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
 use crate::plan::ScanPlan;
@@ -9,19 +10,11 @@ use crate::telemetry::names;
 use ndarray::{Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis};
 use nifti::Header;
 use rayon::prelude::*;
-use serde_json::{Map, Value};
 
 /// Fewest volumes of a series that motion and noise can be estimated from; fMRIPrep has the same limit.
 const MIN_VOLUMES: usize = 6;
 /// Fewest voxels along an axis: less is a localiser or a single slice, which no method here can work on.
 const MIN_VOXELS: usize = 8;
-/// Header and sidecar may differ by what a 32-bit header cannot hold.
-const TR_TOLERANCE_S: f64 = 0.001;
-/// No MRI sequence repeats slower than this; larger values are milliseconds.
-const MAX_TR_S: f64 = 100.0;
-/// Nor faster than this.
-const MIN_TR_S: f64 = 0.01;
-
 /// A T1w image that can be worked on.
 pub struct Volume {
     /// The input's: writing puts arrays back into its axis order and affine.
@@ -32,7 +25,7 @@ pub struct Volume {
 
 /// A bold run that can be worked on.
 pub struct Series {
-    /// The input's, with the repetition time that holds.
+    /// The input's, with the repetition time that holds; without one where volumes do not come at equal times.
     pub header: Header,
     /// `(nt, nz, ny, nx)`.
     pub voxels: Array4<f32>,
@@ -42,6 +35,7 @@ pub struct Series {
 
 /// Checks a T1w image.
 pub fn t1w(read: Read, plan: &ScanPlan, strict: bool, found: &mut Found) -> Result<Volume, StageError> {
+    plan.oddities.iter().for_each(|note| found.note(note.clone()));
     let checked =
         check(&read, Modality::T1w, &plan.id).and_then(|negative| conclude(negative, (&plan.id, strict), found));
     passed(&checked, found);
@@ -52,14 +46,18 @@ pub fn t1w(read: Read, plan: &ScanPlan, strict: bool, found: &mut Found) -> Resu
 
 /// Checks a bold run, and settles its repetition time.
 pub fn bold(read: Read, plan: &ScanPlan, strict: bool, found: &mut Found) -> Result<Series, StageError> {
+    plan.oddities.iter().for_each(|note| found.note(note.clone()));
     let checked = check(&read, Modality::Bold, &plan.id).and_then(|negative| {
-        let (tr, note) = repetition_time(read.header.tr_seconds(), &plan.metadata, &plan.id)?;
+        let volumes = read.voxels.dim().0;
+        let Timing { repetition, note } = timing(read.header.tr_seconds(), &plan.metadata, volumes, &plan.id)?;
         note.into_iter().for_each(|note| found.note(note));
         conclude(negative, (&plan.id, strict), found)?;
-        Ok(tr)
+        Ok(repetition)
     });
     passed(&checked, found);
-    Ok(Series { header: read.header.with_tr_seconds(checked?), voxels: read.voxels, moment: None })
+    // A header says by 0 that there is none.
+    let repetition = checked?.unwrap_or(0.0);
+    Ok(Series { header: read.header.with_tr_seconds(repetition), voxels: read.voxels, moment: None })
 }
 
 /// The number of negative voxels of an image that is what its name says.
@@ -143,71 +141,11 @@ fn extremes(slice: ArrayView2<'_, f32>) -> (f32, f32, usize) {
     )
 }
 
-/// The repetition time in seconds: the sidecar's, as BIDS has it, else the header's. The note says what was odd.
-fn repetition_time(
-    header: Option<f64>,
-    metadata: &Map<String, Value>,
-    id: &str,
-) -> Result<(f64, Option<String>), StageError> {
-    let usable = |tr: f64| tr.is_finite() && tr > 0.0;
-    let written = metadata.get("RepetitionTime");
-    let sidecar = written.and_then(Value::as_f64).filter(|&t| usable(t));
-    let header = header.filter(|&t| usable(t));
-    let refuse = |message| Err(StageError::Invalid { code: ErrorCode::BadTiming, message });
-    let no_sidecar = || match written {
-        Some(value) => format!("RepetitionTime is {value} in the sidecar, which is not a number of seconds"),
-        None => "the sidecar has no RepetitionTime".to_owned(),
-    };
-    match (sidecar, header) {
-        (Some(s), _) if s < MIN_TR_S => {
-            refuse(format!("RepetitionTime of {id} is {s} in the sidecar, too fast for any sequence; write seconds"))
-        }
-        (Some(s), _) if s / 1000.0 > MAX_TR_S => {
-            refuse(format!("RepetitionTime of {id} is {s} in the sidecar, too slow for any sequence; write seconds"))
-        }
-        (Some(s), _) if s > MAX_TR_S => {
-            let tr = s / 1000.0;
-            Ok((tr, Some(format!("RepetitionTime {s} of the sidecar is taken for milliseconds: {tr} s"))))
-        }
-        (Some(s), Some(h)) if (s - h).abs() > TR_TOLERANCE_S => {
-            let note = format!("RepetitionTime is {s} s in the sidecar but {h} s in the header; the sidecar's is used");
-            Ok((s, Some(note)))
-        }
-        (Some(s), _) => Ok((s, None)),
-        (None, Some(h)) if (MIN_TR_S..=MAX_TR_S).contains(&h) => {
-            Ok((h, Some(format!("{}; the header's {h} s is used", no_sidecar()))))
-        }
-        (None, Some(h)) => refuse(format!(
-            "{id} has a repetition time of {h} s in its header, which may be meant as milliseconds, and {}",
-            no_sidecar()
-        )),
-        (None, None) => refuse(format!("{id} has no repetition time in its header, and {}", no_sidecar())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Coded;
     use ndarray::Array4;
-    use serde_json::json;
-
-    fn tr(header: Option<f64>, sidecar: Value) -> Result<(f64, Option<String>), StageError> {
-        repetition_time(header, sidecar.as_object().unwrap(), "x")
-    }
-
-    #[test]
-    fn the_sidecar_has_the_repetition_time() {
-        assert_eq!(tr(Some(2.0), json!({"RepetitionTime": 2.0})).unwrap(), (2.0, None));
-        assert_eq!(tr(Some(2.000_05), json!({"RepetitionTime": 2.0})).unwrap(), (2.0, None));
-        let (value, note) = tr(Some(2.0), json!({"RepetitionTime": 1.8})).unwrap();
-        assert!((value - 1.8).abs() < 1e-12 && note.unwrap().contains("sidecar's is used"));
-        assert!((tr(None, json!({"RepetitionTime": 2000})).unwrap().0 - 2.0).abs() < 1e-12);
-        assert!((tr(Some(1.5), json!({"RepetitionTime": 0})).unwrap().0 - 1.5).abs() < 1e-12);
-        assert_eq!(tr(Some(f64::NAN), json!({})).unwrap_err().code(), ErrorCode::BadTiming);
-        assert!(tr(None, json!({"RepetitionTime": 100_000})).is_ok());
-        assert!(tr(Some(2.0), json!({"RepetitionTime": 100_001})).unwrap_err().to_string().contains("too slow"));
-    }
 
     #[test]
     fn dimensions_must_fit_the_name() {

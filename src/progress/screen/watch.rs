@@ -9,7 +9,7 @@ use crate::terminal;
 use jiff::Timestamp;
 use std::fmt::Write;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a request to stop is looked for.
 const LOOK: Duration = Duration::from_millis(20);
@@ -69,7 +69,8 @@ impl Watch<'_> {
         }
         let (end, ended) = channel::<()>();
         std::thread::scope(|scope| {
-            scope.spawn(move || {
+            let watcher = std::thread::Builder::new().name("watch".to_owned());
+            let started = watcher.spawn_scoped(scope, move || {
                 let mut keeper = Keeper { watch: self, stopped: false, written: None, complained: false };
                 let mut looks = 0;
                 while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
@@ -80,6 +81,12 @@ impl Watch<'_> {
                 }
                 keeper.tick(true);
             });
+            // At the limit of threads the run goes on; only nobody sees how.
+            if let Err(e) = started {
+                terminal::print(&format!(
+                    "warning: no thread for the screen and status.json ({e}); ulimit -u has the limit\n"
+                ));
+            }
             let result = work();
             drop(end);
             result
@@ -91,8 +98,8 @@ impl Watch<'_> {
 struct Keeper<'a> {
     watch: &'a Watch<'a>,
     stopped: bool,
-    /// When the file was written, and how many scans had ended then.
-    written: Option<(Timestamp, usize)>,
+    /// When the file was written, by a clock that nobody sets, and how many scans had ended then.
+    written: Option<(Instant, usize)>,
     complained: bool,
 }
 
@@ -113,12 +120,12 @@ impl Keeper<'_> {
             self.watch.lines.keep_alive(&run, now);
         }
         let due = self.written.is_none_or(|(at, done)| {
-            let age = seconds_between(at, now);
+            let age = at.elapsed().as_secs_f64();
             age >= REFRESH || age >= REST && done != run.done()
         });
         if over || due {
             let state = if self.stopped { RunState::Interrupted } else { RunState::Running };
-            self.write(&run, if over && !self.stopped { RunState::Finished } else { state }, now);
+            self.write(&run, if over && !self.stopped { RunState::Finished } else { state });
         }
     }
 
@@ -133,8 +140,8 @@ impl Keeper<'_> {
         }
     }
 
-    fn write(&mut self, run: &Snapshot, state: RunState, now: Timestamp) {
-        self.written = Some((now, run.done()));
+    fn write(&mut self, run: &Snapshot, state: RunState) {
+        self.written = Some((Instant::now(), run.done()));
         if let Err(e) = self.watch.status.write(run, state)
             && !self.complained
         {

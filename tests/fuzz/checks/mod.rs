@@ -11,15 +11,19 @@ mod bids;
 #[allow(clippy::duplicate_mod, reason = "cargo-fuzz builds these checks as a crate of their own")]
 mod build;
 mod command_line;
+mod folders;
 mod images;
 mod spool;
 mod stages;
+mod written;
 
 pub use bids::{bids_name, sidecar, tables};
 pub use command_line::{config, invocation};
+pub use folders::{fieldmaps, templates};
 pub use images::{gzip, nifti};
 pub use spool::spool;
 pub use stages::stages;
+pub use written::{ledger, transforms};
 
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -28,7 +32,7 @@ use tempfile::TempDir;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 13] = [
     ("nifti", nifti),
     ("gzip", gzip),
     ("bids_name", bids_name),
@@ -38,6 +42,10 @@ pub const TARGETS: [Target; 9] = [
     ("spool", spool),
     ("tables", tables),
     ("stages", stages),
+    ("ledger", ledger),
+    ("transforms", transforms),
+    ("fieldmaps", fieldmaps),
+    ("templates", templates),
 ];
 
 /// What needs threads gets the calling one: the same input then goes the same way each time, and no time is lost to waiting

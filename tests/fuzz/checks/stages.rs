@@ -65,6 +65,7 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
         relative: "scan.nii".into(),
         entities: Entities::parse("sub-01").unwrap(),
         metadata: Arc::new(Map::from_iter([("RepetitionTime".to_owned(), json!(2.0))])),
+        oddities: Vec::new(),
         problem: None,
         bytes: 0,
         memory: Need::default(),

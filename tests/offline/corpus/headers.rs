@@ -328,6 +328,17 @@ fn voxels() -> Vec<Case> {
             Box::new(every(999, f32::INFINITY)),
         ),
         float("one voxel in 20 is NaN", Refused(NonFinite, &["NaN or infinite"]), Box::new(every(20, f32::NAN))),
+        float("NaN all around the head", differs(&["all around the head, are NaN"], "values", kept), {
+            Box::new(|f| {
+                let [nx, ny, nz] = [f.dim[0], f.dim[1], f.dim[2]].map(|n| usize::try_from(n).unwrap());
+                let at_edge = |i: usize, n: usize| i < 3 || i + 3 >= n;
+                for (i, v) in f.data.chunks_mut(4).enumerate() {
+                    if at_edge(i % nx, nx) || at_edge(i / nx % ny, ny) || at_edge(i / (nx * ny), nz) {
+                        v.copy_from_slice(&f32::NAN.to_le_bytes());
+                    }
+                }
+            })
+        }),
         float("NaN only", Refused(NonFinite, &["NaN or infinite"]), Box::new(every(1, f32::NAN))),
         header("all zero", Refused(NoSignal, &["every voxel", "is 0"]), |f| f.data.fill(0)),
         header("constant", Refused(NoSignal, &["is 1799"]), |f| f.data.fill(7)),

@@ -131,16 +131,34 @@ fn timing() -> Vec<Case> {
         }),
         bold(
             "sidecar with a time as text",
-            noted(&[
-                "RepetitionTime is \"2.0\" in the sidecar, which is not a number of seconds; the header's 2 s is used",
-            ]),
+            noted(&["RepetitionTime is \"2.0\" in the sidecar; 2.0 was taken, for it must be a number"]),
             tr(2.0, 8, r#"{"RepetitionTime": "2.0"}"#),
         ),
         bold("sidecar with a negative time", noted(&["RepetitionTime is -2.0 in the sidecar"]), {
             tr(2.0, 8, r#"{"RepetitionTime": -2.0}"#)
         }),
-        bold("a time as text, none in the header", Refused(BadTiming, &["RepetitionTime is \"2.0\""]), {
-            tr(0.0, 8, r#"{"RepetitionTime": "2.0"}"#)
+        bold("a time that is no number, none in the header", Refused(BadTiming, &["RepetitionTime is \"2 s\""]), {
+            tr(0.0, 8, r#"{"RepetitionTime": "2 s"}"#)
+        }),
+        bold(
+            "values of the wrong type that can be read",
+            noted(&["EchoTime is \"0.03\"", "\"j-\" was taken"]),
+            tr(2.0, 8, r#"{"RepetitionTime": 2.0, "EchoTime": "0.03", "PhaseEncodingDirection": "J-"}"#),
+        ),
+        bold(
+            "values that can be nothing",
+            noted(&["FlipAngle is [] in", "\"A>>P\" in the sidecar"]),
+            tr(2.0, 8, r#"{"RepetitionTime": 2.0, "PhaseEncodingDirection": "A>>P", "FlipAngle": []}"#),
+        ),
+        bold("times of volumes at equal steps", FINE, tr(2.0, 8, r#"{"VolumeTiming": [0, 2, 4, 6, 8, 10]}"#)),
+        bold("times of volumes at unequal steps", noted(&["unequal steps: there is no repetition time"]), {
+            tr(2.0, 8, r#"{"VolumeTiming": [0, 2, 4.5, 6, 8, 10]}"#)
+        }),
+        bold("times of other volumes", Refused(BadTiming, &["2 times for", "volumes"]), {
+            tr(2.0, 8, r#"{"VolumeTiming": [0, 2]}"#)
+        }),
+        bold("times of volumes beside another repetition time", Refused(BadTiming, &["remove one of them"]), {
+            tr(2.0, 8, r#"{"RepetitionTime": 2.0, "VolumeTiming": [0, 2, 4.5, 6, 8, 10]}"#)
         }),
         bold("sidecar with a time no scanner is fast enough for", Refused(BadTiming, &["0.002", "write seconds"]), {
             tr(2.0, 8, r#"{"RepetitionTime": 0.002}"#)

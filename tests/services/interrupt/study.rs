@@ -94,6 +94,7 @@ impl Study {
         report(out);
         contents(out).into_iter().for_each(compare);
         assert_eq!(left_over(&out.join("logs")), Vec::<PathBuf>::new(), "{what}");
+        run([Path::new("verify"), out]).exits(0);
     }
 }
 

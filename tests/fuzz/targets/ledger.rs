@@ -1,0 +1,6 @@
+//! See `checks::ledger`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: neuro_preprocess_fuzz::one_thread(), |bytes: &[u8]| {
+    neuro_preprocess_fuzz::ledger(bytes);
+});

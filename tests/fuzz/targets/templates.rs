@@ -1,0 +1,6 @@
+//! See `checks::templates`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: neuro_preprocess_fuzz::one_thread(), |bytes: &[u8]| {
+    neuro_preprocess_fuzz::templates(bytes);
+});
