@@ -130,7 +130,7 @@ impl Index {
                     continue;
                 }
                 Suffix::Roi => {
-                    *self.others.entry(scan.suffix.as_str().to_owned()).or_default() += 1;
+                    self.others.push(Other::of(&scan));
                     continue;
                 }
                 // Nothing is made of it alone.

@@ -48,6 +48,7 @@ impl Other {
     pub fn of(scan: &ScanFile) -> Self {
         let part = scan.entities.get("part").filter(|part| *part != "mag");
         let why = match scan.suffix {
+            Suffix::Roi => "a region that is not named a lesion (label-lesion)",
             Suffix::Sbref => "taken to correct distortion; nothing is made of it alone",
             Suffix::T1w | Suffix::Bold => {
                 "the phase, the real or the imaginary part of a complex scan; only magnitudes are processed"
