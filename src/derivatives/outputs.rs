@@ -320,12 +320,11 @@ pub fn outputs_of_echoes(entities: &Entities, wanted: &Wanted, labels: &[&str]) 
     Ok(outputs)
 }
 
-/// What the correction of a run's distortion leaves besides, by fMRIPrep's names: `id` is the fieldmap's, `fitted` says whether it
-/// was measured, and has control points.
+/// What the correction of a run's distortion leaves besides, by fMRIPrep's names: `id` is the fieldmap's.
 ///
 /// # Errors
 /// When the entities lack a participant.
-pub fn outputs_of_field(entities: &Entities, id: &str, fitted: bool) -> Result<Vec<Output>, NameError> {
+pub fn outputs_of_field(entities: &Entities, id: &str) -> Result<Vec<Output>, NameError> {
     let set = |desc| [("fmapid", id), ("desc", desc)];
     let file = |kind, datatype, set: &[(&str, &str)], suffix, extension| {
         let folder = participant_dir(entities, datatype)?;
@@ -340,7 +339,7 @@ pub fn outputs_of_field(entities: &Entities, id: &str, fitted: bool) -> Result<V
         suffix: "bold",
         extension: ".jpg",
     };
-    let mut outputs = vec![
+    Ok(vec![
         file(OutputKind::Field, Datatype::Fmap, &set("preproc"), "fieldmap", ".nii.gz")?,
         file(
             OutputKind::ToFieldmap,
@@ -351,12 +350,8 @@ pub fn outputs_of_field(entities: &Entities, id: &str, fitted: bool) -> Result<V
         )?,
         picture(PictureKind::Distorted, &[("desc", "distorted")]).output(entities, None)?,
         picture(PictureKind::Undistorted, &[("desc", "undistorted")]).output(entities, None)?,
-    ];
-    if fitted {
-        let kind = OutputKind::FieldCoefficients;
-        outputs.push(file(kind, Datatype::Fmap, &set("coeff"), "fieldmap", ".nii.gz")?);
-    }
-    Ok(outputs)
+        file(OutputKind::FieldCoefficients, Datatype::Fmap, &set("coeff"), "fieldmap", ".nii.gz")?,
+    ])
 }
 
 /// The folder of a scan's images.

@@ -412,7 +412,12 @@ fn hz(image: &Image<'_>) -> Result<f64, String> {
 /// How an image was encoded, by its sidecar.
 fn encoding(metadata: &Map<String, Value>, name: &str) -> Result<(PhaseEncoding, ReadoutFields), String> {
     let direction = match metadata.get("PhaseEncodingDirection") {
-        None => return Err(format!("{name} has no PhaseEncodingDirection in its sidecar")),
+        // One that says something else has been taken out, with a note.
+        None => {
+            return Err(format!(
+                "{name} has no usable PhaseEncodingDirection in its sidecar; write i, i-, j, j-, k or k-"
+            ));
+        }
         Some(value) => value
             .as_str()
             .and_then(|text| text.parse().ok())

@@ -1,7 +1,7 @@
 //! What there is to do: units of work (a participant-session), their scans, and what each scan needs.
 
 use super::PlanError;
-use super::fieldmap::{FieldKind, FieldmapPlan};
+use super::fieldmap::FieldmapPlan;
 use super::images::Images;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of, outputs_of_echoes, outputs_of_field};
@@ -148,8 +148,7 @@ impl ScanPlan {
             outputs.extend(outputs_of_echoes(&self.entities, &self.wanted, &labels).unwrap_or_default());
         }
         if let Some(fieldmap) = self.fieldmap.used() {
-            let fitted = !matches!(fieldmap.kind, FieldKind::Opposite(_));
-            outputs.extend(outputs_of_field(&self.entities, &fieldmap.id, fitted).unwrap_or_default());
+            outputs.extend(outputs_of_field(&self.entities, &fieldmap.id).unwrap_or_default());
         }
         outputs
     }
