@@ -31,7 +31,7 @@ macro_rules! exit_statuses {
 
 exit_statuses! {
     Success 0 "ok", "Everything asked for was done, had been done before, or is being done by another run.";
-    ScanFailed 1 "scan-failed", "The run came to its end, but at least one scan failed; or an output is not as it was written (verify).";
+    ScanFailed 1 "scan-failed", "The run came to its end, but at least one scan failed.";
     InvalidDataset 16 "invalid-dataset", "The input is not a BIDS dataset or Nipoppy study that can be used.";
     UnknownLevel 17 "unknown-level", "The analysis level is missing, or neither participant nor group.";
     NothingMatches 18 "nothing-matches", "A label that was asked for does not exist, or the filters leave no scan.";
