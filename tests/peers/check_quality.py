@@ -49,11 +49,17 @@ def air(image, brain, mm):
     slices = brain.sum(axis=(1, 2))
     first = int((np.arange(len(slices)) * slices).sum() // slices.sum())
     distance = ndimage.distance_transform_edt(~head, sampling=coarse_mm) ** 2
+    far = (distance >= 12 ** 2) & (np.arange(head.shape[0]) >= -(-first // factor[0]))[:, None, None]
+    shadows = [np.broadcast_to(head.any(axis=axis, keepdims=True), head.shape) for axis in range(3)]
+    alone = [far & s & ~(shadows[a - 1] | shadows[a - 2]) for a, s in enumerate(shadows)]
     distance /= distance[first // factor[0]:].max()
     full = lambda a: a.repeat(factor[0], 0).repeat(factor[1], 1).repeat(factor[2], 2)[tuple(slice(n) for n in image.shape)]
     head, distance = full(head), full(distance)
     above = (np.arange(image.shape[0]) >= first)[:, None, None] & ~head
     values = image[above & (image > 0)]
+    lines = [image[full(line) & (image > 0)] for line in alone]
+    means = sorted(line.mean() for line in lines) if min(map(len, lines)) >= 1000 else None
+    ghosts = {"air_ghosts": 2 * means[2] / (means[0] + means[1])} if means else {}
     limit = np.median(values) + 10 * mad(values)
     artefact = ndimage.binary_opening((image > limit) & above & (distance >= 0.01), CROSS)
     noise = values[values <= limit]
@@ -61,6 +67,7 @@ def air(image, brain, mm):
         "qi_1": artefact.sum() / above.sum(),
         "air_tail": np.quantile(values, 0.99) / np.median(values),
         "fber": np.median(image[head]) ** 2 / np.median(image[~head]) ** 2,
+        **ghosts,
     }, noise.std(), mad(noise)
 
 
