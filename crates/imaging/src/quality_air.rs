@@ -4,7 +4,7 @@
 //! Reson. Med. 62(2), 2009, only air above the middle of the brain is looked at: below it neck, shoulders and the face's
 //! own motion (jaw, eyes) would be mistaken for artefacts. The head is found at about 4 mm, where noise averages out.
 
-use ndarray::{Array3, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView1, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use crate::filter::{quantiles, shrink};
@@ -84,22 +84,23 @@ pub(super) fn air(image: ArrayView3<f32>, brain: ArrayView3<u8>, voxel_mm: [f64;
     };
     let limit = (all.median + ARTEFACT_SCORE * all.mad) as f32;
     let spoilt = |k: usize, j: usize, i: usize| image[[k, j, i]] > limit && coarse.is_far_air(k, j, i);
-    let counts: Vec<(usize, usize)> = (coarse.first_slice..nz)
+    let counts: Vec<(usize, usize, Lines)> = (coarse.first_slice..nz)
         .into_par_iter()
         .map(|k| {
-            let (mut air, mut artefact) = (0, 0);
+            let (mut air, mut artefact, mut lines) = (0, 0, Lines::default());
             for (j, row) in image.index_axis(Axis(0), k).outer_iter().enumerate() {
                 for (c, part) in row.axis_chunks_iter(Axis(0), coarse.factor[2]).enumerate() {
                     let first = c * coarse.factor[2];
                     if coarse.is_air(k, j, first) {
                         air += part.len();
+                        coarse.add_line([k, j, first], part, &mut lines);
                         let loud = part.iter().enumerate().filter(|(_, v)| **v > limit).map(|(i, _)| first + i);
                         artefact +=
                             loud.filter(|&i| spoilt(k, j, i) && opened(&spoilt, [nz, ny, nx], [k, j, i])).count();
                     }
                 }
             }
-            (air, artefact)
+            (air, artefact, lines)
         })
         .collect();
     let (voxels, artefacts) = counts.iter().fold((0, 0), |sum, c| (sum.0 + c.0, sum.1 + c.1));
@@ -107,21 +108,25 @@ pub(super) fn air(image: ArrayView3<f32>, brain: ArrayView3<u8>, voxel_mm: [f64;
     quiet.retain(|v| *v > 0.0 && *v <= limit);
     let noise = RegionStats::of(&mut quiet);
     let artefact = Some(artefacts as f64 / voxels.max(1) as f64);
-    Air { noise, artefact, tail: high.map(|h| h / all.median), ghosts: ghosts(&sampled, step), energy_ratio }
+    Air { noise, artefact, tail: high.map(|h| h / all.median), ghosts: ghosts(&counts), energy_ratio }
 }
 
 /// How much louder the air is in line with the head along one axis than along the others; `None` where it cannot be seen
 /// along all.
-fn ghosts(sampled: &[Sampled], step: usize) -> Option<f64> {
+fn ghosts(slices: &[(usize, usize, Lines)]) -> Option<f64> {
     let line = |axis: usize| {
-        let (n, sum) = sampled.iter().fold((0, 0.0), |(n, sum), s| (n + s.lines[axis].0, sum + s.lines[axis].1));
-        (n * step >= LEAST_AIR).then(|| sum / n as f64)
+        let (n, sum) =
+            slices.iter().map(|(.., lines)| lines[axis]).fold((0, 0.0), |all, (n, sum)| (all.0 + n, all.1 + sum));
+        (n >= LEAST_AIR).then(|| sum / n as f64)
     };
     let mut means = [line(0)?, line(1)?, line(2)?];
     means.sort_by(f64::total_cmp);
     let [low, middle, high] = means;
     Some(2.0 * high / (low + middle)).filter(|ratio| ratio.is_finite())
 }
+
+/// Number and sum of what is above 0 in the air that lies in line with the head along x, y, z only.
+type Lines = [(usize, f64); 3];
 
 /// Whether a set voxel stays when the set is opened by the cross of seven voxels: it, or a neighbour of it, has all its
 /// neighbours in the set.
@@ -144,8 +149,6 @@ struct Sampled {
     inside: Vec<f32>,
     outside: Vec<f32>,
     air: Vec<f32>,
-    /// Number and sum of what is above 0 in the air that lies in line with the head along x, y, z only.
-    lines: [(usize, f64); 3],
 }
 
 impl Coarse {
@@ -153,22 +156,15 @@ impl Coarse {
     fn sample(&self, image: ArrayView3<f32>, k: usize, step: usize) -> Sampled {
         let (_, ny, nx) = image.dim();
         let (mut found, mut i) = (Sampled::default(), (k * ny * nx).next_multiple_of(step) - k * ny * nx);
-        let coarse = k / self.factor[0];
-        let (head, line) = (self.head.index_axis(Axis(0), coarse), self.line.index_axis(Axis(0), coarse));
-        let slice = image.index_axis(Axis(0), k);
+        let (head, slice) = (self.head.index_axis(Axis(0), k / self.factor[0]), image.index_axis(Axis(0), k));
         for (j, row) in slice.outer_iter().enumerate() {
             let head = head.index_axis(Axis(0), j / self.factor[1]);
-            let line = line.index_axis(Axis(0), j / self.factor[1]);
             while i < nx {
                 if head[i / self.factor[2]] != 0 {
                     found.inside.push(row[i]);
                 } else {
                     found.outside.push(row[i]);
                     found.air.extend((k >= self.first_slice).then_some(row[i]));
-                    let axis = usize::from(line[i / self.factor[2]]).checked_sub(1).filter(|_| row[i] > 0.0);
-                    if let Some((n, sum)) = axis.and_then(|axis| found.lines.get_mut(axis)) {
-                        (*n, *sum) = (*n + 1, *sum + f64::from(row[i]));
-                    }
                 }
                 i += step;
             }
@@ -196,6 +192,16 @@ impl Coarse {
         let largest = far.indexed_iter().filter(|((k, ..), _)| within(*k)).fold(0.0_f32, |m, (_, d)| m.max(*d));
         far.mapv_inplace(|d| d / largest);
         Self { factor, head, far, line, first_slice }
+    }
+
+    /// Adds voxels of a row, all of one coarse voxel whose first is given, to the line that they lie in.
+    fn add_line(&self, [k, j, first]: [usize; 3], part: ArrayView1<f32>, lines: &mut Lines) {
+        let axis = usize::from(self.line[self.at(k, j, first)]).checked_sub(1);
+        if let Some((n, sum)) = axis.and_then(|axis| lines.get_mut(axis)) {
+            for v in part.iter().filter(|v| **v > 0.0) {
+                (*n, *sum) = (*n + 1, *sum + f64::from(*v));
+            }
+        }
     }
 
     fn at(&self, k: usize, j: usize, i: usize) -> [usize; 3] {
