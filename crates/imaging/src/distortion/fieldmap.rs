@@ -139,6 +139,7 @@ fn smooth(
 mod tests {
     use super::super::phantom::Phantom;
     use super::*;
+    use std::f32::consts::{PI, TAU};
 
     const TRT: f32 = 0.035;
 
@@ -161,6 +162,22 @@ mod tests {
             assert!(mean <= 0.02 && worst < 0.5, "{ms}: {mean} {worst}");
             assert!(found.facts.wrapped_share >= Some(wrapped), "{ms}: {:?}", found.facts);
             assert_eq!(found.facts.cycles_removed, Some(0));
+        }
+    }
+
+    #[test]
+    fn no_voxel_of_the_head_is_unwrapped_to_a_wrong_cycle() {
+        for seed in 1..=3 {
+            let phantom = Phantom::new([36, 64, 64], seed);
+            let mask = head_mask(phantom.magnitude.view()).unwrap();
+            for ms in [2.46, 4.92, 7.38, 9.84] {
+                let phase = phantom.phase(ms * 1e-3, 0.0, 0.02);
+                let found = unwrap(phase.view(), phantom.magnitude.view(), mask.view()).unwrap();
+                let per_hz = TAU * ms as f32 * 1e-3;
+                let all = found.phase.iter().zip(&phantom.hz).zip(&mask).filter(|(_, m)| **m != 0);
+                let wrong = all.filter(|((found, hz), _)| (**found - per_hz * **hz).abs() > PI).count();
+                assert_eq!(wrong, 0, "head {seed}, {ms} ms, {:.3} wrapped", found.wrapped_share);
+            }
         }
     }
 
