@@ -79,7 +79,8 @@ fn as_text(found: &Verified) -> String {
 
 fn as_json(found: &Verified) -> Value {
     let faults = found.faults.iter();
-    let fault = |fault: &crate::derivatives::verify::Fault| json!({ "path": fault.path.to_string_lossy(), "kind": fault.kind.as_str(), "why": fault.why });
+    let fault =
+        |fault: &Fault| json!({ "path": fault.path.to_string_lossy(), "kind": fault.kind.as_str(), "why": fault.why });
     let counts: serde_json::Map<String, Value> =
         counts(found).map(|(kind, n)| (kind.as_str().to_owned(), n.into())).collect();
     json!({

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// The key of a scan's metadata that tells of them.
-pub(super) const LESIONS: &str = "LesionMasks";
+const LESIONS: &str = "LesionMasks";
 /// What a name may say of a mask that is not said of the image.
 const OF_MASKS: [&str; 4] = ["label", "desc", "space", "res"];
 

@@ -230,17 +230,15 @@ pub fn normalize(
     affine: &Matrix4,
     recipe: &Recipe,
 ) -> Result<Normalization, NormalizationError> {
-    if lesion.is_none_or(|lesion| lesion.dim() == image.dim()) {
-        let healthy = lesion.and_then(|lesion| Healthy::new(image, mask, lesion, affine));
-        return match &healthy {
-            None => brought(target, image, [mask, mask], None, (affine, recipe)),
-            Some(Healthy { filled, mask: seen, weight }) => {
-                brought(target, filled.view(), [mask, seen.view()], Some(weight.view()), (affine, recipe))
-            }
-        };
+    if let Some(lesion) = lesion.filter(|lesion| lesion.dim() != image.dim()) {
+        return Err(AlignError::Shape { mask: lesion.dim(), image: image.dim() }.into());
     }
-    let lesion = lesion.map_or((0, 0, 0), |lesion| lesion.dim());
-    Err(AlignError::Shape { mask: lesion, image: image.dim() }.into())
+    match lesion.and_then(|lesion| Healthy::new(image, mask, lesion, affine)) {
+        None => brought(target, image, [mask, mask], None, (affine, recipe)),
+        Some(Healthy { filled, mask: seen, weight }) => {
+            brought(target, filled.view(), [mask, seen.view()], Some(weight.view()), (affine, recipe))
+        }
+    }
 }
 
 /// Widths over which the brain around a lesion goes on into it, mm; beyond the last it is as bright as the brain is in the

@@ -58,7 +58,7 @@ impl HzField {
         Self::new(&Head::new(seed), seed)
     }
 
-    /// The same with sources as steep as air makes them: around them, in about a hundredth of the brain, signal folds.
+    /// The same with sources as steep as air makes them: around them, in 0.2 to 4 % of the brain, signal folds.
     #[must_use]
     pub fn steep_of_head(seed: u64) -> Self {
         let head = Head::new(seed);
