@@ -21,14 +21,15 @@ use crate::filter::par_count;
 use crate::head_template::HeadTemplate;
 use crate::metrics::dice;
 use crate::registration::determinant;
-use crate::registration::head::{HeadFit, find_head};
+use crate::registration::head::{HeadFit, find_head, refine_head};
 use crate::registration::placed::voxel_size;
+use crate::registration::tone::straightened;
 use crate::rigid::Matrix4;
 
 /// Smallest and largest brain in ml.
 const VOLUME_ML: [f64; 2] = [300.0, 2500.0];
 /// The mask ends at this distance in mm from the template's surface.
-const THRESHOLD_MM: f32 = -0.5;
+const THRESHOLD_MM: f32 = -1.0;
 /// A body on a constant background that overlaps less with the carried brain (Dice) still has its head.
 const LEAST_OVERLAP: f64 = 0.85;
 /// Extent of a volume along each axis that shows enough of a head: of a T1w image, and of a run, which may be a slab.
@@ -121,7 +122,12 @@ impl Scan<'_> {
 }
 
 /// The template carried over to a scan, and how much the two look alike.
-fn compare(scan: &Scan, template: &HeadTemplate, black: Option<&Array3<u8>>) -> Option<(HeadFit, Prior, Belief)> {
+fn compare(
+    scan: &Scan,
+    template: &HeadTemplate,
+    contrast: Contrast,
+    black: Option<&Array3<u8>>,
+) -> Option<(HeadFit, Prior, Belief)> {
     let copy = match black {
         None => copy(scan.image, scan.to_world, scan.range),
         Some(mask) => {
@@ -131,7 +137,10 @@ fn compare(scan: &Scan, template: &HeadTemplate, black: Option<&Array3<u8>>) -> 
         }
     };
     let head = find_head(template, &copy)?;
-    let prior = carry_over(template, &copy, &head)?;
+    // Only a T1w head is known to be bright where the template is.
+    let straight = if contrast == Contrast::T1w { straightened(template, &copy, &head) } else { None };
+    let head = straight.as_ref().and_then(|scan| refine_head(template, scan, &head)).unwrap_or(head);
+    let prior = carry_over(template, &copy, straight.as_ref().unwrap_or(&copy), &head)?;
     let belief = belief(&prior)?;
     Some((head, prior, belief))
 }
@@ -143,11 +152,11 @@ fn fits_inverted(scan: &Scan, template: &HeadTemplate) -> bool {
     let air = low + AIR * (high - low);
     let turned = scan.image.mapv(|v| if v > air { (high + air - v).max(low) } else { low });
     let turned = Scan { image: turned.view(), ..*scan };
-    compare(&turned, template, None).is_some_and(|(.., belief)| belief.local >= DOUBTFUL)
+    compare(&turned, template, Contrast::T1w, None).is_some_and(|(.., belief)| belief.local >= DOUBTFUL)
 }
 
 fn of_head(scan: &Scan, template: &HeadTemplate) -> Result<Brain, BrainError> {
-    let (head, prior, belief) = compare(scan, template, None).ok_or(BrainError::NoHead)?;
+    let (head, prior, belief) = compare(scan, template, Contrast::T1w, None).ok_or(BrainError::NoHead)?;
     if belief.local < DOUBTFUL {
         let looks = if fits_inverted(scan, template) { Looks::T2w } else { belief.looks() };
         return Err(BrainError::NotT1w { local: belief.local, looks });
@@ -205,7 +214,7 @@ fn of_stripped(
     template: &HeadTemplate,
 ) -> Result<Brain, BrainError> {
     let brain_only = template.stripped().ok();
-    let found = brain_only.and_then(|t| compare(scan, &t, Some(&mask)));
+    let found = brain_only.and_then(|t| compare(scan, &t, contrast, Some(&mask)));
     let mut brain = scan.checked(mask, Method::Background)?;
     brain.already_stripped = Some(background);
     let Some((head, prior, belief)) = found else {
@@ -232,7 +241,7 @@ fn of_stripped(
 /// A surface finds the brain of an EPI; a template with the contrast of an EPI says whether it is one, and keeps the mask near.
 fn of_epi(scan: &Scan, template: &HeadTemplate) -> Result<Brain, BrainError> {
     let mut found = by_surface(scan.finite().view(), scan.voxel_mm, Contrast::Bold)?;
-    let compared = template.echo_planar().ok().and_then(|t| compare(scan, &t, None));
+    let compared = template.echo_planar().ok().and_then(|t| compare(scan, &t, Contrast::Bold, None));
     let carried = |mm| compared.as_ref().and_then(|(_, p, _)| distance_below(p, scan.shape, scan.to_world, mm));
     let local = compared.as_ref().map(|(_, _, belief)| belief.local);
     let outer = carried(EPI_OUTER_MM).filter(|_| local.is_some_and(|l| l >= EPI_TRUSTED));

@@ -67,6 +67,16 @@ impl Fixed {
         Self { voxels, to_world: image.to_world, parts, points, centre }
     }
 
+    /// Each point compared: where it lies, mm, and its intensity.
+    pub(crate) fn values(&self) -> impl Iterator<Item = ([f64; 3], f32)> + '_ {
+        self.parts.iter().flatten().flat_map(move |run| {
+            (run.start..run.start + run.count).map(move |i| {
+                let at = apply(&self.to_world, [i as f64, run.j as f64, run.k as f64]);
+                (at, self.voxels[[run.k, run.j, i]])
+            })
+        })
+    }
+
     /// Number of points compared.
     #[must_use]
     pub fn points(&self) -> usize {

@@ -2,7 +2,7 @@
 //!
 //! `affine` is the general engine (Gauss–Newton on normalised correlation), `affine_sums` its sums. `orientation` names the
 //! 24 ways a head can lie along the axes, `head` finds a head from no knowledge but its header, `brain` aligns two
-//! brains that are already free of their heads. Images with a place are `placed::Placed`; a transform maps the fixed image's
+//! brains that are already free of their heads, `tone` straightens the contrast of a scan in which the head was found. Images with a place are `placed::Placed`; a transform maps the fixed image's
 //! world to that of the moving one, in mm.
 //!
 //! What is left once an affine is known is a warp by local correlation: [`coarse`] is the cheap one-sided one that carries a
@@ -35,6 +35,7 @@ mod sample;
 mod smooth;
 mod spans;
 mod symmetric;
+pub(crate) mod tone;
 pub mod warp;
 mod window;
 
