@@ -7,9 +7,10 @@ use crate::common::{Ran, binary, run_command, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const BUILT_IN: &str = "MNI152NLin2009cAsym";
 
@@ -25,14 +26,18 @@ fn dataset(folder: &Path, head: &str) -> PathBuf {
 }
 
 /// A run over a dataset, with the spaces that are the default unless `more` says otherwise.
-fn run(bids: &Path, out: &Path, templates: Option<&Path>, more: &[&str]) -> Ran {
+fn command(bids: &Path, out: &Path, templates: Option<&Path>, more: &[&str]) -> Command {
     let mut command: Command = binary();
     command.env_remove("NEURO_PREPROCESS_OUTPUT_SPACES");
     if let Some(home) = templates {
         command.env("TEMPLATEFLOW_HOME", home);
     }
     command.args([text(bids), text(out), "participant", "--no-report"]).args(more);
-    run_command(&mut command)
+    command
+}
+
+fn run(bids: &Path, out: &Path, templates: Option<&Path>, more: &[&str]) -> Ran {
+    run_command(&mut command(bids, out, templates, more))
 }
 
 fn summary(out: &Path) -> Value {
@@ -67,6 +72,18 @@ fn without_network_and_templates_a_head_comes_to_mni_and_readers_agree() {
     for (name, bytes) in &first {
         assert!(second[name] == *bytes, "{name}");
     }
+
+    // Killed while the brain is brought to the template, and run once more: the same bytes again.
+    let killed = folder.path().join("killed");
+    let mut command = command(&bids, &killed, None, &["--nprocs", "1", "--verbose"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("spatial_normalization")), "the stage is not named");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!killed.join("sub-01/anat").exists() || anat(&killed).is_empty(), "something was written before the end");
+    run(&bids, &killed, None, &[]).exits(0);
+    assert!(anat(&killed) == first, "other bytes after a kill");
 
     let Some(checked) = common::peer("check_templates.py", &[&out, Path::new("01"), Path::new(BUILT_IN)]) else {
         return;

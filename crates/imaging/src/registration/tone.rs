@@ -100,7 +100,10 @@ mod tests {
     use super::*;
 
     fn pairs(curve: impl Fn(f32) -> f32) -> Vec<(f32, f32)> {
-        (0..20_000).map(|n| (n as f32 / 19_999.0, (n % 7) as f32 * 0.01)).map(|(t, noise)| (curve(t), t + noise)).collect()
+        (0..20_000)
+            .map(|n| (n as f32 / 19_999.0, (n % 7) as f32 * 0.01))
+            .map(|(t, noise)| (curve(t), t + noise))
+            .collect()
     }
 
     #[test]
