@@ -111,7 +111,7 @@ pub fn unsaid() -> Option<&'static str> {
     UNSAID.get().map(String::as_str)
 }
 
-/// Puts `lines` in place of the block. Each must fit into the columns that [`size`] told.
+/// Redraws the live block with `lines`. Each must fit into the columns that [`size`] returned.
 pub fn show(lines: Vec<String>) {
     paint("", Some(lines));
 }

@@ -3,7 +3,7 @@
 use crate::cli::RunConfig;
 use crate::machine::limits::memory_limit;
 use crate::machine::process;
-use crate::plan::Room;
+use crate::plan::MemoryBudget;
 use std::path::Path;
 
 /// Part of the memory that is there a run may use when nothing was said.
@@ -19,11 +19,11 @@ const UNKNOWN: u64 = 4_000_000_000;
     clippy::cast_sign_loss,
     reason = "a share of memory"
 )]
-pub(super) fn room(config: &RunConfig) -> (Room, Option<String>) {
+pub(super) fn room(config: &RunConfig) -> (MemoryBudget, Option<String>) {
     let hard = memory_limit(Path::new("/"), &|name| std::env::var(name).ok(), config.threads);
     let room = |limit: u64, by: String| {
         let taken = process::resident_memory_bytes();
-        Room { limit, by, taken, threads: config.threads }
+        MemoryBudget { limit, by, taken, threads: config.threads }
     };
     let Some(asked) = config.memory_bytes else {
         let free = process::available_memory_bytes().unwrap_or(UNKNOWN);

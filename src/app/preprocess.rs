@@ -15,7 +15,7 @@ use crate::derivatives::summary::session_file;
 use crate::derivatives::{self, DerivativeError};
 use crate::error::{Coded, ErrorCode};
 use crate::machine::process;
-use crate::plan::{self, Plan, PlanError, PlanOptions, Room, ScanPlan, SessionPlan, Source};
+use crate::plan::{self, Plan, PlanError, PlanOptions, MemoryBudget, ScanPlan, SessionPlan, Source};
 use crate::printable;
 use crate::progress::screen::View;
 use crate::progress::tally::Tally;
@@ -51,7 +51,7 @@ pub enum RunError {
         source: Box<DerivativeError>,
     },
     /// Outputs cannot be written any more.
-    #[error("the run was given up, the same command does the rest later: {0}")]
+    #[error("the run stopped; run the same command again to finish it: {0}")]
     GaveUp(String),
     /// A folder in the output folder is a link that is not followed.
     #[error(transparent)]
@@ -102,7 +102,10 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
             Format::Json => {
                 terminal::said(pool::within(config.threads, || plan::write_json(&plan, std::io::stdout().lock()))?);
             }
-            Format::Text => say(&plan::to_text(&plan)),
+            Format::Text => {
+                let notes: String = config.notes.iter().map(|note| format!("Note     {}\n", printable::line(note))).collect();
+                say(&format!("{notes}{}", plan::to_text(&plan)));
+            }
         }
     }
     plan.refuse_empty()?;
@@ -182,7 +185,7 @@ pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     Ok(())
 }
 
-fn work(config: &RunConfig, plan: &Plan, room: &Room, targets: &Targets) -> Result<ExitStatus, RunError> {
+fn work(config: &RunConfig, plan: &Plan, room: &MemoryBudget, targets: &Targets) -> Result<ExitStatus, RunError> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let telemetry = crate::telemetry::init(&config.telemetry, Some(&plan.output.join("logs")), &run_id);
     telemetry.protect(personal(plan));
@@ -199,8 +202,9 @@ fn work(config: &RunConfig, plan: &Plan, room: &Room, targets: &Targets) -> Resu
         work_through(config, (plan, targets), settings, &run_id, &telemetry, &cancel, (&sinks, &tally))
     });
     let counts = tally.counts();
-    // The summary comes before telemetry is flushed: whatever the network does, the person knows. Quiet runs end quietly.
-    let tell = config.telemetry.verbosity > Verbosity::Quiet || counts.any_failed() || cancel.requested();
+    // The summary comes before telemetry is flushed: whatever the network does, the person knows. The failures of a quiet run
+    // are on standard error already.
+    let tell = config.telemetry.verbosity > Verbosity::Quiet;
     if outcome.is_ok() {
         // Whoever asked to stop does not wait for reports.
         let report = if cancel.requested() { None } else { report::after_run(config, plan, &telemetry) };
@@ -281,7 +285,7 @@ fn work_through(
     };
     let result = pool::for_each(&groups, settings, cancel, memory, work);
     if let Some(signal) = cancel.asked_by() {
-        tracing::warn!("the run was asked to stop by {signal}; run the same command again for the rest");
+        tracing::warn!("the run was stopped by {signal}; run the same command again to finish it");
     }
     let seconds = start.elapsed().as_secs_f64();
     cx.publish(&RunEvent::RunFinished { seconds });

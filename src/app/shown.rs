@@ -40,7 +40,7 @@ impl Shown {
 
     /// Who keeps it up to date.
     pub fn watch<'a>(&'a self, view: View, stopping: &'a (dyn Fn() -> Option<&'static str> + Sync)) -> Watch<'a> {
-        let complain = &|e: &crate::derivatives::DerivativeError| tracing::warn!("{e}; watchers do not see this run");
+        let complain = &|e: &crate::derivatives::DerivativeError| tracing::warn!("{e}; status.json of this run is out of date");
         Watch { live: &self.live, lines: &self.lines, view, status: &self.status, stopping, complain }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, SessionPlan};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
-use crate::telemetry::{context, names, spans};
+use crate::telemetry::{TOLD_ELSEWHERE, context, names, spans};
 use crate::vocabulary::{Fieldmaps, RegistrationStart, Resume, SliceTiming};
 use std::path::{Path, PathBuf};
 
@@ -77,7 +77,7 @@ fn submission(config: &SlurmConfig, plan: &Plan, units: Vec<&SessionPlan>) -> Re
         Ok(text) => tracing::info!("{text}"),
         Err(e) => {
             spans::fail(&span, e.code(), &e.to_string());
-            tracing::error!(error_code = e.code().as_str(), "{e}");
+            tracing::error!(target: TOLD_ELSEWHERE, error_code = e.code().as_str(), "{e}");
         }
     }
     drop(entered);
@@ -168,6 +168,10 @@ fn absolute(path: &Path) -> PathBuf {
 fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     let mut words = vec!["--modalities".to_owned()];
     words.extend(run.selection.modalities.iter().map(|m| m.as_str().to_owned()));
+    if !run.selection.tasks.is_empty() {
+        words.push("--task-id".to_owned());
+        words.extend(run.selection.tasks.clone());
+    }
     if !run.output_spaces.is_empty() {
         words.push("--output-spaces".to_owned());
         words.extend(run.output_spaces.clone());

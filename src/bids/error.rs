@@ -109,6 +109,8 @@ pub enum LabelKind {
     Participant,
     /// A session of the selected participants.
     Session,
+    /// A task of a bold run.
+    Task,
 }
 
 impl fmt::Display for LabelKind {
@@ -116,6 +118,7 @@ impl fmt::Display for LabelKind {
         f.write_str(match self {
             Self::Participant => "participant",
             Self::Session => "session",
+            Self::Task => "task",
         })
     }
 }
@@ -131,7 +134,7 @@ pub struct UnknownLabel {
 
 fn describe(kind: LabelKind, unknown: &[UnknownLabel], more: usize) -> String {
     let place = match kind {
-        LabelKind::Participant => "not in the dataset",
+        LabelKind::Participant | LabelKind::Task => "not in the dataset",
         LabelKind::Session => "not in the dataset for any selected participant",
     };
     let one = |u: &UnknownLabel| match u.nearest.as_slice() {

@@ -56,8 +56,11 @@ fn conflict(first: &'static str, second: &'static str, advice: &str) -> Refusal 
 
 /// An option with several values that stands before the folders takes them, too; clap cannot know where its values end.
 fn swallowed(args: &DatasetArgs) -> Option<Refusal> {
-    let lists =
-        [("--participant-label", &args.select.participant_label), ("--session-label", &args.select.session_label)];
+    let lists = [
+        ("--participant-label", &args.select.participant_label),
+        ("--session-label", &args.select.session_label),
+        ("--task-id", &args.select.task_id),
+    ];
     let (option, values) = lists.into_iter().find(|(_, values)| values.len() > 1)?;
     Some(Refusal::Swallowed { option, values: values.join(" ") })
 }
@@ -67,6 +70,7 @@ fn not_for_loose_scans(args: &DatasetArgs) -> Result<(), Refusal> {
     let used = [
         ("--participant-label", !args.select.participant_label.is_empty()),
         ("--session-label", !args.select.session_label.is_empty()),
+        ("--task-id", !args.select.task_id.is_empty()),
         ("--subcohort", args.select.subcohort.is_some()),
         ("--bids-filter-file", args.select.bids_filter_file.is_some()),
         ("--skip-bids-validation", args.select.skip_bids_validation),
@@ -127,6 +131,7 @@ pub(super) fn selection(select: SelectArgs) -> Result<Selection, Refusal> {
     Ok(Selection {
         participants: labels("--participant-label", "sub-", &select.participant_label)?,
         sessions: labels("--session-label", "ses-", &select.session_label)?,
+        tasks: labels("--task-id", "task-", &select.task_id)?,
         subcohort: select.subcohort.as_deref().map(subcohort::read).transpose()?.unwrap_or_default(),
         modalities: Vec::new(),
         filter_file: select.bids_filter_file,

@@ -142,7 +142,7 @@ impl Drop for Claim {
     }
 }
 
-/// Makes the folder of the claims, but not the output folder, which may be a slip of the pen. A link of that name makes way:
+/// Makes the folder of the claims, but not the output folder, which may be mistyped. A link of that name is removed:
 /// claims would be made and removed elsewhere. The folder may be gone again when this returns.
 fn make_folder(folder: &Path) -> io::Result<()> {
     let Err(e) = std::fs::create_dir(folder) else { return Ok(()) };

@@ -109,7 +109,7 @@ pub enum NoLedger {
     #[error("it is damaged: {0}")]
     Damaged(#[from] serde_json::Error),
     /// Another version has written it, which says less or more.
-    #[error("it is of another form; this version makes the session again")]
+    #[error("it has another format; this version processes the session again")]
     Form,
 }
 

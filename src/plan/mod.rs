@@ -21,7 +21,7 @@ pub use fieldmap::{EpiImage, FieldImage, FieldKind, Fieldmap, FieldmapPlan};
 pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
-pub use memory::Room;
+pub use memory::MemoryBudget;
 pub use resume::done_since;
 pub use show::{to_text, write_json};
 pub use units::{AnatomyPlan, AnatomySource, Echo, Lesion, Need, Plan, Problem, ScanPlan, SessionPlan, Source};

@@ -10,6 +10,7 @@ pub use estimate::{Needs, needs};
 pub use script::{Job, Scripts, scripts};
 
 use crate::error::{Coded, ErrorCode};
+use crate::terminal::shell_word;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,6 +47,15 @@ pub enum SlurmError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no Slurm here.
+    #[error(
+        "sbatch was not found on this machine, so no job was submitted; on the login node of the cluster, run sh {}",
+        shell_word(&script.to_string_lossy())
+    )]
+    NoSlurm {
+        /// The script that sends the jobs.
+        script: PathBuf,
+    },
     /// The jobs were not taken, or only the first of them.
     #[error("sh {} failed: {said}", script.display())]
     Submit {
@@ -61,7 +71,7 @@ impl Coded for SlurmError {
         match self {
             Self::Path { .. } | Self::Password { .. } => ErrorCode::Usage,
             Self::Write { .. } => ErrorCode::OutputUnusable,
-            Self::Submit { .. } => ErrorCode::SubmitFailed,
+            Self::NoSlurm { .. } | Self::Submit { .. } => ErrorCode::SubmitFailed,
         }
     }
 }
@@ -80,12 +90,20 @@ pub fn write(folder: &Path, scripts: &Scripts) -> Result<(), SlurmError> {
     Ok(())
 }
 
+fn has_sbatch() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join("sbatch").is_file())
+}
+
 /// Sends what [`write`] left in `folder`. Returns what the script says: the ids of both jobs.
 ///
 /// # Errors
-/// [`SlurmError::Submit`].
+/// [`SlurmError::NoSlurm`] and [`SlurmError::Submit`].
 pub fn submit(folder: &Path) -> Result<String, SlurmError> {
     let script = folder.join(SUBMIT);
+    if !has_sbatch() {
+        return Err(SlurmError::NoSlurm { script });
+    }
     let failed = |said: String| SlurmError::Submit { script: script.clone(), said };
     let output = Command::new("sh").arg(&script).output().map_err(|e| failed(e.to_string()))?;
     if output.status.success() {

@@ -46,7 +46,7 @@ pub enum StageError {
     /// The volumes could not be aligned.
     #[error(transparent)]
     Motion(#[from] MotionError),
-    /// The brain could not be brought to a template.
+    /// The brain could not be registered to a template.
     #[error("{template}: {source}")]
     Registration {
         /// The template.

@@ -34,6 +34,8 @@ mod text;
 mod tree;
 pub mod variables;
 
+pub use logs::TOLD_ELSEWHERE;
+
 use crate::vocabulary::{EventSink, RunEvent};
 use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig, without_password};
 use delivery::courier::Courier;

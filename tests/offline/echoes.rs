@@ -121,7 +121,7 @@ fn echoes_of_a_run_are_one_scan_and_tedana_agrees() {
     fs::write(&third, &bytes[..bytes.len() - 1]).unwrap();
     assert_eq!(reason(&bids, &out, &all), "input");
     fs::write(&third, &bytes).unwrap();
-    assert_eq!(reason(&bids, &out, &all), "kept", "of another time, but the same content");
+    assert_eq!(reason(&bids, &out, &all), "kept", "new modification time, same content");
     edit(&echo_file(&bids, 2, "json"), |sidecar| sidecar["EchoTime"] = json!(0.029));
     assert_eq!(reason(&bids, &out, &all), "metadata");
     edit(&echo_file(&bids, 2, "json"), |sidecar| sidecar["EchoTime"] = json!(TIMES[1]));

@@ -38,7 +38,7 @@ fn signals_that_end_a_process_silently_stop_a_run_with_a_word() {
     for (signal, name) in [(SIGHUP, "SIGHUP"), (SIGXCPU, "SIGXCPU"), (SIGUSR1, "SIGUSR1"), (SIGUSR2, "SIGUSR2")] {
         let out = dir.path().join(name);
         let ran = signalled(binary(), &bids, &out, signal).exits(75);
-        assert!(ran.stderr.contains(&format!("the run was asked to stop by {name}")), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("the run was stopped by {name}")), "{}", ran.stderr);
         // The same command does the rest, and all is as it should be.
         run([text(&bids), text(&out), "participant", "--modalities", "T1w"]).exits(0);
         run(["verify", text(&out)]).exits(0);
