@@ -61,7 +61,7 @@ pub fn open_no_link(path: &Path, options: &OpenOptions) -> io::Result<File> {
     }
     let file = options.open(path)?;
     if path.is_symlink() {
-        return Err(io::Error::other("somebody has just put a link there"));
+        return Err(io::Error::other("a link has just been created there"));
     }
     Ok(file)
 }

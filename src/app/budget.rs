@@ -11,8 +11,8 @@ const SHARE: f64 = 0.85;
 /// What is assumed to be there where the system does not tell.
 const UNKNOWN: u64 = 4_000_000_000;
 
-/// The room of a run, to be asked for when its plan is made: `--mem`, but no more than what the process may have at all;
-/// without `--mem` most of what is there. The note says when `--mem` was too much.
+/// The memory budget of a run: `--mem`, but at most the limit of the process;
+/// without `--mem` most of the available memory. The note says when `--mem` was too large.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

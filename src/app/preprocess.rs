@@ -1,4 +1,4 @@
-//! A run: plan, prepare the output, switch telemetry on, work through the units, say how it went.
+//! A run: plan, prepare the output, start telemetry, process the sessions, print the result.
 
 use super::budget;
 use super::report::{self, ReportError};
@@ -62,7 +62,7 @@ pub enum RunError {
     /// An output space is none.
     #[error("--output-spaces: {0}")]
     Space(#[from] SpaceError),
-    /// A template cannot be had.
+    /// A template is not available.
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// There is no report.
@@ -98,7 +98,7 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     plan.refuse_too_large(&room);
     if config.dry_run {
         match config.format {
-            // Whoever reads it may be gone, which is no reason to fail.
+            // A closed pipe is not an error.
             Format::Json => {
                 terminal::said(pool::within(config.threads, || plan::write_json(&plan, std::io::stdout().lock()))?);
             }
@@ -109,7 +109,7 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
         }
     }
     plan.refuse_empty()?;
-    // A dry run, too, says which template cannot be had.
+    // A dry run also reports a template that is not available.
     let targets = pool::within(config.threads, || targets(&plan))??;
     if config.dry_run {
         return Ok(ExitStatus::Success);
@@ -206,7 +206,7 @@ fn work(config: &RunConfig, plan: &Plan, room: &MemoryBudget, targets: &Targets)
     // are on standard error already.
     let tell = config.telemetry.verbosity > Verbosity::Quiet;
     if outcome.is_ok() {
-        // Whoever asked to stop does not wait for reports.
+        // An interrupted run does not spend time on reports.
         let report = if cancel.requested() { None } else { report::after_run(config, plan, &telemetry) };
         if tell {
             let left = (telemetry.process().is_some(), report.as_deref());
@@ -232,7 +232,7 @@ fn stop_key(cancel: &Cancel) -> &'static str {
     if cancel.gave_up().is_some() { "Ctrl-C" } else { "Ctrl-C again" }
 }
 
-/// What became of the telemetry, for those who asked for more (`-v`).
+/// The outcome of the delivery, with `-v`.
 pub(super) fn describe_delivery(config: &TelemetryConfig, delivery: &Delivery) {
     if config.verbosity >= Verbosity::Verbose {
         terminal::print(&format!("telemetry: {delivery}\n"));
@@ -347,7 +347,7 @@ fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// The form in which the run was asked for.
+/// The verb of the run, for telemetry.
 const fn verb(input: &Input) -> &'static str {
     match input {
         Input::Bids { .. } => "participant",

@@ -13,7 +13,7 @@ use crate::terminal::{Color, print_marked};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What is said when the claim on tables and reports was not to be had.
+/// The warning when tables and reports could not be locked.
 const UNCLAIMED: &str = "tables and reports were written without a lock (another run holds it, or the file system has none); \
      if another run wrote them at the same time, run neuro-preprocess report";
 
@@ -102,7 +102,7 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
         let summary = session_file(&unit.id, unit.marker_session.as_deref(), "summary");
         pages::has_page(&plan.output, &participant_id(unit), &summary)
     };
-    // With the whole dataset it is looked for every page anyway.
+    // A run over the whole dataset checks every page anyway.
     let whole = is_whole(config);
     let wanted = |unit: &&SessionPlan| !unit.done() || !whole && !has_page(unit);
     let participants: BTreeSet<String> = plan.units.iter().filter(wanted).map(participant_id).collect();
@@ -130,7 +130,7 @@ fn participant_id(unit: &SessionPlan) -> String {
     format!("sub-{}", unit.id.participant)
 }
 
-/// Whether nobody of the dataset was left out on purpose.
+/// Whether the run covers the whole dataset.
 fn is_whole(config: &RunConfig) -> bool {
     let selection = &config.selection;
     !matches!(config.input, Input::File { .. })

@@ -45,7 +45,7 @@ impl Shown {
     }
 }
 
-/// How a run is shown. Whoever asked for JSON lines reads them by program; the log has a line for each scan anyway.
+/// How a run is shown. JSON lines are for programs, and the log has a line for each scan anyway.
 pub(super) fn view(telemetry: &TelemetryConfig) -> View {
     View::fitting(telemetry.verbosity == Verbosity::Quiet || telemetry.log_format == LogFormat::Json)
 }

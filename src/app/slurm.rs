@@ -1,4 +1,4 @@
-//! A run spread over a cluster: plan, write the jobs, send them, say what was sent.
+//! A run on a cluster: plan, write the jobs, submit them, report what was submitted.
 
 use super::preprocess::{RunError, describe_delivery, make_plan, personal, prepare_output, targets};
 use super::say;
@@ -32,7 +32,7 @@ impl Coded for SubmissionError {
     }
 }
 
-/// Makes the jobs for what is not done, and sends them where that was asked for.
+/// Writes the jobs for the unfinished sessions, and submits them with `--submit`.
 ///
 /// # Errors
 /// [`SubmissionError`].
@@ -164,7 +164,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The options that make a task's run the one that was asked for; which participant-sessions it does is in its list.
+/// The options of a task's run; its participant-sessions are in its list.
 fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     let mut words = vec!["--modalities".to_owned()];
     words.extend(run.selection.modalities.iter().map(|m| m.as_str().to_owned()));

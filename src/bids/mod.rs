@@ -1,6 +1,6 @@
 //! BIDS: what is in a dataset and what its files are called.
 //!
-//! [`index`] walks a dataset once; [`Index::select`] answers what was asked for, [`Index::metadata`] what the sidecars
+//! [`index`] walks a dataset once; [`Index::select`] selects scans, [`Index::metadata`] what the sidecars
 //! say of a scan; [`derivative_name`] and [`participant_dir`] name what is made from it.
 
 mod dataset;
@@ -60,7 +60,7 @@ impl Modality {
     }
 }
 
-/// What of a dataset was asked for. Empty lists mean everything.
+/// The selection from a dataset. Empty lists mean everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Participant labels, without `sub-`.

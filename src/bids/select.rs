@@ -1,4 +1,4 @@
-//! Which scans of a dataset were asked for. What was asked for and does not exist is an error, never an empty result.
+//! Selects the scans of a dataset. A label that does not exist is an error, never an empty result.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;

@@ -6,7 +6,7 @@ use crate::bids::SkipReason;
 use crate::error::{Coded, ErrorCode};
 use std::path::PathBuf;
 
-/// Why [`super::parse`] gave no request: help or version was asked for, or something is wrong.
+/// Why [`super::parse`] returned no request: help, version, or an error.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// Help, version, or an argument clap refuses.

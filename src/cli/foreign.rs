@@ -1,7 +1,7 @@
 //! Options that people bring from fMRIPrep, MRIQC and QSIPrep: what each means here, in one table.
 //!
 //! An option that has an equal here is translated. One that changes nothing of the results here is accepted, with a note
-//! at the start of the run. Any other is refused with the reason, because the results would not be what was asked for.
+//! at the start of the run. Any other is refused with the reason, because the results would not be the requested ones.
 
 use super::error::Refusal;
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! Amounts of memory as people write them: `8G`, `8GB`, `8GiB`, `8000MB`, or a bare number.
 //!
 //! Other BIDS apps disagree about a bare number (fMRIPrep reads MB, MRIQC GB), so both readings are accepted where they
-//! are plausible, and what was understood is said at the start of the run.
+//! are plausible, and the result is printed at the start of the run.
 
 use std::str::FromStr;
 

@@ -118,12 +118,12 @@ pub(super) fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: En
     flags.skip_bids_validation = skip.then_some(true);
     let mut layers = Layers::gather(&run.resources, &run.observe, flags, env)?;
     if layers.settings.skip_bids_validation == Some(true) {
-        layers.notes.push("the dataset's description is not validated, as was asked for".to_owned());
+        layers.notes.push("--skip-bids-validation: the dataset's description is not validated".to_owned());
     }
     finish(Input::Bids { dir }, output, level, selection, run, layers, (Some(&root), env))
 }
 
-/// What was asked for of a dataset; the modalities come later.
+/// The selection of a dataset; modalities are added later.
 pub(super) fn selection(select: SelectArgs) -> Result<Selection, Refusal> {
     for (file, role) in [(&select.bids_filter_file, "the filter file"), (&select.subcohort, "the subcohort file")] {
         file.as_deref().map_or(Ok(()), |file| paths::side_file(file, role))?;

@@ -76,7 +76,7 @@ pub const SETTINGS: &[Setting] = &[
     row("observability", "pseudonymize-key", "a file", "Holds the key of the hashes."),
     row("observability", "trace", "true or false", "Print finished traces as a tree."),
     row("observability", "log-format", "text or json", "Form of the messages on standard error."),
-    row("observability", "verbosity", "quiet, normal, verbose or debug", "How much is said on standard error."),
+    row("observability", "verbosity", "quiet, normal, verbose or debug", "Verbosity of standard error."),
 ];
 
 /// The settings of one source; what it does not set is `None`.

@@ -29,7 +29,7 @@ pub struct Written {
     pub xxh3: String,
 }
 
-/// Takes note of the bytes on their way to a file. What the file holds later is held against what was meant, so that a disk that
+/// Hashes the bytes on their way to a file. The content of the file is later compared with the hash, so that a disk that
 /// lies is seen.
 struct Noted<'f> {
     file: &'f mut File,

@@ -18,7 +18,7 @@ const FOLDER: &str = ".neuro-preprocess";
 const LOCK: &str = "lock";
 /// Tries to lock a file that others make and remove at the same time.
 const ATTEMPTS: usize = 100;
-/// How often a lock that somebody holds is tried again, and after which time: a run that clears up holds each for an instant,
+/// Retries for a lock that is held, and the pause between them: a run that clears up holds each for an instant,
 /// on a busy machine until it has its turn again.
 const TRIES: usize = 50;
 const INSTANT: Duration = Duration::from_millis(1);

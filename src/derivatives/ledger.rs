@@ -163,7 +163,7 @@ impl Ledger {
         retime(self.scans.iter_mut().map(|entry| &mut entry.done), touched);
     }
 
-    /// Writes the ledger whole, and lets it survive a loss of power. What it stands for must do so already.
+    /// Writes the ledger whole, and syncs it to disk. The outputs it lists must be synced already.
     ///
     /// # Errors
     /// [`DerivativeError::Write`].

@@ -1,4 +1,4 @@
-//! Outputs held against the ledgers that were written with them: what is missing, what has changed, what no ledger knows.
+//! Compares outputs with their ledgers: what is missing, what has changed, what is in no ledger.
 //!
 //! Only reads. Looks at the folders of participants; what belongs to the whole dataset (pages, tables, logs) is made anew from
 //! them and has no entry.

@@ -18,9 +18,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Name under which the quality score stands beside the measures.
+/// Name of the quality score among the measures.
 const QUALITY_SCORE: &str = "quality_score";
-/// Name under which the wall-clock seconds of a scan stand beside the measures.
+/// Name of the wall-clock seconds among the measures.
 const SECONDS: &str = "seconds";
 
 /// Scans named under each reason for failing; the table has them all.
@@ -353,7 +353,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// JSON that can stand in a `script` element: nothing in it ends the element or a line of script.
+/// JSON that is safe in a `script` element: nothing in it ends the element or a line of script.
 fn embedded(data: &impl Serialize) -> Result<String, PageError> {
     let failed = |e: serde_json::Error| PageError::Template { page: "index.html", message: e.to_string() };
     let json = serde_json::to_string(data).map_err(failed)?;

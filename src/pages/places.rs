@@ -68,7 +68,7 @@ impl Spread {
         (low < high).then(|| RIM + (WIDTH - 2.0 * RIM) * (PLACES * part).round() / PLACES)
     }
 
-    /// How many scans have a lower value, and how many there are besides the one that is asked for.
+    /// How many scans have a lower value, and how many other scans there are.
     #[must_use]
     pub fn below(&self, value: f64) -> (usize, usize) {
         (self.sorted.partition_point(|v| *v < value), self.sorted.len().saturating_sub(1))

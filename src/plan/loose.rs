@@ -132,7 +132,7 @@ fn plan_files(
     let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a selected modality".to_owned());
     let bold = || units.values().flatten().any(|scan| scan.modality == Modality::Bold);
     let undistorted = (options.wanted.fieldmaps != Fieldmaps::Ignored && options.synthetic.is_none() && bold()).then(|| {
-        "distortion of bold runs is not corrected: fieldmaps are used in BIDS datasets only; name the dataset instead".to_owned()
+        "distortion of bold runs is not corrected: fieldmaps are used in BIDS datasets only".to_owned()
     });
     let warnings = nothing.into_iter().chain(undistorted).collect();
     let unit = |(id, scans): (SessionId, _)| SessionPlan::new(id.session.clone(), id, echoes::together(scans));

@@ -48,10 +48,10 @@ pub struct PlanOptions {
     pub wanted: Wanted,
     /// Also keep the index of every image of the dataset, to be written with the plan.
     pub images: bool,
-    /// Look only into the folders of the participants that are asked for. Of the others nothing is said then, such as which
+    /// Read only the folders of the selected participants. Nothing is reported about the others then, such as which
     /// of their files are left out.
     pub selected_only: bool,
-    /// Refuse a dataset of which anything was left out or tolerated.
+    /// Refuse a dataset with left-out files or other warnings.
     pub strict: bool,
 }
 

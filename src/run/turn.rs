@@ -70,7 +70,7 @@ fn strike_out(output: &Path, plan: &SessionPlan) -> Result<Ledger, DerivativeErr
     Ok(ledger)
 }
 
-/// Says that a session is left to another run.
+/// Reports that a session is skipped because another run has it.
 pub(super) fn leave(cx: &Context<'_>, plan: &SessionPlan, why: &str) {
     for scan in plan.to_do() {
         info!(scan_id = scan.id, "skipped: {why}");

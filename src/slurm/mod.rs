@@ -1,4 +1,4 @@
-//! A plan as Slurm jobs: one array job over what is not done, and a job after it that gathers the tables.
+//! A plan as Slurm jobs: one array job for the unfinished sessions, then a job for tables and reports.
 //!
 //! Everything is text made from the plan ([`scripts`]), written into one folder ([`write`]), and sent by the shell script
 //! among it ([`submit`]), so that what a person sends by hand is the same.
@@ -22,7 +22,7 @@ pub const SUBMIT: &str = "submit.sh";
 /// Jobs that could not be made or sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SlurmError {
-    /// A path that cannot stand in a script.
+    /// A path that cannot be used in a script.
     #[error("{} cannot be used in a job script: {problem}", path.display())]
     Path {
         /// The path.
@@ -30,9 +30,9 @@ pub enum SlurmError {
         /// What in it is in the way.
         problem: &'static str,
     },
-    /// A password that would stand in a script.
+    /// A password that would appear in a script.
     #[error(
-        "the endpoint {endpoint} has a password, which would stand in the job scripts: give it as OTEL_EXPORTER_OTLP_ENDPOINT, \
+        "the endpoint {endpoint} has a password, which would appear in the job scripts: set it as OTEL_EXPORTER_OTLP_ENDPOINT, \
          or credentials as OTEL_EXPORTER_OTLP_HEADERS; tasks get both from the environment of the submission"
     )]
     Password {

@@ -72,7 +72,7 @@ pub enum StageError {
     /// An output could not be written.
     #[error(transparent)]
     Derivative(#[from] DerivativeError),
-    /// A failure asked for.
+    /// A failure on purpose.
     #[error("failed on purpose (--fail-rate)")]
     Injected,
     /// The run was asked to stop.

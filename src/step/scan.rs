@@ -184,7 +184,7 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
     Finished { status, trace_id: summary.trace_id.clone(), summary, done, bytes: saved.bytes }
 }
 
-/// What came in for a scan that failed: whoever looks for the fault begins there.
+/// The input of a failed scan, the first thing to look at.
 fn received(plan: &ScanPlan, status: Status) -> Option<Received> {
     let (Status::Failed(code), Source::File(file)) = (status, &plan.source) else { return None };
     if code.class() == ErrorClass::Cancelled {

@@ -8,7 +8,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Longest look whether somebody listens at an address.
+/// Longest wait to see whether an address is listening.
 const PROBE: Duration = Duration::from_millis(50);
 
 /// The wire protocols of OTLP that are spoken.

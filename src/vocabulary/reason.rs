@@ -116,7 +116,7 @@ impl State {
         matches!(self, Self::Kept { .. })
     }
 
-    /// Whether it is done again although nobody said so.
+    /// Whether it is processed again without a request to do so.
     #[must_use]
     pub const fn is_surprise(&self) -> bool {
         !matches!(self, Self::Kept { .. } | Self::ToDo(Reason::NeverDone | Reason::Forced))
@@ -206,7 +206,7 @@ impl fmt::Display for Reason {
                 let said = |value: &Option<String>| value.as_deref().map_or_else(|| "the default".to_owned(), short);
                 write!(f, "--{key} of {} was {}, now {}", scan.display(), said(was), said(now))
             }
-            Self::Anatomy(scan) => write!(f, "it was laid onto {}, which has been or will be processed again", scan.display()),
+            Self::Anatomy(scan) => write!(f, "it was registered to {}, which has been or will be processed again", scan.display()),
             Self::Strict(scan) => write!(f, "--strict is given, and {} has a note", scan.display()),
             Self::OutputMissing(output) => write!(f, "output {} is missing", output.display()),
             Self::OutputSize { output, was, now } => {

@@ -104,7 +104,7 @@ fn a_pipe_in_the_place_of_a_configuration_holds_nobody_up() {
     let (bids, out, config) = (dataset(dir.path()), dir.path().join("out"), dir.path().join("config.toml"));
     pipe(&config);
     let refused = run([text(&bids), text(&out), "participant", "--dry-run", "--config", text(&config)]).exits(64);
-    assert!(refused.stderr.contains("a pipe that nobody has written to"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("a pipe, and its content did not arrive"), "{}", refused.stderr);
 }
 
 #[test]

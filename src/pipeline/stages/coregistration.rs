@@ -25,7 +25,7 @@ pub struct OnAnatomy<'a> {
     pub found: Coregistration,
 }
 
-/// Lays the mean of a run onto the anatomy; `None`, with a note, where that cannot be done and nobody asked for spaces that need it.
+/// Registers the mean of a run to the anatomy; `None`, with a note, if that fails and no requested space needs it.
 pub fn fit<'a>(
     source: &'a Source,
     fit: &Fit,
@@ -45,7 +45,7 @@ pub fn fit<'a>(
     }
 }
 
-/// As [`fit`]. An answer that is not to be believed is noted, and refused where that was asked for.
+/// As [`fit`]. A doubtful result is noted, and an error with `--strict`.
 fn lay<'a>(
     source: &'a Source,
     fit: &Fit,

@@ -26,7 +26,7 @@ pub fn bold(
     find(motion.mean.view(), &raw.header, Contrast::Bold, (plan, strict), found)
 }
 
-/// What makes the mask implausible is noted, and refused where that was asked for.
+/// An implausible mask is noted, and an error with `--strict`.
 fn find(
     image: ArrayView3<'_, f32>,
     header: &Header,

@@ -44,7 +44,7 @@ pub struct InSpace {
 /// How far a spline may reach above the brightest voxel, and what motion may bring under a higher gain.
 const ABOVE: f32 = 1.25;
 
-/// Brings a run to every space that was asked for beyond its own.
+/// Resamples a run to every requested space besides its own.
 pub fn bold(
     raw: &Series,
     fit: &Fit,

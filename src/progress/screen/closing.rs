@@ -1,4 +1,4 @@
-//! The end of a run: what failed and why, a table of how it went, where to look, and one line that counts.
+//! The end of a run: failures with reasons, a table of counts and places, and a line with the totals.
 
 use crate::error::{ErrorClass, ErrorCode};
 use crate::progress::tally::Counts;
@@ -10,7 +10,7 @@ use std::path::Path;
 /// Failures shown one by one; the rest is counted.
 const SHOWN: usize = 10;
 
-/// What the last line calls scans that another run does.
+/// The last line's name for scans that another run processes.
 const LEFT: &str = "left to other runs";
 
 /// What the end says besides the counts.

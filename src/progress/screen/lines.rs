@@ -1,5 +1,5 @@
-//! Lines on standard error where there is no terminal to draw on: for every scan that ends, for what is done again though
-//! nobody said so, and a sign of life where nothing ends for a while.
+//! Lines on standard error where there is no terminal to draw on: for every scan that ends, for sessions that are processed
+//! again without a request, and a sign of life when no scan ends for a while.
 
 use crate::error::ErrorClass;
 use crate::progress::live::{Snapshot, clock, seconds_between};

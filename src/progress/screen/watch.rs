@@ -83,7 +83,7 @@ impl Watch<'_> {
                 }
                 keeper.tick(true);
             });
-            // At the limit of threads the run goes on; only nobody sees how.
+            // At the limit of threads the run continues without progress.
             if let Err(e) = started {
                 terminal::print(&format!(
                     "warning: no thread for the screen and status.json ({e}); ulimit -u has the limit\n"
@@ -100,7 +100,7 @@ impl Watch<'_> {
 struct Keeper<'a> {
     watch: &'a Watch<'a>,
     stopped: bool,
-    /// When the file was written, by a clock that nobody sets, and how many scans had ended then.
+    /// When the file was written, by a monotonic clock, and how many scans had ended then.
     written: Option<(Instant, usize)>,
     complained: bool,
 }
