@@ -15,7 +15,7 @@ use crate::derivatives::summary::session_file;
 use crate::derivatives::{self, DerivativeError};
 use crate::error::{Coded, ErrorCode};
 use crate::machine::process;
-use crate::plan::{self, Plan, PlanError, PlanOptions, MemoryBudget, ScanPlan, SessionPlan, Source};
+use crate::plan::{self, MemoryBudget, Plan, PlanError, PlanOptions, ScanPlan, SessionPlan, Source};
 use crate::printable;
 use crate::progress::screen::View;
 use crate::progress::tally::Tally;
@@ -103,7 +103,8 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
                 terminal::said(pool::within(config.threads, || plan::write_json(&plan, std::io::stdout().lock()))?);
             }
             Format::Text => {
-                let notes: String = config.notes.iter().map(|note| format!("Note     {}\n", printable::line(note))).collect();
+                let notes: String =
+                    config.notes.iter().map(|note| format!("Note     {}\n", printable::line(note))).collect();
                 say(&format!("{notes}{}", plan::to_text(&plan)));
             }
         }

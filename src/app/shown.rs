@@ -40,7 +40,8 @@ impl Shown {
 
     /// Who keeps it up to date.
     pub fn watch<'a>(&'a self, view: View, stopping: &'a (dyn Fn() -> Option<&'static str> + Sync)) -> Watch<'a> {
-        let complain = &|e: &crate::derivatives::DerivativeError| tracing::warn!("{e}; status.json of this run is out of date");
+        let complain =
+            &|e: &crate::derivatives::DerivativeError| tracing::warn!("{e}; status.json of this run is out of date");
         Watch { live: &self.live, lines: &self.lines, view, status: &self.status, stopping, complain }
     }
 }

@@ -66,8 +66,9 @@ fn clap_text(error: &clap::Error) -> String {
     match (error.kind(), context(ContextKind::InvalidArg)) {
         (ErrorKind::UnknownArgument, Some(typed)) if typed.starts_with('-') => {
             let typed = typed.split('=').next().unwrap_or(typed);
-            let nearest = context(ContextKind::SuggestedArg)
-                .filter(|option| settings::nearest(typed.trim_start_matches('-'), [option.trim_start_matches('-')]).is_some());
+            let nearest = context(ContextKind::SuggestedArg).filter(|option| {
+                settings::nearest(typed.trim_start_matches('-'), [option.trim_start_matches('-')]).is_some()
+            });
             let meant = nearest.map(|option| format!(" did you mean {option}?")).unwrap_or_default();
             format!("error: there is no option {typed};{meant} --help lists all options [{code}]\n")
         }

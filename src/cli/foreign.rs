@@ -7,7 +7,8 @@ use super::error::Refusal;
 use std::ffi::OsString;
 
 const NO_SURFACES: &str = "no surfaces are reconstructed and FreeSurfer is not run";
-const NO_CIFTI: &str = "no surfaces are reconstructed, so there are no CIFTI outputs; use the volumes in a template space";
+const NO_CIFTI: &str =
+    "no surfaces are reconstructed, so there are no CIFTI outputs; use the volumes in a template space";
 const NO_AROMA: &str = "ICA-AROMA is not run; fMRIPost-AROMA can run on outputs in MNI152NLin6Asym:res-2";
 const NO_DIFFUSION: &str = "diffusion images are not processed; use QSIPrep for them";
 const NO_SYN: &str = "distortion is corrected with fieldmaps only; a run without a fieldmap is not corrected";
@@ -71,7 +72,10 @@ const TABLE: &[(&[&str], Answer)] = &[
     (&["--stop-on-first-crash"], Ignored(Nothing, "a failed scan never stops the others")),
     (&["--use-plugin", "--nipype-plugin-file", "--crashfile-format"], Refused(NO_NIPYPE)),
     (&["--config-file"], Refused("--config takes this program's own configuration file; see --help")),
-    (&["--sloppy", "--testing"], Refused("there is no faster mode of lower quality; neuro-preprocess demo is a quick trial")),
+    (
+        &["--sloppy", "--testing"],
+        Refused("there is no faster mode of lower quality; neuro-preprocess demo is a quick trial"),
+    ),
     (&["--reports-only"], Refused("use neuro-preprocess report OUTPUT_DIR")),
     (&["--boilerplate-only"], Refused("the methods text is on each participant's page of the report")),
     // The network.
@@ -98,7 +102,10 @@ const TABLE: &[(&[&str], Answer)] = &[
     (&["--skull-strip-t1w"], Only(&["auto", "force"], "every T1w image is skull-stripped")),
     (&["--skull-strip-template"], Refused(ONE_METHOD)),
     (&["--dummy-scans"], Refused("volumes before the steady state are detected; the confounds table lists them")),
-    (&["--force-bbr", "--force-no-bbr"], Refused("boundary-based coregistration is used where it fits, else the best start")),
+    (
+        &["--force-bbr", "--force-no-bbr"],
+        Refused("boundary-based coregistration is used where it fits, else the best start"),
+    ),
     (&["--use-syn-sdc", "--force-syn"], Refused(NO_SYN)),
     (&["--fmap-bspline", "--fmap-no-demean", "--topup-max-vols", "--me-t2s-fit-method"], Refused(ONE_METHOD)),
     (&["--fd-spike-threshold"], Only(&["0.5"], "the limit is 0.5 mm; use the confounds table for another")),
@@ -110,10 +117,25 @@ const TABLE: &[(&[&str], Answer)] = &[
     // Diffusion.
     (
         &[
-            "--dwi-only", "--hmc-model", "--hmc-transform", "--eddy-config", "--denoise-method", "--dwi-denoise-window",
-            "--denoise-after-combining", "--unringing-method", "--b0-threshold", "--b0-motion-corr-to",
-            "--b0-to-t1w-transform", "--b0-to-anat-transform", "--separate-all-dwis", "--distortion-group-merge",
-            "--pepolar-method", "--output-resolution", "--recon-spec", "--shoreline-iters", "--anat-modality",
+            "--dwi-only",
+            "--hmc-model",
+            "--hmc-transform",
+            "--eddy-config",
+            "--denoise-method",
+            "--dwi-denoise-window",
+            "--denoise-after-combining",
+            "--unringing-method",
+            "--b0-threshold",
+            "--b0-motion-corr-to",
+            "--b0-to-t1w-transform",
+            "--b0-to-anat-transform",
+            "--separate-all-dwis",
+            "--distortion-group-merge",
+            "--pepolar-method",
+            "--output-resolution",
+            "--recon-spec",
+            "--shoreline-iters",
+            "--anat-modality",
         ],
         Refused(NO_DIFFUSION),
     ),

@@ -128,12 +128,12 @@ fn plan_files(
         }
         units.entry(unit).or_default().push(scan);
     }
-    let name = absolute(root).file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
+    let name =
+        absolute(root).file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
     let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a selected modality".to_owned());
     let bold = || units.values().flatten().any(|scan| scan.modality == Modality::Bold);
-    let undistorted = (options.wanted.fieldmaps != Fieldmaps::Ignored && options.synthetic.is_none() && bold()).then(|| {
-        "distortion of bold runs is not corrected: fieldmaps are used in BIDS datasets only".to_owned()
-    });
+    let undistorted = (options.wanted.fieldmaps != Fieldmaps::Ignored && options.synthetic.is_none() && bold())
+        .then(|| "distortion of bold runs is not corrected: fieldmaps are used in BIDS datasets only".to_owned());
     let warnings = nothing.into_iter().chain(undistorted).collect();
     let unit = |(id, scans): (SessionId, _)| SessionPlan::new(id.session.clone(), id, echoes::together(scans));
     let mut plan = Plan {

@@ -91,7 +91,10 @@ pub(super) fn leave(cx: &Context<'_>, plan: &SessionPlan, why: &str) {
 }
 
 fn being_done(holder: Option<&Holder>) -> String {
-    holder.map_or_else(|| "another run is processing it".to_owned(), |holder| format!("another run is processing it, {holder}"))
+    holder.map_or_else(
+        || "another run is processing it".to_owned(),
+        |holder| format!("another run is processing it, {holder}"),
+    )
 }
 
 /// The folders that files of a session are written into.

@@ -206,7 +206,9 @@ impl fmt::Display for Reason {
                 let said = |value: &Option<String>| value.as_deref().map_or_else(|| "the default".to_owned(), short);
                 write!(f, "--{key} of {} was {}, now {}", scan.display(), said(was), said(now))
             }
-            Self::Anatomy(scan) => write!(f, "it was registered to {}, which has been or will be processed again", scan.display()),
+            Self::Anatomy(scan) => {
+                write!(f, "it was registered to {}, which has been or will be processed again", scan.display())
+            }
             Self::Strict(scan) => write!(f, "--strict is given, and {} has a note", scan.display()),
             Self::OutputMissing(output) => write!(f, "output {} is missing", output.display()),
             Self::OutputSize { output, was, now } => {

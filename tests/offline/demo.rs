@@ -44,7 +44,9 @@ fn it_says_what_it_does_counts_the_scans_and_ends_with_the_command_that_opens_th
     let Demo { ran, output, .. } = normal();
     assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert!(lines[0].starts_with("making a synthetic dataset in ") && lines[1].starts_with("synthetic BIDS dataset in "));
+    assert!(
+        lines[0].starts_with("making a synthetic dataset in ") && lines[1].starts_with("synthetic BIDS dataset in ")
+    );
     assert!(lines[2].starts_with("preprocessing it into "), "{}", ran.stdout);
     assert!(lines.iter().any(|line| line.starts_with("10 scans: 10 ok, 0 failed")), "{}", ran.stdout);
     let (said, command) = (lines[lines.len() - 2], lines[lines.len() - 1]);

@@ -133,7 +133,10 @@ fn an_image_counts_by_its_content() {
     run_command(std::process::Command::new("cp").arg("-r").arg(&old).arg(place.bids())).exits(0);
     let reasons = place.reasons(&[]);
     for (kind, why) in reasons.values() {
-        assert!(kind == "kept" && why.ends_with(" and 1 more have a new modification time but the same content"), "{reasons:?}");
+        assert!(
+            kind == "kept" && why.ends_with(" and 1 more have a new modification time but the same content"),
+            "{reasons:?}"
+        );
     }
     run(place.args()).exits(0);
 

@@ -39,7 +39,9 @@ fn run_in(name: &str, columns: u16) {
     let Some(terminal) = Terminal::open(name, dir.path(), (columns, 30), &[]) else { return };
     terminal.enter("neuro-preprocess bids out participant --nprocs 2 --slow-stage process:2; echo \"exit $?\"");
     let screen = terminal.wait("a failure above the bar and work below it", |screen| {
-        screen.contains("sub-03_T1w failed after") && screen.contains("] 3/4  1 failed") && screen.contains("  sub-04_T1w")
+        screen.contains("sub-03_T1w failed after")
+            && screen.contains("] 3/4  1 failed")
+            && screen.contains("  sub-04_T1w")
     });
     keep(&format!("{name}-running"), &terminal);
     let lines: Vec<&str> = screen.trim_end().lines().collect();
@@ -51,9 +53,13 @@ fn run_in(name: &str, columns: u16) {
     // The third scan may end after the pause of the fourth.
     assert!([" process ", " skull_strip "].iter().any(|step| work.contains(step)), "{screen}");
     let above = lines[..at].join("\n");
-    for part in
-        ["  dataset    Synthetic heads", "  resources  2 threads", "  telemetry  files in out/logs", "WARN", "failed after"]
-    {
+    for part in [
+        "  dataset    Synthetic heads",
+        "  resources  2 threads",
+        "  telemetry  files in out/logs",
+        "WARN",
+        "failed after",
+    ] {
         assert!(above.contains(part), "{part} is not above the bar:\n{screen}");
     }
 

@@ -121,10 +121,7 @@ fn failures(units: &[SessionSummary]) -> Vec<Value> {
 /// The rows that describe the file of a failed scan.
 fn received(found: &Received) -> Vec<(String, String)> {
     let size = found.bytes.map_or_else(|| "not there".to_owned(), |bytes| format!("{bytes} bytes"));
-    let mut rows = vec![
-        ("File".to_owned(), printable::path(&found.file)),
-        ("Size".to_owned(), size),
-    ];
+    let mut rows = vec![("File".to_owned(), printable::path(&found.file)), ("Size".to_owned(), size)];
     rows.extend(found.header.iter().map(|(name, value)| (format!("Header: {name}"), value.clone())));
     if found.header.is_empty() {
         rows.push(("Header".to_owned(), "none that can be read".to_owned()));

@@ -115,7 +115,7 @@ fn told(decay: &Decay, brain: &Brain, echoes: usize, found: &mut Found) {
     found.set("echoes.all_share", all);
     if all < LEAST_SHARE {
         found.note(format!(
-            "the last of {echoes} echoes has signal in only {:.0} % of the brain, and has no part in the rest",
+            "the last of {echoes} echoes has signal in only {:.0} % of the brain, and is not used in the rest",
             100.0 * all
         ));
     }

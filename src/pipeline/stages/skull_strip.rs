@@ -42,7 +42,7 @@ fn find(
         found.set("brain.likeness", likeness);
     }
     if brain.already_stripped.is_some() {
-        found.note("the image has no skull any more; its own background is used as the mask");
+        found.note("the image is already skull-stripped; its own background is used as the mask");
     }
     brain.doubts.iter().for_each(|doubt| found.note(doubt.to_string()));
     found.known.brain_volume_ml = Some(brain.volume_ml);

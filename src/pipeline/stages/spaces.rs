@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
         })
         .map_err(StageError::Derivative)?;
         if beyond > 0 {
-            found.note(format!("in {space} {beyond} voxels are brighter than could be foreseen, and are cut there"));
+            found.note(format!("in {space} {beyond} voxels exceed the range of the image format and are clipped"));
         }
         let share = places.linear(self.brain.mask.mapv(f32::from).view(), false);
         let mask = share.mapv(|share| u8::from(share >= 0.5));

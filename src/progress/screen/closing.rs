@@ -143,9 +143,8 @@ mod tests {
         let last = "8 scans: 3 ok, 1 failed, 1 stopped, 1 not reached, 2 already done in 1.2 s; outputs in out\n";
         assert!(text.ends_with(last), "{text}");
         assert_eq!(text.matches("FAILED").count(), 1, "stopped is not failed: {text}");
-        let failed = ["sub-01_T1w", "sub-02_T1w"].map(|scan| {
-            (scan.to_owned(), ErrorCode::NoSignal, format!("{scan}: every voxel is 0"))
-        });
+        let failed = ["sub-01_T1w", "sub-02_T1w"]
+            .map(|scan| (scan.to_owned(), ErrorCode::NoSignal, format!("{scan}: every voxel is 0")));
         let twice = closing().text(&Counts { failed: failed.to_vec(), ..Counts::default() });
         assert!(twice.starts_with("FAILED sub-01_T1w: every voxel is 0 [NP-NO-SIGNAL]\n"), "{twice}");
         assert_eq!(twice.matches(ErrorCode::NoSignal.advice()).count(), 1, "{twice}");

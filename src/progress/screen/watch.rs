@@ -164,7 +164,8 @@ fn stopping(run: &Snapshot, now: Timestamp, key: &str) -> String {
     if run.active.len() > NAMED {
         let _ = writeln!(text, "  and {} more", run.active.len() - NAMED);
     }
-    let _ = writeln!(text, "  {} of {} scans remain; run the same command again to process them", run.left(), run.planned);
+    let _ =
+        writeln!(text, "  {} of {} scans remain; run the same command again to process them", run.left(), run.planned);
     text
 }
 
@@ -183,7 +184,10 @@ mod tests {
         }
         let said = stopping(&run, second(7), "Ctrl-C again");
         assert!(said.contains("  finishing sub-02_T1w bias_correction, 4 s so far\n"), "{said}");
-        assert!(said.ends_with("  and 2 more\n  19 of 20 scans remain; run the same command again to process them\n"), "{said}");
+        assert!(
+            said.ends_with("  and 2 more\n  19 of 20 scans remain; run the same command again to process them\n"),
+            "{said}"
+        );
         assert!(said.lines().all(|line| line.len() <= 80), "{said}");
     }
 }
