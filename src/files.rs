@@ -1,4 +1,4 @@
-//! Opening files whose names are known to others, who may have put something else there: a link, a pipe, a file of any size.
+//! Safe opening of files at predictable paths: no links, no pipes, no huge files.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -47,7 +47,7 @@ fn check(found: &Metadata, largest: u64) -> Result<u64, NotRead> {
     }
 }
 
-/// Opens a file to be written in place, which `options` must not cut short. A link of that name makes way: nothing is
+/// Opens a file to be written in place, which `options` must not truncate. A link of that name is removed: nothing is
 /// written to a file elsewhere.
 ///
 /// # Errors
@@ -61,7 +61,7 @@ pub fn open_no_link(path: &Path, options: &OpenOptions) -> io::Result<File> {
     }
     let file = options.open(path)?;
     if path.is_symlink() {
-        return Err(io::Error::other("somebody has just put a link there"));
+        return Err(io::Error::other("a link has just been created there"));
     }
     Ok(file)
 }

@@ -34,7 +34,7 @@ pub fn path(path: &Path) -> String {
     line(&path.to_string_lossy()).into_owned()
 }
 
-/// Whether `c` does something else than being seen.
+/// Whether `c` is a control or invisible character.
 fn acts(c: char) -> bool {
     let of_width = matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let of_direction = matches!(c, '\u{61c}' | '\u{2028}'..='\u{202e}');

@@ -1,7 +1,7 @@
 //! Standard error and standard output, the one way there. On standard error a block of lines at the bottom changes all the
 //! time, everything else is above it.
 //!
-//! Whoever writes to standard error during a run goes through [`print`](fn@print), so that a warning never lands in the
+//! Everything on standard error goes through [`print`](fn@print), so that a warning never lands in the
 //! middle of the block. Without a block it is a plain write. Whatever is written is made [`printable`](crate::printable)
 //! here: commands to the terminal are made in this file and nowhere else, so that none comes from a file's name.
 
@@ -60,7 +60,7 @@ pub fn colored() -> bool {
     console::colors_enabled_stderr()
 }
 
-/// Writes `text` (whole lines) to standard error, above the block. Whoever read it may be gone, which is no reason to
+/// Writes `text` (whole lines) to standard error, above the block. A closed pipe is no reason to
 /// fail.
 pub fn print(text: &str) {
     match AS_LINE.get() {
@@ -89,7 +89,7 @@ pub fn print_marked(text: &str, word: &str, color: Color) {
     paint(&if colored() { marked(&text, word, color) } else { text.into_owned() }, None);
 }
 
-/// Writes `text` to standard output. Whoever read it may be gone, which is no reason to fail; any other reason is kept for
+/// Writes `text` to standard output. A closed pipe is not an error; any other error is kept for
 /// [`unsaid`].
 pub fn say(text: &str) {
     let mut out = std::io::stdout();
@@ -111,7 +111,7 @@ pub fn unsaid() -> Option<&'static str> {
     UNSAID.get().map(String::as_str)
 }
 
-/// Puts `lines` in place of the block. Each must fit into the columns that [`size`] told.
+/// Redraws the live block with `lines`. Each must fit into the columns that [`size`] returned.
 pub fn show(lines: Vec<String>) {
     paint("", Some(lines));
 }

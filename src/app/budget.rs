@@ -3,7 +3,7 @@
 use crate::cli::RunConfig;
 use crate::machine::limits::memory_limit;
 use crate::machine::process;
-use crate::plan::Room;
+use crate::plan::MemoryBudget;
 use std::path::Path;
 
 /// Part of the memory that is there a run may use when nothing was said.
@@ -11,19 +11,19 @@ const SHARE: f64 = 0.85;
 /// What is assumed to be there where the system does not tell.
 const UNKNOWN: u64 = 4_000_000_000;
 
-/// The room of a run, to be asked for when its plan is made: `--mem`, but no more than what the process may have at all;
-/// without `--mem` most of what is there. The note says when `--mem` was too much.
+/// The memory budget of a run: `--mem`, but at most the limit of the process;
+/// without `--mem` most of the available memory. The note says when `--mem` was too large.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a share of memory"
 )]
-pub(super) fn room(config: &RunConfig) -> (Room, Option<String>) {
+pub(super) fn room(config: &RunConfig) -> (MemoryBudget, Option<String>) {
     let hard = memory_limit(Path::new("/"), &|name| std::env::var(name).ok(), config.threads);
     let room = |limit: u64, by: String| {
         let taken = process::resident_memory_bytes();
-        Room { limit, by, taken, threads: config.threads }
+        MemoryBudget { limit, by, taken, threads: config.threads }
     };
     let Some(asked) = config.memory_bytes else {
         let free = process::available_memory_bytes().unwrap_or(UNKNOWN);

@@ -4,9 +4,10 @@ use super::{preprocess, say, synth};
 use crate::bids::{Modality, Selection};
 use crate::cli::exit::ExitStatus;
 use crate::cli::{DemoConfig, Format, Input, Level, RunConfig, Scenario};
+use crate::terminal::shell_word;
 use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, Resume, SliceTiming, Stage};
 use phantom::{Kind, SynthConfig};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Voxel size of the demo's T1w images: coarse enough for a laptop, fine enough for every method.
 const VOXEL_MM: f64 = 2.0;
@@ -19,24 +20,45 @@ const SLOW_SECONDS: f64 = 2.0;
 /// Rate of the failing scenario.
 const FAIL_RATE: f64 = 0.5;
 
-/// Makes the dataset where it is not there yet, says what can be looked at, and runs it. The run's own last line counts.
+/// What opens a page.
+const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+
+/// Makes the dataset where it is not there yet, processes it, and says where to look. The run's status counts.
 pub fn run(config: &DemoConfig) -> ExitStatus {
     let bids = config.dir.join("bids");
     let output = config.dir.join("derivatives");
     if !bids.join("dataset_description.json").exists() {
-        let made = synth(&dataset(config, bids.clone()));
+        let dataset = dataset(config, bids.clone());
+        let (participants, folder) = (dataset.participants, bids.display());
+        say(&format!(
+            "making a synthetic dataset in {folder}: {participants} participants with a T1w image and a short bold run each\n"
+        ));
+        let made = synth(&dataset);
         if made != ExitStatus::Success {
             return made;
         }
     }
-    let out = output.display();
-    say(&format!(
-        "where to look when it is done:\n\
+    say(&format!("preprocessing it into {}\n", output.display()));
+    let status = preprocess(&run_config(config, bids, output.clone()));
+    if status == ExitStatus::Success || status == ExitStatus::ScanFailed {
+        say(&where_to_look(&output));
+    }
+    status
+}
+
+/// The last lines: the command that opens the report comes last.
+fn where_to_look(output: &Path) -> String {
+    let (out, report) = (output.display(), output.join("index.html"));
+    let report = std::path::absolute(&report).unwrap_or(report);
+    format!(
+        "\nResults:\n\
          \x20 images     {out}/sub-01/anat/sub-01_desc-preproc_T1w.nii.gz and its brain mask, in any NIfTI viewer\n\
          \x20 summaries  {out}/sub-01/sub-01_summary.json: status, durations, quality, trace id\n\
-         \x20 telemetry  {out}/logs/: traces, metrics and logs as OTLP JSON lines, and the log of each subject\n"
-    ));
-    preprocess(&run_config(config, bids, output))
+         \x20 telemetry  {out}/logs: traces, metrics and logs as OTLP JSON lines, and a log of each participant\n\
+         Open the report in a browser:\n\
+         \x20 {OPENER} {}\n",
+        shell_word(&report.to_string_lossy())
+    )
 }
 
 fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig {

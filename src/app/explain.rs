@@ -19,7 +19,7 @@ pub fn text(topic: Option<Topic>) -> String {
             match signal {
                 9 => "Too little memory (the system or the scheduler ended it); see --mem.",
                 15 => "A time limit of the scheduler, or a shutdown.",
-                _ => "The system or somebody ended it.",
+                _ => "The system or a user ended it.",
             }
         ),
     }

@@ -1,4 +1,4 @@
-//! The end of the process: Boutiques stops reading a program's output the moment the program ends, and loses what it had
+//! The end of the process: Boutiques stops reading a program's output as soon as the program ends, and loses what it had
 //! not read by then. So a program whose output is a pipe stays a little longer than its last line.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A run: plan, prepare the output, switch telemetry on, work through the units, say how it went.
+//! A run: plan, prepare the output, start telemetry, process the sessions, print the result.
 
 use super::budget;
 use super::report::{self, ReportError};
@@ -15,7 +15,7 @@ use crate::derivatives::summary::session_file;
 use crate::derivatives::{self, DerivativeError};
 use crate::error::{Coded, ErrorCode};
 use crate::machine::process;
-use crate::plan::{self, Plan, PlanError, PlanOptions, Room, ScanPlan, SessionPlan, Source};
+use crate::plan::{self, MemoryBudget, Plan, PlanError, PlanOptions, ScanPlan, SessionPlan, Source};
 use crate::printable;
 use crate::progress::screen::View;
 use crate::progress::tally::Tally;
@@ -51,7 +51,7 @@ pub enum RunError {
         source: Box<DerivativeError>,
     },
     /// Outputs cannot be written any more.
-    #[error("the run was given up, the same command does the rest later: {0}")]
+    #[error("the run stopped; run the same command again to finish it: {0}")]
     GaveUp(String),
     /// A folder in the output folder is a link that is not followed.
     #[error(transparent)]
@@ -62,7 +62,7 @@ pub enum RunError {
     /// An output space is none.
     #[error("--output-spaces: {0}")]
     Space(#[from] SpaceError),
-    /// A template cannot be had.
+    /// A template is not available.
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// There is no report.
@@ -98,15 +98,19 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     plan.refuse_too_large(&room);
     if config.dry_run {
         match config.format {
-            // Whoever reads it may be gone, which is no reason to fail.
+            // A closed pipe is not an error.
             Format::Json => {
                 terminal::said(pool::within(config.threads, || plan::write_json(&plan, std::io::stdout().lock()))?);
             }
-            Format::Text => say(&plan::to_text(&plan)),
+            Format::Text => {
+                let notes: String =
+                    config.notes.iter().map(|note| format!("Note     {}\n", printable::line(note))).collect();
+                say(&format!("{notes}{}", plan::to_text(&plan)));
+            }
         }
     }
     plan.refuse_empty()?;
-    // A dry run, too, says which template cannot be had.
+    // A dry run also reports a template that is not available.
     let targets = pool::within(config.threads, || targets(&plan))??;
     if config.dry_run {
         return Ok(ExitStatus::Success);
@@ -182,7 +186,7 @@ pub(super) fn prepare_output(plan: &Plan) -> Result<(), RunError> {
     Ok(())
 }
 
-fn work(config: &RunConfig, plan: &Plan, room: &Room, targets: &Targets) -> Result<ExitStatus, RunError> {
+fn work(config: &RunConfig, plan: &Plan, room: &MemoryBudget, targets: &Targets) -> Result<ExitStatus, RunError> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let telemetry = crate::telemetry::init(&config.telemetry, Some(&plan.output.join("logs")), &run_id);
     telemetry.protect(personal(plan));
@@ -199,10 +203,11 @@ fn work(config: &RunConfig, plan: &Plan, room: &Room, targets: &Targets) -> Resu
         work_through(config, (plan, targets), settings, &run_id, &telemetry, &cancel, (&sinks, &tally))
     });
     let counts = tally.counts();
-    // The summary comes before telemetry is flushed: whatever the network does, the person knows. Quiet runs end quietly.
-    let tell = config.telemetry.verbosity > Verbosity::Quiet || counts.any_failed() || cancel.requested();
+    // The summary comes before telemetry is flushed: whatever the network does, the person knows. The failures of a quiet run
+    // are on standard error already.
+    let tell = config.telemetry.verbosity > Verbosity::Quiet;
     if outcome.is_ok() {
-        // Whoever asked to stop does not wait for reports.
+        // An interrupted run does not spend time on reports.
         let report = if cancel.requested() { None } else { report::after_run(config, plan, &telemetry) };
         if tell {
             let left = (telemetry.process().is_some(), report.as_deref());
@@ -228,7 +233,7 @@ fn stop_key(cancel: &Cancel) -> &'static str {
     if cancel.gave_up().is_some() { "Ctrl-C" } else { "Ctrl-C again" }
 }
 
-/// What became of the telemetry, for those who asked for more (`-v`).
+/// The outcome of the delivery, with `-v`.
 pub(super) fn describe_delivery(config: &TelemetryConfig, delivery: &Delivery) {
     if config.verbosity >= Verbosity::Verbose {
         terminal::print(&format!("telemetry: {delivery}\n"));
@@ -281,7 +286,7 @@ fn work_through(
     };
     let result = pool::for_each(&groups, settings, cancel, memory, work);
     if let Some(signal) = cancel.asked_by() {
-        tracing::warn!("the run was asked to stop by {signal}; run the same command again for the rest");
+        tracing::warn!("the run was stopped by {signal}; run the same command again to finish it");
     }
     let seconds = start.elapsed().as_secs_f64();
     cx.publish(&RunEvent::RunFinished { seconds });
@@ -343,7 +348,7 @@ fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// The form in which the run was asked for.
+/// The verb of the run, for telemetry.
 const fn verb(input: &Input) -> &'static str {
     match input {
         Input::Bids { .. } => "participant",

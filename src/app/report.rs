@@ -13,15 +13,19 @@ use crate::terminal::{Color, print_marked};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What is said when the claim on tables and reports was not to be had.
-const UNCLAIMED: &str = "tables and reports were written without a lock, because another run holds it for long or there are \
-     none; if another run wrote them at the same time, make them again (neuro-preprocess report)";
+/// The warning when tables and reports could not be locked.
+const UNCLAIMED: &str = "tables and reports were written without a lock (another run holds it, or the file system has none); \
+     if another run wrote them at the same time, run neuro-preprocess report";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// Nothing was processed there.
-    #[error("{}: no summary of a run is there; name the folder with dataset_description.json and sub-*", path.display())]
+    #[error(
+        "{} has no results to summarise: run the participant level first, or name the folder that has \
+         dataset_description.json and sub-*",
+        path.display()
+    )]
     Nothing {
         /// The folder.
         path: PathBuf,
@@ -63,6 +67,9 @@ pub fn run(config: &ReportConfig) -> Result<ExitStatus, ReportError> {
 /// [`ReportError`].
 pub fn remake(output: &Path, threads: usize, report: bool) -> Result<ExitStatus, ReportError> {
     let path = || output.to_owned();
+    if !output.exists() {
+        return Err(ReportError::Nothing { path: path() });
+    }
     crate::derivatives::clear(output);
     let made = if report { pages::write_dataset(output, None, threads) } else { pages::write_tables_only(output) };
     let written = made.map_err(|e| match e {
@@ -95,7 +102,7 @@ pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Opti
         let summary = session_file(&unit.id, unit.marker_session.as_deref(), "summary");
         pages::has_page(&plan.output, &participant_id(unit), &summary)
     };
-    // With the whole dataset it is looked for every page anyway.
+    // A run over the whole dataset checks every page anyway.
     let whole = is_whole(config);
     let wanted = |unit: &&SessionPlan| !unit.done() || !whole && !has_page(unit);
     let participants: BTreeSet<String> = plan.units.iter().filter(wanted).map(participant_id).collect();
@@ -123,12 +130,13 @@ fn participant_id(unit: &SessionPlan) -> String {
     format!("sub-{}", unit.id.participant)
 }
 
-/// Whether nobody of the dataset was left out on purpose.
+/// Whether the run covers the whole dataset.
 fn is_whole(config: &RunConfig) -> bool {
     let selection = &config.selection;
     !matches!(config.input, Input::File { .. })
         && selection.participants.is_empty()
         && selection.sessions.is_empty()
+        && selection.tasks.is_empty()
         && selection.subcohort.is_empty()
         && selection.filter_file.is_none()
 }

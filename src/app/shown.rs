@@ -40,12 +40,13 @@ impl Shown {
 
     /// Who keeps it up to date.
     pub fn watch<'a>(&'a self, view: View, stopping: &'a (dyn Fn() -> Option<&'static str> + Sync)) -> Watch<'a> {
-        let complain = &|e: &crate::derivatives::DerivativeError| tracing::warn!("{e}; watchers do not see this run");
+        let complain =
+            &|e: &crate::derivatives::DerivativeError| tracing::warn!("{e}; status.json of this run is out of date");
         Watch { live: &self.live, lines: &self.lines, view, status: &self.status, stopping, complain }
     }
 }
 
-/// How a run is shown. Whoever asked for JSON lines reads them by program; the log has a line for each scan anyway.
+/// How a run is shown. JSON lines are for programs, and the log has a line for each scan anyway.
 pub(super) fn view(telemetry: &TelemetryConfig) -> View {
     View::fitting(telemetry.verbosity == Verbosity::Quiet || telemetry.log_format == LogFormat::Json)
 }

@@ -1,4 +1,4 @@
-//! A run spread over a cluster: plan, write the jobs, send them, say what was sent.
+//! A run on a cluster: plan, write the jobs, submit them, report what was submitted.
 
 use super::preprocess::{RunError, describe_delivery, make_plan, personal, prepare_output, targets};
 use super::say;
@@ -8,7 +8,7 @@ use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, SessionPlan};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
-use crate::telemetry::{context, names, spans};
+use crate::telemetry::{TOLD_ELSEWHERE, context, names, spans};
 use crate::vocabulary::{Fieldmaps, RegistrationStart, Resume, SliceTiming};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ impl Coded for SubmissionError {
     }
 }
 
-/// Makes the jobs for what is not done, and sends them where that was asked for.
+/// Writes the jobs for the unfinished sessions, and submits them with `--submit`.
 ///
 /// # Errors
 /// [`SubmissionError`].
@@ -77,7 +77,7 @@ fn submission(config: &SlurmConfig, plan: &Plan, units: Vec<&SessionPlan>) -> Re
         Ok(text) => tracing::info!("{text}"),
         Err(e) => {
             spans::fail(&span, e.code(), &e.to_string());
-            tracing::error!(error_code = e.code().as_str(), "{e}");
+            tracing::error!(target: TOLD_ELSEWHERE, error_code = e.code().as_str(), "{e}");
         }
     }
     drop(entered);
@@ -164,10 +164,14 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The options that make a task's run the one that was asked for; which participant-sessions it does is in its list.
+/// The options of a task's run; its participant-sessions are in its list.
 fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     let mut words = vec!["--modalities".to_owned()];
     words.extend(run.selection.modalities.iter().map(|m| m.as_str().to_owned()));
+    if !run.selection.tasks.is_empty() {
+        words.push("--task-id".to_owned());
+        words.extend(run.selection.tasks.clone());
+    }
     if !run.output_spaces.is_empty() {
         words.push("--output-spaces".to_owned());
         words.extend(run.output_spaces.clone());

@@ -98,8 +98,8 @@ pub enum EntityError {
     /// A part between underscores is not `key-label`.
     #[error("{0:?} is not key-label (letters, digits and '+' after one dash)")]
     NotAPair(String),
-    /// A key stands there twice.
-    #[error("the entity {0}- stands there twice")]
+    /// A key occurs twice.
+    #[error("the entity {0}- occurs twice")]
     Repeated(String),
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a dataset or with what is asked of it.
+//! Errors of a dataset or of a selection from it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -73,10 +73,10 @@ pub enum BidsError {
         /// The file it collides with.
         other: PathBuf,
     },
-    /// A label that was asked for cannot be a label.
+    /// A selected label is not a valid label.
     #[error(transparent)]
     BadLabel(#[from] LabelError),
-    /// Labels that were asked for are not in the dataset.
+    /// Selected labels are not in the dataset.
     #[error("{}", describe(*kind, unknown, *more))]
     UnknownLabels {
         /// Of what.
@@ -109,6 +109,8 @@ pub enum LabelKind {
     Participant,
     /// A session of the selected participants.
     Session,
+    /// A task of a bold run.
+    Task,
 }
 
 impl fmt::Display for LabelKind {
@@ -116,6 +118,7 @@ impl fmt::Display for LabelKind {
         f.write_str(match self {
             Self::Participant => "participant",
             Self::Session => "session",
+            Self::Task => "task",
         })
     }
 }
@@ -123,7 +126,7 @@ impl fmt::Display for LabelKind {
 /// A label that is not in the dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownLabel {
-    /// As asked for, without `sub-` or `ses-`.
+    /// As selected, without `sub-` or `ses-`.
     pub label: String,
     /// The nearest that exist, closest first; empty when there are none at all.
     pub nearest: Vec<String>,
@@ -131,7 +134,7 @@ pub struct UnknownLabel {
 
 fn describe(kind: LabelKind, unknown: &[UnknownLabel], more: usize) -> String {
     let place = match kind {
-        LabelKind::Participant => "not in the dataset",
+        LabelKind::Participant | LabelKind::Task => "not in the dataset",
         LabelKind::Session => "not in the dataset for any selected participant",
     };
     let one = |u: &UnknownLabel| match u.nearest.as_slice() {

@@ -75,7 +75,7 @@ impl Filter {
             let conditions =
                 conditions.iter().map(|(key, value)| condition(name, key, value)).collect::<Result<_, _>>()?;
             if sections.iter().any(|(known, _)| *known == suffix) {
-                return Err(format!("{name:?} stands there twice in different case"));
+                return Err(format!("{name:?} occurs twice in different case"));
             }
             sections.push((suffix, conditions));
         }

@@ -77,7 +77,7 @@ pub fn index_of(root: &Path, check: Check, wanted: &(dyn Fn(&str) -> bool + Sync
     };
     let names = std::mem::take(&mut top.participants);
     refuse_case_collisions(Path::new(""), names.iter().map(String::as_str))?;
-    // Of folders that are not looked into nothing is said.
+    // Nothing is reported about folders that are not read.
     if !description.derivative {
         warnings.extend(participants::oddities(root, &names));
     }

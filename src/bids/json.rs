@@ -27,7 +27,7 @@ pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, String> {
     })
 }
 
-/// An object none of whose keys stands there twice with different values. Of such a pair, other readers take either.
+/// An object none of whose keys occurs twice with different values. Of such a pair, other readers take either.
 struct Unambiguous(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Unambiguous {
@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for Pairs {
         let mut object = Map::new();
         while let Some((key, value)) = pairs.next_entry::<String, Value>()? {
             if object.get(&key).is_some_and(|earlier| *earlier != value) {
-                return Err(A::Error::custom(format_args!("{key:?} stands there twice, with different values")));
+                return Err(A::Error::custom(format_args!("{key:?} occurs twice, with different values")));
             }
             object.insert(key, value);
         }
@@ -82,7 +82,7 @@ mod tests {
             (b"\xEF\xBB\xBF{}", "byte order mark"),
             (b"{\"a\": \"caf\xE9\"}", "not UTF-8"),
             (b"{\"a\": 1} x", "not JSON"),
-            (b"{\"a\": 1, \"a\": 2}", "\"a\" stands there twice"),
+            (b"{\"a\": 1, \"a\": 2}", "\"a\" occurs twice"),
         ];
         for (bytes, says) in cases {
             fs::write(&path, bytes).unwrap();

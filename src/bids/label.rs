@@ -1,5 +1,5 @@
 //! A BIDS label: the part after the dash in `sub-01`. A [`Label`] cannot hold anything that would be unsafe or wrong
-//! in a file name, so whoever has one need not check again.
+//! in a file name, so it needs no further check.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl Coded for LabelError {
 }
 
 impl Label {
-    /// A label as it stands in a file name, without key.
+    /// A label as in a file name, without key.
     ///
     /// # Errors
     /// [`LabelError`] when `text` is empty or has other characters than letters, digits and `+`.

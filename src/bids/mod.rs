@@ -1,6 +1,6 @@
 //! BIDS: what is in a dataset and what its files are called.
 //!
-//! [`index`] walks a dataset once; [`Index::select`] answers what was asked for, [`Index::metadata`] what the sidecars
+//! [`index`] walks a dataset once; [`Index::select`] selects scans, [`Index::metadata`] what the sidecars
 //! say of a scan; [`derivative_name`] and [`participant_dir`] name what is made from it.
 
 mod dataset;
@@ -60,13 +60,15 @@ impl Modality {
     }
 }
 
-/// What of a dataset was asked for. Empty lists mean everything.
+/// The selection from a dataset. Empty lists mean everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Participant labels, without `sub-`.
     pub participants: Vec<String>,
     /// Session labels, without `ses-`; `unnamed` means scans without a session.
     pub sessions: Vec<String>,
+    /// Tasks of bold runs, without `task-`; other scans are not concerned.
+    pub tasks: Vec<String>,
     /// Participant-sessions as pairs of labels; a session that is absent or `unnamed` means scans without one.
     pub subcohort: Vec<(String, Option<String>)>,
     /// Modalities to process.
@@ -76,13 +78,20 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The labels of the only participants whose scans can be asked for; `None` when they can be anybody's. A filter file
-    /// concerns all: a section of it that fits no scan of the dataset is an error.
+    /// The labels of the only participants whose scans can be selected; `None` when they can be anybody's. A filter file and
+    /// tasks need the whole dataset: a section or a task that fits none of its scans is an error.
     #[must_use]
     pub fn only_participants(&self) -> Option<HashSet<&str>> {
         let named = self.participants.iter().map(|label| without_sub(label));
         let listed = self.subcohort.iter().map(|(label, _)| without_sub(label));
         let labels: HashSet<&str> = named.chain(listed).collect();
-        (!labels.is_empty() && self.filter_file.is_none()).then_some(labels)
+        let whole = self.filter_file.is_some() || self.checks_tasks();
+        (!labels.is_empty() && !whole).then_some(labels)
+    }
+
+    /// Whether a task that no run has is an error. Not with a subcohort, as in the tasks of an array job: its participants
+    /// may lack what others have.
+    fn checks_tasks(&self) -> bool {
+        !self.tasks.is_empty() && self.subcohort.is_empty()
     }
 }

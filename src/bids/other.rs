@@ -1,4 +1,4 @@
-//! Images that are somebody else's: what they are, and why nothing is made of them.
+//! Images that are not processed: what they are, and why not.
 
 use super::scan::{ScanFile, Suffix, image_name};
 use std::path::{Path, PathBuf};

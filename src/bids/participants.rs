@@ -1,4 +1,4 @@
-//! `participants.tsv` held against the participants' folders. Nothing is processed by it: what is odd becomes a warning.
+//! Compares `participants.tsv` with the participants' folders. It does not affect processing: differences are warnings.
 //!
 //! BIDS recommends the file and does not require it, so its absence is no oddity. Windows line ends are none either: nothing
 //! has to be guessed to read them.

@@ -409,7 +409,7 @@ mod tests {
             ("sub-01/Anat/sub-01_T1w.nii.gz", "belongs into anat/"),
             ("sub-01/func/sub-01_task-rest_run-abc_bold.nii.gz", "must be a number"),
             ("sub-01/func/sub-01_task-rest_part-foo_bold.nii.gz", "mag, phase, real or imag"),
-            ("sub-01/func/sub-01_task-a_task-b_bold.nii.gz", "task- stands there twice"),
+            ("sub-01/func/sub-01_task-a_task-b_bold.nii.gz", "task- occurs twice"),
             ("sub-01/anat/sub-01_ses-1_T1w.nii.gz", "which say sub-01"),
             ("sub-01/ses-1/anat/sub-01_T1w.nii.gz", "which say sub-01_ses-1"),
             ("sub-01/ses-1/anat/sub-01_ses-2_T1w.nii.gz", "which say sub-01_ses-1"),

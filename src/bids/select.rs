@@ -1,4 +1,4 @@
-//! Which scans of a dataset were asked for. What was asked for and does not exist is an error, never an empty result.
+//! Selects the scans of a dataset. A label that does not exist is an error, never an empty result.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -32,6 +32,7 @@ impl Index {
         let participants = self.known_participants(&s.participants)?;
         let sessions = self.known_sessions(&s.sessions, &participants)?;
         let pairs = self.known_pairs(&s.subcohort)?;
+        let tasks = self.known_tasks(s)?;
         let modalities: &[Modality] = if s.modalities.is_empty() { &Modality::ALL } else { &s.modalities };
         let filter = s.filter_file.as_deref().map(Filter::read).transpose()?;
         if let (Some(filter), Some(file)) = (&filter, &s.filter_file) {
@@ -51,6 +52,9 @@ impl Index {
         if !sessions.is_empty() {
             keep("of the sessions", &|scan| sessions.contains(scan.session().unwrap_or(UNNAMED)));
         }
+        if !tasks.is_empty() {
+            keep("of the tasks", &|scan| task(scan).is_none_or(|task| tasks.contains(task)));
+        }
         if !pairs.is_empty() {
             keep("of the subcohort", &|scan| pairs.contains(&(scan.participant(), scan.session())));
         }
@@ -60,7 +64,7 @@ impl Index {
         if left.is_empty() { Err(nothing(format!("scans left: {}", steps.join(", ")))) } else { Ok(left) }
     }
 
-    /// A section that no scan of the whole dataset satisfies is a slip of the pen. Without this, the other modality
+    /// A section that no scan of the whole dataset satisfies is a typing error. Without this, the other modality
     /// would be processed and this one silently left out.
     fn refuse_idle_sections(&self, filter: &Filter, file: &Path, modalities: &[Modality]) -> Result<(), BidsError> {
         for suffix in filter.suffixes() {
@@ -86,7 +90,7 @@ impl Index {
         Ok(asked.into_iter().collect())
     }
 
-    /// A pair must exist as it is: a participant of the list without that session is a slip of the list.
+    /// A pair must exist as it is: a participant of the list without that session is a mistake in the list.
     fn known_pairs<'a>(
         &self,
         asked: &'a [(String, Option<String>)],
@@ -105,6 +109,16 @@ impl Index {
         Ok(pairs.collect())
     }
 
+    /// A task must exist somewhere in the dataset.
+    fn known_tasks(&self, s: &Selection) -> Result<HashSet<String>, BidsError> {
+        let asked = labels(&s.tasks, |text| Label::new(text.strip_prefix("task-").unwrap_or(text)))?;
+        if s.checks_tasks() {
+            let known: HashSet<&str> = self.scans.iter().filter_map(task).collect();
+            refuse_unknown(LabelKind::Task, &asked, &known)?;
+        }
+        Ok(asked.into_iter().collect())
+    }
+
     /// A session must exist for one of the selected participants, not for all of them.
     fn known_sessions(&self, asked: &[String], participants: &HashSet<String>) -> Result<HashSet<String>, BidsError> {
         let asked = labels(asked, Label::session)?;
@@ -114,6 +128,11 @@ impl Index {
         refuse_unknown(LabelKind::Session, &asked, &known)?;
         Ok(asked.into_iter().collect())
     }
+}
+
+/// The task of a bold run; `None` for scans that have none.
+fn task(scan: &ScanFile) -> Option<&str> {
+    scan.modality().filter(|modality| *modality == Modality::Bold).and_then(|_| scan.entities.get("task"))
 }
 
 fn labels(asked: &[String], parse: impl Fn(&str) -> Result<Label, LabelError>) -> Result<BTreeSet<String>, BidsError> {

@@ -1,5 +1,5 @@
-//! Values of sidecars that outputs have as well, held against what BIDS lets each be. What can only mean one thing is put right, the
-//! rest is left out; either is told.
+//! Checks the sidecar values that outputs inherit against what BIDS allows. A value with one possible meaning is corrected, the
+//! rest is left out, both with a note.
 
 use crate::printable;
 use serde_json::{Map, Number, Value, json};

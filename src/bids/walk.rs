@@ -36,7 +36,7 @@ pub(super) struct Found {
     pub skipped: Vec<Skipped>,
     /// Sidecars by folder.
     pub sidecars: Vec<(PathBuf, Sidecar)>,
-    /// What is legitimately somebody else's: images, folders such as `dwi`.
+    /// Valid data of other kinds: images, folders such as `dwi`.
     pub others: Vec<Other>,
 }
 

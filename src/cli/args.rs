@@ -44,7 +44,7 @@ pub(super) struct DatasetArgs {
     /// participant processes scans, group summarises what is there
     #[arg(id = "analysis_level", value_name = LEVEL, value_enum)]
     pub level: Option<Level>,
-    // Taken only to be refused in words: clap would speak of an unknown subcommand.
+    // Accepted only for a better error message: clap would report an unknown subcommand.
     #[arg(hide = true)]
     pub extra: Vec<OsString>,
     #[command(flatten)]
@@ -75,6 +75,9 @@ pub(super) struct SelectArgs {
     /// Sessions to process, with or without ses-; unnamed means scans without a session [default: all]
     #[arg(long, visible_alias = "session-id", value_name = LABEL, num_args = 1.., help_heading = SCANS)]
     pub session_label: Vec<String>,
+    /// Tasks of the bold runs to process, with or without task- [default: all]
+    #[arg(long, value_name = LABEL, num_args = 1.., help_heading = SCANS)]
+    pub task_id: Vec<String>,
     /// File of the participant-sessions to process: participant, tab, session in each line, as Nipoppy's subcohorts
     #[arg(long, value_name = "FILE", help_heading = SCANS)]
     pub subcohort: Option<PathBuf>,
@@ -97,39 +100,39 @@ pub(super) struct RunArgs {
     /// Process again what is already done
     #[arg(long, help_heading = SCANS)]
     pub force: bool,
-    /// What of an output must be as it was for a scan to be kept: size, or with verify also the content, which is read
+    /// How the outputs of finished scans are checked: size compares their size, verify also reads and compares their content
     /// [default: size]
     #[arg(long, value_name = "HOW", ignore_case = true,
           value_parser = PossibleValuesParser::new(settings::RESUME).try_map(|s| settings::resume(&s)),
           help_heading = SCANS)]
     pub resume: Option<Resume>,
-    /// Refuse what is otherwise only noted about the input: a scan whose header or sidecar had to be repaired or
-    /// guessed at fails; a dataset with files left out or other warnings is not begun. What is done already is kept
+    /// Treat anything odd about the input as an error: a scan with a repaired or guessed header or sidecar fails, and a dataset
+    /// with warnings or left-out files is not processed. Finished scans are kept
     #[arg(long, help_heading = SCANS)]
     pub strict: bool,
-    /// Spaces of the outputs, as fMRIPrep spells them: templates such as MNI152NLin2009cAsym:res-2 and MNI152NLin6Asym; T1w,
-    /// which bold runs are laid onto; func, the scans' own, which is always there. MNI152NLin2009cAsym is built in, others are
-    /// read from TEMPLATEFLOW_HOME [default: MNI152NLin2009cAsym:res-2 func]
+    /// Output spaces, as fMRIPrep names them: templates such as MNI152NLin2009cAsym:res-2 and MNI152NLin6Asym; T1w, the
+    /// participant's T1w image (bold runs); func, the scan's own space (always written). MNI152NLin2009cAsym is built in,
+    /// others are read from TEMPLATEFLOW_HOME [default: MNI152NLin2009cAsym:res-2 func]
     #[arg(long, value_name = "SPACE", num_args = 1.., help_heading = SCANS)]
     pub output_spaces: Vec<String>,
-    /// Where the search for a bold run's place on the T1w image begins: auto tries the headers and the centres of mass, header
-    /// takes the headers only [default: auto]
+    /// Start of the coregistration of bold runs: auto tries the headers and the centres of mass, header uses the headers only
+    /// [default: auto]
     #[arg(long = "bold2anat-init", value_name = "START", ignore_case = true,
           value_parser = PossibleValuesParser::new(settings::STARTS).try_map(|s| settings::start(&s)),
           help_heading = SCANS)]
     pub bold2anat_init: Option<RegistrationStart>,
-    /// What is not used although it is there: fieldmaps; slicetiming, the times at which slices were taken
+    /// Do not use these inputs: fieldmaps; slicetiming, the times of the slices
     #[arg(long, value_name = "WHAT", num_args = 1.., value_delimiter = ',', ignore_case = true,
           value_parser = PossibleValuesParser::new(settings::IGNORED), help_heading = SCANS)]
     pub ignore: Vec<String>,
-    /// What becomes of a fieldmap that makes a bold run less like the T1w image: auto leaves it out and says so, always uses it
-    /// nevertheless [default: auto]
+    /// Use of a fieldmap that makes a bold run match the T1w image less well: auto leaves it out with a note, always uses it
+    /// [default: auto]
     #[arg(long, value_name = "WHEN", ignore_case = true,
           value_parser = PossibleValuesParser::new(settings::FIELDMAPS).try_map(|s| settings::fieldmaps(&s)),
           help_heading = SCANS)]
     pub use_fieldmap: Option<Fieldmaps>,
-    /// The moment that all slices of a bold run are brought to, as a share of the time from the first slice to the last: 0 to 1,
-    /// or start, middle, end [default: 0.5]
+    /// Reference time of slice timing correction, as a fraction of the time from the first slice to the last: 0 to 1, or start,
+    /// middle, end [default: 0.5]
     #[arg(long, value_name = "SHARE", value_parser = SliceTiming::parse, help_heading = SCANS)]
     pub slice_time_ref: Option<SliceTiming>,
     /// Also write each echo of multi-echo runs, without motion, for tools such as tedana
@@ -138,13 +141,13 @@ pub(super) struct RunArgs {
     /// Write no report pages (index.html, sub-XX.html); the verb report makes them later
     #[arg(long, help_heading = RUN)]
     pub no_report: bool,
-    /// Say what would be done, and write nothing
+    /// Show what would be done, and write nothing
     #[arg(long, help_heading = RUN)]
     pub dry_run: bool,
-    /// Form of the plan that --dry-run prints [default: text]
+    /// Format of the plan that --dry-run prints [default: text]
     #[arg(long, value_name = "FORMAT", value_enum, requires = "dry_run", help_heading = RUN)]
     pub format: Option<Format>,
-    /// Taken for callers that give one; nothing is written there, because there are no work files
+    /// Accepted for compatibility; not used, because there are no work files
     #[arg(short = 'w', long, value_name = "DIR", help_heading = RUN)]
     pub work_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -161,7 +164,7 @@ pub(super) struct ResourceArgs {
     #[arg(long, visible_aliases = ["n-cpus", "nthreads", "parallel"], value_name = "N", help_heading = RUN,
           value_parser = clap::value_parser!(u16).range(1..=settings::MOST_THREADS))]
     pub nprocs: Option<u16>,
-    /// Memory to stay within: 8GB, 8GiB, 8000MB; a bare number is GB up to 512, MB above [default: most of
+    /// Memory limit: 8GB, 8GiB, 8000MB; a bare number is GB up to 512, MB above [default: most of
     /// what is available]
     #[arg(long, value_name = "SIZE", help_heading = RUN)]
     pub mem: Option<Memory>,
@@ -178,7 +181,7 @@ pub(super) struct TrialArgs {
     /// Seed of the failures and of synthetic scans: the same seed gives the same run
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = TRIAL)]
     pub seed: u64,
-    /// Process made-up scans in place of the content of the files
+    /// Process synthetic scans instead of the files' content
     #[arg(long, help_heading = TRIAL)]
     pub synthetic: bool,
 }
@@ -197,30 +200,30 @@ pub(super) struct ObserveArgs {
     /// No traces, no metrics; only messages
     #[arg(long, help_heading = OBSERVE)]
     pub no_telemetry: bool,
-    /// Longest wait at the end for a collector to take what is left; 0 to 3600 [default: 5]
+    /// Longest wait for the collector at the end of the run; 0 to 3600 [default: 5]
     #[arg(long, value_name = "SECONDS", value_parser = settings::seconds, conflicts_with = "no_telemetry", help_heading = OBSERVE)]
     pub flush_timeout: Option<Duration>,
     /// No metrics of single participants
     #[arg(long, help_heading = OBSERVE)]
     pub no_subject_metrics: bool,
-    /// In all telemetry that is written to be sent, put keyed hashes in place of labels, scan names and paths
+    /// Replace labels, scan names and paths by keyed hashes in all telemetry that can be sent
     #[arg(long, help_heading = OBSERVE)]
     pub pseudonymize: bool,
     /// File with the key of the hashes, at least 16 bytes [default: the variable NEURO_PREPROCESS_PSEUDONYM_KEY
     /// holds the key itself]
     #[arg(long, value_name = "FILE", help_heading = OBSERVE)]
     pub pseudonymize_key: Option<PathBuf>,
-    /// Form of the messages on standard error [default: text]
+    /// Format of the messages on standard error [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = OBSERVE,
           value_parser = PossibleValuesParser::new(settings::LOG_FORMATS).try_map(|s| settings::log_format(&s)))]
     pub log_format: Option<LogFormat>,
-    /// Also say when each stage starts and ends
+    /// Also log the start and end of each stage
     #[arg(short, long, help_heading = OBSERVE)]
     pub verbose: bool,
-    /// Also say with which parameters
+    /// Also log stage parameters
     #[arg(long, help_heading = OBSERVE)]
     pub debug: bool,
-    /// Say errors only
+    /// Log errors only
     #[arg(short, long, conflicts_with_all = ["verbose", "debug"], help_heading = OBSERVE)]
     pub quiet: bool,
     /// Configuration file [default: neuro-preprocess/config.toml in XDG_CONFIG_HOME or ~/.config]
@@ -270,13 +273,13 @@ pub(super) struct DemoArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ScoreArgs {
-    /// The derivatives: of this program, or of another by the same BIDS names
+    /// The derivatives, of this program or of another with the same BIDS names
     #[arg(value_name = "DERIVATIVES")]
     pub derivatives: PathBuf,
     /// Folder of the ground truth [default: derivatives/ground-truth of the dataset that DERIVATIVES names as its source]
     #[arg(long, value_name = "DIR")]
     pub truth: Option<PathBuf>,
-    /// Form of the scores
+    /// Format of the scores
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: Format,
 }
@@ -307,7 +310,7 @@ pub(super) struct VerifyArgs {
     /// The derivatives of this program, of any number of runs
     #[arg(value_name = "OUTPUT_DIR")]
     pub derivatives: PathBuf,
-    /// Form of what is printed
+    /// Format of the result
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: Format,
     /// Same as: --format json

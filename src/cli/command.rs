@@ -34,11 +34,11 @@ pub(super) struct Cli {
     pub boutiques: BoutiquesArgs,
 }
 
-/// What stands alone: a caller's file of arguments, and the description of the arguments.
+/// Options that exclude all others: a file of arguments, and the description of the arguments.
 #[derive(Debug, Args)]
 pub(super) struct BoutiquesArgs {
     // `invocation` takes it out of the arguments before they are parsed; it is here for the help.
-    /// Take all arguments from this Boutiques invocation (JSON); goes with no other argument
+    /// Take all arguments from this Boutiques invocation (JSON); excludes other arguments
     #[arg(long, value_name = "FILE", exclusive = true, help_heading = PLAIN)]
     pub invocation: Option<PathBuf>,
     /// Print the Boutiques descriptor, as BIDS apps do; same as: descriptor
@@ -70,25 +70,25 @@ pub(super) enum Verb {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Spread a dataset over the nodes of a Slurm cluster, as an array job
+    /// Process a dataset on a Slurm cluster, as an array job
     #[command(after_long_help = help::SLURM)]
     Slurm(Box<SlurmArgs>),
     /// Write a synthetic BIDS dataset with known ground truth
     #[command(after_long_help = help::SYNTH)]
     Synth(SynthArgs),
-    /// Make data, process it, and say where to look at the result
+    /// Make synthetic data, process it, and show where the results are
     #[command(after_long_help = help::DEMO)]
     Demo(DemoArgs),
     /// Score derivatives against the ground truth of a synthetic dataset
     #[command(after_long_help = help::SCORE)]
     Score(ScoreArgs),
-    /// Write one table of what a run measured and used, a row per participant and session
+    /// Write one table of measures and resources, with a row per participant and session
     #[command(after_long_help = help::EXTRACT)]
     Extract(ExtractArgs),
-    /// Make the report pages and group tables of derivatives again, from what is there
+    /// Write report pages and group tables again, from existing outputs
     #[command(after_long_help = help::REPORT)]
     Report(ReportArgs),
-    /// Hold derivatives against what was written: what is missing, changed or extra
+    /// Check that outputs are still what was written: missing, changed, extra
     #[command(after_long_help = help::VERIFY)]
     Verify(VerifyArgs),
     /// Print the Boutiques descriptor of the forms for datasets
@@ -97,7 +97,7 @@ pub(super) enum Verb {
     /// Show, deliver or inspect the telemetry that runs left in their output folders
     #[command(subcommand, after_long_help = help::TELEMETRY)]
     Telemetry(TelemetryVerb),
-    /// Say what of a dataset would be processed, and what is left out and why
+    /// List the scans of a dataset that would be processed, and what is left out and why
     #[command(after_long_help = help::LIST)]
     List(ListArgs),
     /// Explain an error code or an exit status: what happened, usual causes, what to do

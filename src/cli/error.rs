@@ -1,11 +1,12 @@
 //! Why a command line was not turned into a request, and what to print then.
 
 use super::exit::ExitStatus;
+use super::settings;
 use crate::bids::SkipReason;
 use crate::error::{Coded, ErrorCode};
 use std::path::PathBuf;
 
-/// Why [`super::parse`] gave no request: help or version was asked for, or something is wrong.
+/// Why [`super::parse`] returned no request: help, version, or an error.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// Help, version, or an argument clap refuses.
@@ -38,7 +39,7 @@ impl CliError {
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            Self::Clap(e) => e.render().to_string(),
+            Self::Clap(e) => clap_text(e),
             Self::Refused(refusal) => format!("error: {refusal} [{}]\n", refusal.code()),
         }
     }
@@ -53,15 +54,56 @@ impl CliError {
     }
 }
 
+/// What clap says, without the list of all forms that it puts below every error, and without the advice to write a
+/// misspelt option as a value.
+fn clap_text(error: &clap::Error) -> String {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let code = ErrorCode::Usage;
+    match (error.kind(), context(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(typed)) if typed.starts_with('-') => {
+            let typed = typed.split('=').next().unwrap_or(typed);
+            let nearest = context(ContextKind::SuggestedArg).filter(|option| {
+                settings::nearest(typed.trim_start_matches('-'), [option.trim_start_matches('-')]).is_some()
+            });
+            let meant = nearest.map(|option| format!(" did you mean {option}?")).unwrap_or_default();
+            format!("error: there is no option {typed};{meant} --help lists all options [{code}]\n")
+        }
+        _ => short_usage(&error.render().to_string()),
+    }
+}
+
+/// The text of an error with a usage of several lines taken out: that of the verbs has one.
+fn short_usage(text: &str) -> String {
+    let Some((before, usage)) = text.split_once("\nUsage: ") else { return text.to_owned() };
+    let (usage, after) = usage.split_once("\n\n").unwrap_or((usage, ""));
+    if usage.trim_end().lines().count() < 2 { text.to_owned() } else { format!("{before}\n{after}") }
+}
+
 /// Whether clap refused the analysis level, which has an exit status of its own.
 fn concerns_level(error: &clap::Error) -> bool {
     let argument = error.get(clap::error::ContextKind::InvalidArg);
     matches!(argument, Some(clap::error::ContextValue::String(name)) if *name == format!("[{}]", super::args::LEVEL))
 }
 
+/// A line per option.
+fn foreign(refused: &[(String, &'static str)]) -> String {
+    let line = |(option, why): &(String, &'static str)| format!("{option} cannot be used: {why}");
+    refused.iter().map(line).collect::<Vec<_>>().join("\nerror: ")
+}
+
 /// Well-formed arguments that cannot be carried out. Each message says what, where, and what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// Options of other programs whose results could not be what they ask for.
+    #[error("{}", foreign(refused))]
+    Foreign {
+        /// Each option and why it cannot be used.
+        refused: Vec<(String, &'static str)>,
+    },
     /// No input at all.
     #[error("no input: give BIDS_DIR OUTPUT_DIR participant, or a Nipoppy study folder; see --help for other forms")]
     NoInputGiven,
@@ -254,6 +296,7 @@ impl Coded for Refusal {
             Self::InvocationMixed { .. } => ErrorCode::InvocationMixed,
             Self::BadInvocation { .. } => ErrorCode::InvocationInvalid,
             Self::NoInputGiven
+            | Self::Foreign { .. }
             | Self::Swallowed { .. }
             | Self::Conflict { .. }
             | Self::OutputMissing { .. }

@@ -30,19 +30,19 @@ macro_rules! exit_statuses {
 }
 
 exit_statuses! {
-    Success 0 "ok", "Everything asked for was done, had been done before, or is being done by another run.";
-    ScanFailed 1 "scan-failed", "The run came to its end, but at least one scan failed.";
-    InvalidDataset 16 "invalid-dataset", "The input is not a BIDS dataset or Nipoppy study that can be used.";
+    Success 0 "ok", "Every scan is done, was done before, or is being processed by another run.";
+    ScanFailed 1 "scan-failed", "The run finished, but at least one scan failed.";
+    InvalidDataset 16 "invalid-dataset", "The input is not a usable BIDS dataset or Nipoppy study.";
     UnknownLevel 17 "unknown-level", "The analysis level is missing, or neither participant nor group.";
-    NothingMatches 18 "nothing-matches", "A label that was asked for does not exist, or the filters leave no scan.";
+    NothingMatches 18 "nothing-matches", "A selected label does not exist, or the filters leave no scan.";
     InvocationMixed 19 "invocation-mixed", "Both an invocation file and other arguments were given.";
     Usage 64 "usage", "The command line, an environment variable or the configuration file cannot be understood.";
     BadData 65 "bad-data", "The scan is not usable: damaged, incomplete, or not what its name says.";
     NoInput 66 "no-input", "An input file or folder does not exist.";
     Internal 70 "internal", "A defect in neuro-preprocess.";
-    CannotCreate 73 "cannot-create", "The output cannot be created where it was asked for.";
-    InputOutput 74 "input-output", "Reading or writing failed on the way.";
-    Interrupted 75 "interrupted", "The run was stopped before its end; run the same command again to go on.";
+    CannotCreate 73 "cannot-create", "The output file or folder cannot be created.";
+    InputOutput 74 "input-output", "Reading or writing failed during the run.";
+    Interrupted 75 "interrupted", "The run was stopped before its end; run the same command again to continue.";
 }
 
 impl From<ErrorCode> for ExitStatus {

@@ -32,7 +32,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   See it work, without any data of your own:
     neuro-preprocess demo
-  What is in a dataset, what of it would be left out, and what would be done:
+  List a dataset with what is left out, and show what would be done:
     neuro-preprocess list /data/bids
     neuro-preprocess /data/bids /data/out participant --dry-run
   All of it, with eight threads, within 16 GB:
@@ -49,8 +49,12 @@ Examples:
   Send traces, metrics and logs to a collector:
     neuro-preprocess /data/bids /data/out participant --otel-endpoint http://localhost:4317
 
-A folder that is called like a verb is written with its path: ./demo.
-Options may be written with _ for -.
+Write a folder that has the name of a verb with its path: ./demo.
+Options may be written with _ for -. Options of fMRIPrep, MRIQC and QSIPrep are accepted where they
+mean something here; for any other, a line says why not.
+
+Limits: for research, not for clinical use. Tried on heads of adults and one child, not of infants.
+T1w and bold only: no surfaces, no CIFTI, no diffusion.
 
 Settings are taken from the option, else the environment, else the configuration file.
 The variables begin with NEURO_PREPROCESS: _NPROCS, _MEM, _WORK_DIR, _MODALITIES, _OUTPUT_SPACES, _BOLD2ANAT_INIT,
@@ -81,11 +85,11 @@ Examples:
 
 /// Ends `slurm --help`.
 pub(super) const SLURM: &str = "\
---nprocs and --mem are those of one task (default: 2, and what its scans are estimated to need).
-The jobs do what is not done yet: run it again after a failure, and only the rest is sent.
+--nprocs and --mem are per task (default: 2, and the estimated memory of its scans).
+Only unfinished sessions are submitted: after a failure, run the same command again.
 
 Examples:
-  Look at the script, then send it:
+  Look at the script, then submit it:
     neuro-preprocess slurm /data/bids /data/out --dry-run
     neuro-preprocess slurm /data/bids /data/out --submit
   Twenty participant-sessions a task, at most fifty tasks at a time, in a container:
@@ -128,8 +132,8 @@ Examples:
   neuro-preprocess report out
   neuro-preprocess report study/derivatives/neuro-preprocess/VERSION/output --nprocs 4
 
-Writes index.html, a page for each participant, group_T1w.tsv and group_bold.tsv. Nothing else
-is read than what runs have left there; the raw data need not be at hand.";
+Writes index.html, a page for each participant, group_T1w.tsv and group_bold.tsv. Only
+outputs are read; the raw data are not needed.";
 
 /// Ends `verify --help`.
 pub(super) const VERIFY: &str = "\
@@ -137,10 +141,10 @@ Examples:
   neuro-preprocess verify out
   neuro-preprocess verify out --json
 
-Every output is read and compared with the size and the XXH3 that the ledger of its session has. Nothing is written. What
-belongs to the whole dataset, such as pages and tables, has no entry and is not looked at.
+Reads every output and compares it with the size and the XXH3 checksum in the ledger of its session.
+Writes nothing. Pages and tables of the whole dataset have no entry and are not checked.
 
-Exit status: 0 when all are as they were written, 1 when one is missing, changed or extra, 66 when no ledger is there.";
+Exit status: 0 all unchanged, 1 an output is missing, changed or extra, 66 no ledger.";
 
 /// Ends `telemetry --help`.
 pub(super) const TELEMETRY: &str = "\
@@ -158,8 +162,8 @@ Examples:
   neuro-preprocess telemetry replay /data/study/derivatives
 
 Without --endpoint the collector is found as for a run: NEURO_PREPROCESS_OTEL_ENDPOINT, the OTEL_*
-variables, the configuration file, the stack that you started on this machine. Stopped in the
-middle, the same command goes on. Files of a run that is still going on are left to that run.
+variables, the configuration file, the stack that you started on this machine. If interrupted, run
+the same command again. Files of a process that is still running are left to it.
 
 Exit status: 0 all is delivered, 66 no telemetry is there, 75 some remains.";
 
@@ -179,7 +183,7 @@ pub(super) const TELEMETRY_SHOW: &str = "\
 Examples:
   The slowest participants of a run and everything that failed:
     neuro-preprocess telemetry show out
-  All that failed, for a program:
+  All failures, as JSON:
     neuro-preprocess telemetry show out --status failed --limit 100000 --format json
   Where the time of one participant went:
     neuro-preprocess telemetry show out --participant 01";
@@ -225,7 +229,7 @@ Examples:
 /// Ends `completions --help`.
 pub(super) const COMPLETIONS: &str = "\
 Examples:
-  Bash, for one's own account:
+  Bash, for your account:
     neuro-preprocess completions bash > ~/.local/share/bash-completion/completions/neuro-preprocess
   Zsh, in a folder of $fpath:
     neuro-preprocess completions zsh > ~/.zfunc/_neuro-preprocess

@@ -25,7 +25,7 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "KIND", num_args = 1.., value_delimiter = ',', ignore_case = true,
           value_parser = PossibleValuesParser::new(MODALITIES).try_map(|s| settings::modality(&s)))]
     pub modalities: Vec<Modality>,
-    /// Form of the list
+    /// Format of the list
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: Format,
 }

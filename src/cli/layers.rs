@@ -49,7 +49,7 @@ fn typed(observe: &ObserveArgs, key: &str) -> Option<String> {
 
 /// The settings after precedence, and the number of threads, which has one source more.
 pub(super) struct Layers {
-    /// Options over environment over file; what nobody set is `None`.
+    /// Options over environment over file; unset values are `None`.
     pub settings: Settings,
     /// At least 1.
     pub threads: usize,

@@ -1,7 +1,7 @@
 //! Amounts of memory as people write them: `8G`, `8GB`, `8GiB`, `8000MB`, or a bare number.
 //!
 //! Other BIDS apps disagree about a bare number (fMRIPrep reads MB, MRIQC GB), so both readings are accepted where they
-//! are plausible, and what was understood is said at the start of the run.
+//! are plausible, and the result is printed at the start of the run.
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use std::str::FromStr;
 const LARGEST_BARE_GB: f64 = 512.0;
 /// Below this not even one small scan can be processed.
 const SMALLEST_BYTES: f64 = 256e6;
-/// Above this it is a slip of the pen; also keeps the conversion to whole bytes exact enough.
+/// Upper limit; larger values are typing errors. Also keeps the conversion to whole bytes exact enough.
 const LARGEST_BYTES: f64 = 1e15;
 
 /// Factors of the units, in bytes. A single letter is decimal, the careful reading for a limit.

@@ -6,6 +6,7 @@ mod config_file;
 pub mod descriptor;
 mod error;
 pub mod exit;
+mod foreign;
 mod help;
 mod help_args;
 mod invocation;
@@ -46,9 +47,16 @@ pub fn parse(
     if let Some(file) = invocation::asked_for(&args)? {
         args = invocation::arguments(&file)?;
     }
+    let foreign::Translated { args, notes } = foreign::translate(args)?;
     let matches = command().try_get_matches_from(args)?;
     let cli = command::Cli::from_arg_matches(&matches)?;
-    Ok(resolve::resolve(cli, env)?)
+    let mut request = resolve::resolve(cli, env)?;
+    match &mut request {
+        Request::Run(run) => run.notes.extend(notes),
+        Request::Slurm(slurm) => slurm.run.notes.extend(notes),
+        _ => {}
+    }
+    Ok(request)
 }
 
 /// Other BIDS apps write options with underscores (`--participant_label`): both spellings are the same option here.

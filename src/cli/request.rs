@@ -14,17 +14,17 @@ use std::path::PathBuf;
 pub enum Request {
     /// Process scans, or summarise a group.
     Run(RunConfig),
-    /// Spread a run over a cluster.
+    /// Submit a run to a cluster.
     Slurm(SlurmConfig),
     /// Write a synthetic dataset.
     Synth(SynthConfig),
-    /// Make data, process it, say where to look.
+    /// Make data, process it, show where the results are.
     Demo(DemoConfig),
     /// Compare derivatives with the truth of a synthetic dataset.
     Score(ScoreConfig),
     /// Write one table of what runs measured and used.
     Extract(ExtractConfig),
-    /// Hold derivatives against their ledgers.
+    /// Compare derivatives with their ledgers.
     Verify(VerifyConfig),
     /// Make the reports of what runs left again.
     Report(ReportConfig),
@@ -133,7 +133,7 @@ pub struct RunConfig {
     pub resume: Resume,
     /// Write report pages at the end.
     pub report: bool,
-    /// Failures and delays asked for.
+    /// Failures and delays on purpose.
     pub faults: Faults,
     /// Process made-up scans in place of the content of the files.
     pub synthetic: bool,
@@ -220,7 +220,7 @@ pub struct ExtractConfig {
     pub table: PathBuf,
 }
 
-/// Derivatives to hold against their ledgers.
+/// Derivatives to compare with their ledgers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyConfig {
     /// The derivatives; exists.

@@ -56,8 +56,11 @@ fn conflict(first: &'static str, second: &'static str, advice: &str) -> Refusal 
 
 /// An option with several values that stands before the folders takes them, too; clap cannot know where its values end.
 fn swallowed(args: &DatasetArgs) -> Option<Refusal> {
-    let lists =
-        [("--participant-label", &args.select.participant_label), ("--session-label", &args.select.session_label)];
+    let lists = [
+        ("--participant-label", &args.select.participant_label),
+        ("--session-label", &args.select.session_label),
+        ("--task-id", &args.select.task_id),
+    ];
     let (option, values) = lists.into_iter().find(|(_, values)| values.len() > 1)?;
     Some(Refusal::Swallowed { option, values: values.join(" ") })
 }
@@ -67,6 +70,7 @@ fn not_for_loose_scans(args: &DatasetArgs) -> Result<(), Refusal> {
     let used = [
         ("--participant-label", !args.select.participant_label.is_empty()),
         ("--session-label", !args.select.session_label.is_empty()),
+        ("--task-id", !args.select.task_id.is_empty()),
         ("--subcohort", args.select.subcohort.is_some()),
         ("--bids-filter-file", args.select.bids_filter_file.is_some()),
         ("--skip-bids-validation", args.select.skip_bids_validation),
@@ -114,12 +118,12 @@ pub(super) fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: En
     flags.skip_bids_validation = skip.then_some(true);
     let mut layers = Layers::gather(&run.resources, &run.observe, flags, env)?;
     if layers.settings.skip_bids_validation == Some(true) {
-        layers.notes.push("the dataset's description is not validated, as was asked for".to_owned());
+        layers.notes.push("--skip-bids-validation: the dataset's description is not validated".to_owned());
     }
     finish(Input::Bids { dir }, output, level, selection, run, layers, (Some(&root), env))
 }
 
-/// What was asked for of a dataset; the modalities come later.
+/// The selection of a dataset; modalities are added later.
 pub(super) fn selection(select: SelectArgs) -> Result<Selection, Refusal> {
     for (file, role) in [(&select.bids_filter_file, "the filter file"), (&select.subcohort, "the subcohort file")] {
         file.as_deref().map_or(Ok(()), |file| paths::side_file(file, role))?;
@@ -127,6 +131,7 @@ pub(super) fn selection(select: SelectArgs) -> Result<Selection, Refusal> {
     Ok(Selection {
         participants: labels("--participant-label", "sub-", &select.participant_label)?,
         sessions: labels("--session-label", "ses-", &select.session_label)?,
+        tasks: labels("--task-id", "task-", &select.task_id)?,
         subcohort: select.subcohort.as_deref().map(subcohort::read).transpose()?.unwrap_or_default(),
         modalities: Vec::new(),
         filter_file: select.bids_filter_file,

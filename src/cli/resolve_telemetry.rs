@@ -104,7 +104,7 @@ pub(super) fn telemetry(
     let trace = settings.trace.unwrap_or(false);
     let traceparent = observe.traceparent.clone();
     if !enabled && (trace || settings.otel_endpoint.is_some() || traceparent.is_some()) {
-        notes.push("telemetry is off: the endpoint, trace tree and trace context asked for have no effect".to_owned());
+        notes.push("telemetry is off: the endpoint, trace tree and trace context have no effect".to_owned());
     }
     let pseudonymize = settings.pseudonymize.unwrap_or(false);
     if observe.pseudonymize_key.is_some() && !pseudonymize {

@@ -8,7 +8,7 @@ use crate::vocabulary::{Fieldmaps, RegistrationStart, Resume, SliceTiming};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// More threads than any node has is a slip of the pen.
+/// Upper limit; larger values are typing errors.
 pub(super) const MOST_THREADS: i64 = 4096;
 /// The choices of `--modalities`.
 pub(super) const MODALITIES: [&str; 2] = [Modality::T1w.as_str(), Modality::Bold.as_str()];
@@ -56,7 +56,7 @@ const fn row(section: &'static str, key: &'static str, values: &'static str, mea
 pub const SETTINGS: &[Setting] = &[
     row("run", "nprocs", "a whole number", "Threads to use."),
     row("run", "mem", "a size such as 8GB", "Memory to stay within."),
-    row("run", "work-dir", "a folder", "Taken for callers that give one; nothing is written there."),
+    row("run", "work-dir", "a folder", "Accepted for compatibility; not used."),
     row("run", "modalities", "T1w, bold or both", "Kinds of scan to process."),
     row("run", "output-spaces", "spaces such as MNI152NLin2009cAsym:res-2", "Spaces of the outputs of T1w scans."),
     row("run", "bold2anat-init", "auto or header", "Where the search for a run's place on the T1w image begins."),
@@ -76,7 +76,7 @@ pub const SETTINGS: &[Setting] = &[
     row("observability", "pseudonymize-key", "a file", "Holds the key of the hashes."),
     row("observability", "trace", "true or false", "Print finished traces as a tree."),
     row("observability", "log-format", "text or json", "Form of the messages on standard error."),
-    row("observability", "verbosity", "quiet, normal, verbose or debug", "How much is said on standard error."),
+    row("observability", "verbosity", "quiet, normal, verbose or debug", "Verbosity of standard error."),
 ];
 
 /// The settings of one source; what it does not set is `None`.

@@ -4,7 +4,7 @@ use super::args::{RunArgs, SelectArgs};
 use clap::Args;
 use std::path::PathBuf;
 
-const SPREAD: &str = "How to spread it";
+const SPREAD: &str = "Jobs";
 
 #[derive(Debug, Args)]
 pub(super) struct SlurmArgs {
@@ -14,7 +14,7 @@ pub(super) struct SlurmArgs {
     /// Folder for the derivatives, in a place that all nodes see
     #[arg(value_name = "OUTPUT_DIR")]
     pub output_dir: PathBuf,
-    /// Send the jobs; without it their scripts are only written
+    /// Submit the jobs; without it only their scripts are written
     #[arg(long, help_heading = SPREAD)]
     pub submit: bool,
     /// Participant-sessions of each task [default: 1, more where that makes over 1000 tasks]
@@ -29,7 +29,7 @@ pub(super) struct SlurmArgs {
     /// Account of the jobs
     #[arg(long, value_name = "NAME", value_parser = word, help_heading = SPREAD)]
     pub account: Option<String>,
-    /// Time limit of a task, such as 30 (minutes) or 02:00:00 [default: several times what is expected]
+    /// Time limit of a task, such as 30 (minutes) or 02:00:00 [default: several times the estimate]
     #[arg(long, value_name = "TIME", value_parser = word, help_heading = SPREAD)]
     pub time: Option<String>,
     /// One more option for sbatch, such as --sbatch-option=--qos=long; may be repeated

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a pipe may take to bring all: it holds a small file that somebody writes just now, or nobody writes at all.
+/// Longest wait for the content of a pipe: a small file that is being written, or never will be.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The bytes of a file, a pipe or standard input.
@@ -24,7 +24,7 @@ pub(super) fn bytes(file: &Path) -> io::Result<Vec<u8>> {
     // Left behind where it waits: only the end of the process frees it.
     std::thread::Builder::new().spawn(move || done.send(all(&path)))?;
     result.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-        let problem = format!("it is a pipe that nobody has written to and closed within {} s", PATIENCE.as_secs());
+        let problem = format!("it is a pipe, and its content did not arrive within {} s", PATIENCE.as_secs());
         Err(io::Error::new(io::ErrorKind::TimedOut, problem))
     })
 }

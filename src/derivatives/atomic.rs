@@ -29,7 +29,7 @@ pub struct Written {
     pub xxh3: String,
 }
 
-/// Takes note of the bytes on their way to a file. What the file holds later is held against what was meant, so that a disk that
+/// Hashes the bytes on their way to a file. The content of the file is later compared with the hash, so that a disk that
 /// lies is seen.
 struct Noted<'f> {
     file: &'f mut File,
@@ -63,7 +63,7 @@ impl Staged {
             |source: Box<dyn std::error::Error + Send + Sync>| DerivativeError::Write { path: path.clone(), source };
         // A rename would take the place of a pipe or device, such as /dev/stdout.
         if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-            return Err(failed("something that is no file is there".into()));
+            return Err(failed("something other than a file is there".into()));
         }
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| failed(e.into()))?;
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "theirs");
         std::fs::remove_file(&link).unwrap();
         std::os::unix::fs::symlink("/dev/null", &link).unwrap();
-        assert!(write_text(link.clone(), "ours").unwrap_err().to_string().ends_with("no file is there"));
+        assert!(write_text(link.clone(), "ours").unwrap_err().to_string().ends_with("other than a file is there"));
         assert!(link.is_symlink());
     }
 

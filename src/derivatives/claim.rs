@@ -18,7 +18,7 @@ const FOLDER: &str = ".neuro-preprocess";
 const LOCK: &str = "lock";
 /// Tries to lock a file that others make and remove at the same time.
 const ATTEMPTS: usize = 100;
-/// How often a lock that somebody holds is tried again, and after which time: a run that clears up holds each for an instant,
+/// Retries for a lock that is held, and the pause between them: a run that clears up holds each for an instant,
 /// on a busy machine until it has its turn again.
 const TRIES: usize = 50;
 const INSTANT: Duration = Duration::from_millis(1);
@@ -142,7 +142,7 @@ impl Drop for Claim {
     }
 }
 
-/// Makes the folder of the claims, but not the output folder, which may be a slip of the pen. A link of that name makes way:
+/// Makes the folder of the claims, but not the output folder, which may be mistyped. A link of that name is removed:
 /// claims would be made and removed elsewhere. The folder may be gone again when this returns.
 fn make_folder(folder: &Path) -> io::Result<()> {
     let Err(e) = std::fs::create_dir(folder) else { return Ok(()) };

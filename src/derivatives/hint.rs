@@ -27,21 +27,21 @@ fn sentence(path: &Path, e: &std::io::Error) -> String {
             format!("your quota on the disk mounted at {disk} is used up: remove files or ask for more (quota -s)")
         }
         ErrorKind::ReadOnlyFilesystem => {
-            format!("the disk mounted at {disk} can only be read: choose another output, or mount it writable")
+            format!("the disk mounted at {disk} is read-only: choose another output, or mount it writable")
         }
         ErrorKind::PermissionDenied => {
             let folder = path.parent().unwrap_or(path).display();
-            format!("you may not write there: check owner and permissions (ls -ld {folder})")
+            format!("you have no write permission there: check owner and permissions (ls -ld {folder})")
         }
         ErrorKind::StaleNetworkFileHandle => {
-            format!("the network disk mounted at {disk} went away in between: mount it again, then run again")
+            format!("the network disk mounted at {disk} was disconnected: mount it again, then run again")
         }
         ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
-            "a file is where a folder belongs, or the reverse: remove it, or choose another output".to_owned()
+            "a file is in the place of a folder, or the reverse: remove it, or choose another output".to_owned()
         }
-        ErrorKind::NotFound => "the folder it belongs into is not there (any more)".to_owned(),
+        ErrorKind::NotFound => "its folder does not exist or was removed".to_owned(),
         ErrorKind::FileTooLarge => {
-            "files may not become so large: raise the limit of the shell or the job (ulimit -f), or choose another disk"
+            "the file would exceed the size limit: raise the limit of the shell or the job (ulimit -f), or choose another disk"
                 .to_owned()
         }
         ErrorKind::InvalidFilename => "the name is too long for this disk: shorten the labels of the scan".to_owned(),
@@ -108,18 +108,18 @@ mod tests {
         let numbers = [
             (28, "is full"),
             (122, "quota"),
-            (30, "can only be read"),
+            (30, "is read-only"),
             (13, "permissions (ls"),
             (116, "network"),
-            (2, "not there"),
+            (2, "does not exist"),
             (27, "ulimit -f"),
             (36, "shorten"),
             (24, "ulimit -n"),
             (23, "ulimit -n"),
             (5, "dmesg"),
-            (20, "a file is where"),
-            (21, "a file is where"),
-            (17, "a file is where"),
+            (20, "a file is in the place"),
+            (21, "a file is in the place"),
+            (17, "a file is in the place"),
         ];
         for (number, word) in numbers {
             let e = io::Error::from_raw_os_error(number);

@@ -109,7 +109,7 @@ pub enum NoLedger {
     #[error("it is damaged: {0}")]
     Damaged(#[from] serde_json::Error),
     /// Another version has written it, which says less or more.
-    #[error("it is of another form; this version makes the session again")]
+    #[error("it has another format; this version processes the session again")]
     Form,
 }
 
@@ -163,7 +163,7 @@ impl Ledger {
         retime(self.scans.iter_mut().map(|entry| &mut entry.done), touched);
     }
 
-    /// Writes the ledger whole, and lets it survive a loss of power. What it stands for must do so already.
+    /// Writes the ledger whole, and syncs it to disk. The outputs it lists must be synced already.
     ///
     /// # Errors
     /// [`DerivativeError::Write`].

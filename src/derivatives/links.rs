@@ -60,7 +60,7 @@ fn check_link(link: &Path, found: &Metadata, input: &Path) -> Result<(), BadLink
     }
 }
 
-/// Whether whoever made the link is the user, the administrator, or the owner of the folder it is in.
+/// Whether the owner of the link is the user, the administrator, or the owner of its folder.
 #[cfg(unix)]
 fn may_be_followed(link: &Path, found: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -75,7 +75,7 @@ fn may_be_followed(_: &Path, _: &Metadata) -> bool {
     true
 }
 
-/// Whether the folder is of somebody who is to be trusted, or in one where only such people can make folders.
+/// Whether the folder belongs to a trusted user, or only trusted users can create folders beside it.
 #[cfg(unix)]
 fn may_be_entered(folder: &Path, found: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -72,7 +72,7 @@ impl Marker {
         }
     }
 
-    /// Writes the marker whole, and lets it survive a loss of power. What it stands for must do so already.
+    /// Writes the marker whole, and syncs it to disk. The outputs it stands for must be synced already.
     ///
     /// # Errors
     /// [`DerivativeError::Write`].

@@ -288,7 +288,7 @@ pub struct Confound {
     pub units: Option<&'static str>,
     /// One value per volume.
     pub values: Vec<Option<f64>>,
-    /// What else is told of it in the sidecar.
+    /// Further entries of its sidecar.
     pub facts: Map<String, Value>,
 }
 

@@ -27,7 +27,7 @@ fn level(level: &Level) -> Value {
     })
 }
 
-/// What `res-` of a name stands for, as BIDS asks for it.
+/// The meaning of `res-` in a name, which BIDS requires.
 fn resolution(space: &Space) -> String {
     match space {
         Space::Template(id, Resolution::Numbered(number)) => format!("grid res-{number} of the template {id}"),
@@ -233,7 +233,7 @@ impl SidecarContext<'_> {
     pub fn bold_in(&self, space: &Space, intensity: &Reference, tr_seconds: Option<f64>) -> Value {
         let mut fields = object(json!({
             "Description": format!(
-                "{}, brought to this space in one interpolation by cubic B-splines from the volumes as they were scanned",
+                "{}, resampled to this space from the original volumes in one interpolation by cubic B-splines",
                 self.series()
             ),
             "SkullStripped": false,
@@ -391,7 +391,7 @@ impl SidecarContext<'_> {
     #[must_use]
     pub fn segmentation(&self) -> Value {
         self.with_sources(object(json!({
-            "Description": "Tissue of each voxel of the brain: the one its intensity, its place and its neighbours speak for",
+            "Description": "Tissue of each voxel of the brain, by its intensity, position and neighbours",
             "Manual": false,
             "Method": LABEL_METHOD,
         })))

@@ -51,6 +51,9 @@ pub struct ScanSummary {
     /// Present when it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<Failure>,
+    /// What came in, when it failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub received: Option<Received>,
     /// The trace it is in, to be looked up in the trace files or a backend.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trace_id: Option<String>,
@@ -145,6 +148,19 @@ pub struct Failure {
     pub message: String,
     /// What to do next.
     pub advice: String,
+}
+
+/// The file of a scan that failed, as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// Relative to the dataset.
+    pub file: PathBuf,
+    /// Its size; absent when it is not there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bytes: Option<u64>,
+    /// The main fields of its header, unchecked; empty when there is no header.
+    #[serde(default)]
+    pub header: BTreeMap<String, String>,
 }
 
 impl SessionSummary {

@@ -1,4 +1,4 @@
-//! Files on their way to their name: how they are called, how others see that somebody writes them, and how those that a
+//! Temporary files: their names, how others see that they are being written, and how those that a
 //! killed process left are removed.
 //!
 //! A writer holds a lock on its temporary file, which ends with the process whatever becomes of it. Locks of another
@@ -53,7 +53,7 @@ pub(super) fn is_part(name: &std::ffi::OsStr) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
-/// Removes a file that nobody is writing, with its lock held, so that a writer that comes just then sees it gone.
+/// Removes a file that is not being written, holding its lock, so that a new writer sees it gone.
 fn remove_if_left(path: &Path, own: &str) -> bool {
     // Opening anything but a file may block or do something.
     let Ok(meta) = std::fs::symlink_metadata(path) else { return false };

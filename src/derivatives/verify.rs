@@ -1,4 +1,4 @@
-//! Outputs held against the ledgers that were written with them: what is missing, what has changed, what no ledger knows.
+//! Compares outputs with their ledgers: what is missing, what has changed, what is in no ledger.
 //!
 //! Only reads. Looks at the folders of participants; what belongs to the whole dataset (pages, tables, logs) is made anew from
 //! them and has no entry.
@@ -90,7 +90,7 @@ pub fn compare(output: &Path, made: &SavedFile) -> Option<(FaultKind, String)> {
     let changed = |why: String| Some((FaultKind::Changed, why));
     match std::fs::metadata(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Some((FaultKind::Missing, "it is not there".to_owned())),
-        Err(e) => return changed(format!("it cannot be looked at: {e}")),
+        Err(e) => return changed(format!("it cannot be accessed: {e}")),
         // A pipe would block.
         Ok(there) if !there.is_file() => return changed("it is no file".to_owned()),
         Ok(there) if there.len() != made.bytes => {
@@ -100,7 +100,7 @@ pub fn compare(output: &Path, made: &SavedFile) -> Option<(FaultKind, String)> {
     }
     match Fingerprint::of(&path) {
         Ok(now) if now.xxh3 == made.xxh3 => None,
-        Ok(_) => changed(format!("it has other content than the {} bytes that were written", made.bytes)),
+        Ok(_) => changed(format!("its content differs from the {} bytes that were written", made.bytes)),
         Err(e) => changed(format!("it cannot be read: {e}")),
     }
 }
@@ -158,7 +158,7 @@ fn participant(output: &Path, folder: &Path) -> Verified {
     Verified { sessions, files: outputs.len(), bytes: outputs.iter().map(|made| made.bytes).sum(), faults }
 }
 
-/// Every file below a folder, with what is to be said where no ledger names it. What cannot be listed is a fault.
+/// Every file below a folder, with what is to be said where it is in no ledger. What cannot be listed is a fault.
 fn files_below(
     folder: &Path,
     relative: &impl Fn(&Path) -> PathBuf,
@@ -170,7 +170,7 @@ fn files_below(
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => {
                 let left = super::temporary::is_part(entry.file_name());
-                let why = if left { "a run is writing it, or was killed" } else { "no ledger names it" };
+                let why = if left { "a run is writing it, or was killed" } else { "it is in no ledger" };
                 found.insert(relative(entry.path()), why.to_owned());
             }
             Err(e) => {
@@ -214,7 +214,7 @@ fn disagreement(marker: &Path, ledger: &Ledger) -> Option<String> {
         Err(e) => return Some(format!("it is damaged: {e}")),
     };
     let other = marker.scans.iter().find(|scan| ledger.entry(&scan.path).is_none_or(|entry| entry.done != **scan))?;
-    Some(format!("it and the ledger say different things of {}", other.path.display()))
+    Some(format!("it and the ledger disagree about {}", other.path.display()))
 }
 
 #[cfg(test)]

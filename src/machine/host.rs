@@ -9,7 +9,7 @@ pub fn name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|n| !n.is_empty())
 }
 
-/// A process, told from all others that had or will have its number.
+/// A process identity that survives reuse of its PID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Boot of the kernel and PID namespace: where the number means something.

@@ -65,7 +65,7 @@ fn number(file: &Path) -> Option<u64> {
     std::fs::read_to_string(file).ok()?.trim().parse().ok().filter(|&bytes| bytes < NO_LIMIT)
 }
 
-/// What a job was given on this node; 0 stands for all of it.
+/// The memory of a job on this node; 0 means all of it.
 fn slurm(env: &dyn Fn(&str) -> Option<String>) -> Option<Limit> {
     let value = |name: &str| env(name)?.trim().parse::<u64>().ok().filter(|&n| n > 0);
     let megabytes = value("SLURM_MEM_PER_NODE")

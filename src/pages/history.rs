@@ -26,7 +26,7 @@ pub struct HistoryRow {
     pub succeeded: usize,
     /// Participant-sessions that failed.
     pub failed: usize,
-    /// Participant-sessions whose end nobody saw, or that were not reached.
+    /// Participant-sessions without a recorded end, or that were not reached.
     pub unfinished: usize,
     /// Whether every process came to its end.
     pub finished: bool,

@@ -3,6 +3,7 @@
 
 use super::gather::{Gathered, page_of};
 use super::history::{HistoryRow, history};
+use super::places::FEWEST;
 use super::{PageError, templates};
 use crate::bids::Modality;
 use crate::derivatives::dataset::uri_path;
@@ -10,22 +11,24 @@ use crate::derivatives::outputs::OutputKind;
 use crate::derivatives::summary::{ScanSummary, SessionSummary};
 use crate::error::ErrorCode;
 use crate::printable;
-use crate::tables::measures::{describe, order};
+use crate::tables::measures::{describe, order, partial_score};
 use figures::PictureKind;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Name under which the quality score stands beside the measures.
+/// Name of the quality score among the measures.
 const QUALITY_SCORE: &str = "quality_score";
-/// Name under which the wall-clock seconds of a scan stand beside the measures.
+/// Name of the wall-clock seconds among the measures.
 const SECONDS: &str = "seconds";
 
 /// Scans named under each reason for failing; the table has them all.
 const NAMED: usize = 100;
 /// Scans of low quality that are shown.
 const LOWEST: usize = 8;
+/// A score from which on it is shown as 100, and the scan is none of low quality.
+const PERFECT: f64 = 99.5;
 /// Runs that are shown.
 const RUNS: usize = 50;
 /// Decimal places of the significand of values in the page.
@@ -45,6 +48,9 @@ struct Index<'a> {
     scans: Vec<(&'static str, Counts)>,
     failures: Vec<Reason<'a>>,
     lowest: Vec<Low<'a>>,
+    scored: bool,
+    few: bool,
+    fewest: usize,
     runs: Vec<RunRow>,
     more_runs: usize,
     data: String,
@@ -84,7 +90,8 @@ struct Low<'a> {
     page: String,
     scan: &'a str,
     score: String,
-    moved: bool,
+    partial: Option<String>,
+    motion: Option<&'static str>,
     thumbnail: Option<String>,
 }
 
@@ -119,13 +126,15 @@ struct ScanData<'a> {
     why: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partial: Option<String>,
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     thumb: Option<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    moved: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    motion: Option<&'static str>,
 }
 
 /// Pairs of the place of the scan in the table and its value.
@@ -151,8 +160,8 @@ pub fn index_page(gathered: &Gathered) -> Result<String, PageError> {
     let mut runs: Vec<RunRow> = history(&gathered.archive, units).into_iter().map(run_row).collect();
     let more_runs = runs.len().saturating_sub(RUNS);
     runs.truncate(RUNS);
-    let data =
-        Data { scans: rows.iter().map(|row| scan_data(&gathered.output, row)).collect(), measures: measures(&rows) };
+    let (measures, few) = distributed(measures(&rows));
+    let data = Data { scans: rows.iter().map(|row| scan_data(&gathered.output, row)).collect(), measures };
     let kinds = Modality::ALL.map(Modality::as_str);
     let of_kind = |kind| counts(rows.iter().filter(|(_, scan)| scan.modality == kind).map(|(_, scan)| &scan.status));
     templates::render(
@@ -166,6 +175,9 @@ pub fn index_page(gathered: &Gathered) -> Result<String, PageError> {
             scans: kinds.into_iter().map(|kind| (kind, of_kind(kind))).filter(|(_, counts)| counts.total > 0).collect(),
             failures: failures(&rows),
             lowest: lowest(&gathered.output, &rows),
+            scored: rows.iter().any(|(_, scan)| scan.quality_score.is_some()),
+            few,
+            fewest: FEWEST,
             runs,
             more_runs,
             data: embedded(&data)?,
@@ -214,22 +226,30 @@ fn failures<'a>(rows: &[Row<'a>]) -> Vec<Reason<'a>> {
     reasons
 }
 
-/// The successful scans with the lowest scores.
+/// The successful scans with the lowest scores, those without a fault left out.
 fn lowest<'a>(output: &Path, rows: &[Row<'a>]) -> Vec<Low<'a>> {
     let mut scored: Vec<(f64, &Row<'a>)> = rows
         .iter()
         .filter(|(_, scan)| scan.status == "success")
         .filter_map(|row| Some((row.1.quality_score?, row)))
+        .filter(|(score, _)| *score < PERFECT)
         .collect();
     scored.sort_by(|a, b| a.0.total_cmp(&b.0));
     let low = |(score, (unit, scan)): (f64, &Row<'a>)| Low {
         page: page_of(&unit.participant_id),
         scan: &scan.scan_id,
         score: format!("{score:.0}"),
-        moved: scan.motion_detected == Some(true),
+        partial: partial_score(scan),
+        motion: sign_of_motion(scan),
         thumbnail: thumbnail(output, scan),
     };
     scored.into_iter().take(LOWEST).map(low).collect()
+}
+
+/// What shows that the head moved: in a bold run the motion itself, in a T1w image only the ghosts that motion leaves.
+pub(super) fn sign_of_motion(scan: &ScanSummary) -> Option<&'static str> {
+    let sign = if scan.modality == Modality::Bold.as_str() { "motion" } else { "ghosts" };
+    (scan.motion_detected == Some(true)).then_some(sign)
 }
 
 /// The small picture of a scan as a relative link, where it is still there: figures may have been deleted or archived.
@@ -248,10 +268,11 @@ fn scan_data<'a>(output: &Path, (unit, scan): &Row<'a>) -> ScanData<'a> {
         code: scan.error.as_ref().map(|error| error.code.as_str()),
         why: scan.error.as_ref().map(|error| error.message.as_str()),
         score: scan.quality_score.map(short),
+        partial: partial_score(scan),
         seconds: short(scan.seconds),
         thumb: thumbnail(output, scan),
         notes: &scan.notes,
-        moved: scan.motion_detected == Some(true),
+        motion: sign_of_motion(scan),
     }
 }
 
@@ -277,6 +298,14 @@ fn measures<'a>(rows: &[Row<'a>]) -> Vec<MeasureData<'a>> {
         MeasureData { kind, name, about, unit, values }
     };
     found.into_iter().map(data).collect()
+}
+
+/// Those of enough scans to be drawn, and whether there are others.
+fn distributed(measures: Vec<MeasureData<'_>>) -> (Vec<MeasureData<'_>>, bool) {
+    let all = measures.len();
+    let enough: Vec<_> = measures.into_iter().filter(|measure| measure.values.len() >= FEWEST).collect();
+    let few = enough.len() < all;
+    (enough, few)
 }
 
 /// Everything of a scan that has a distribution; finite numbers only.
@@ -324,7 +353,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// JSON that can stand in a `script` element: nothing in it ends the element or a line of script.
+/// JSON that is safe in a `script` element: nothing in it ends the element or a line of script.
 fn embedded(data: &impl Serialize) -> Result<String, PageError> {
     let failed = |e: serde_json::Error| PageError::Template { page: "index.html", message: e.to_string() };
     let json = serde_json::to_string(data).map_err(failed)?;

@@ -9,6 +9,9 @@ const PLACES: f64 = 120.0;
 /// What the space at both ends is for: half of the own mark.
 const RIM: f64 = 5.0;
 
+/// Fewest scans that have a distribution: of fewer a drawing says less than their values.
+pub(super) const FEWEST: usize = 5;
+
 /// For each modality and measure the values of all scans.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Places(BTreeMap<(String, String), Spread>);
@@ -34,10 +37,10 @@ impl Places {
         Self(found.into_iter().map(|(key, values)| (key, Spread::of(values))).collect())
     }
 
-    /// The values of one measure; `None` when fewer than two scans have it.
+    /// The values of one measure; `None` when fewer than [`FEWEST`] scans have it.
     #[must_use]
     pub fn spread(&self, modality: &str, measure: &str) -> Option<&Spread> {
-        self.0.get(&(modality.to_owned(), measure.to_owned())).filter(|spread| spread.sorted.len() > 1)
+        self.0.get(&(modality.to_owned(), measure.to_owned())).filter(|spread| spread.sorted.len() >= FEWEST)
     }
 }
 
@@ -65,7 +68,7 @@ impl Spread {
         (low < high).then(|| RIM + (WIDTH - 2.0 * RIM) * (PLACES * part).round() / PLACES)
     }
 
-    /// How many scans have a lower value, and how many there are besides the one that is asked for.
+    /// How many scans have a lower value, and how many other scans there are.
     #[must_use]
     pub fn below(&self, value: f64) -> (usize, usize) {
         (self.sorted.partition_point(|v| *v < value), self.sorted.len().saturating_sub(1))
@@ -81,7 +84,8 @@ mod tests {
         let spread = Spread::of(vec![0.4, 0.2, 0.2, 0.1]);
         assert_eq!([0.1, 0.2, 0.4].map(|v| spread.below(v)), [(0, 3), (1, 3), (3, 3)]);
         let key = |measure: &str| ("T1w".to_owned(), measure.to_owned());
-        let places = Places([(key("cjv"), spread), (key("cnr"), Spread::of(vec![1.0]))].into());
+        let many = Spread::of(vec![0.5; FEWEST]);
+        let places = Places([(key("cjv"), many), (key("cnr"), spread)].into());
         let known = |modality, measure| places.spread(modality, measure).is_some();
         assert_eq!([known("T1w", "cjv"), known("T1w", "cnr"), known("bold", "cjv")], [true, false, false]);
     }

@@ -39,7 +39,7 @@ fn has_anatomy(plan: &ScanPlan, anatomy: &Handed) -> Result<(), StageError> {
     }
     let spaces: Vec<String> = plan.wanted.spaces.beyond_own().map(ToString::to_string).collect();
     let message = format!(
-        "{} is wanted in {}, for which a T1w image is needed: {why}; mend that, or ask for --output-spaces func",
+        "{} needs a T1w image for the output spaces {}: {why}; fix that, or use --output-spaces func",
         plan.id,
         spaces.join(", ")
     );

@@ -147,7 +147,7 @@ impl Source {
         self.others
     }
 
-    /// The anatomy, read when it is first asked for.
+    /// The anatomy, read on first use.
     pub fn anatomy(&self) -> Result<&Anatomy, AnatomyError> {
         match self.read.get() {
             Some(read) => Ok(read),

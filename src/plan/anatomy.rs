@@ -73,7 +73,7 @@ fn source(session: &SessionPlan) -> Option<AnatomySource> {
     })
 }
 
-/// A T1w image of this session or another that an earlier run has done and this one was not asked for.
+/// A T1w image of this or another session that an earlier run processed and that is not selected in this one.
 fn done_before(output: &Path, session: &SessionPlan) -> Option<AnatomySource> {
     let own = done_in(output, session.id.clone(), session.marker_session.clone());
     own.or_else(|| done_in_another(output, session))

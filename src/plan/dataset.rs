@@ -113,7 +113,7 @@ pub fn survey(folder: &Path, selection: &Selection, options: &PlanOptions) -> Re
     Ok(Survey { plan, not_selected, without_scans, others })
 }
 
-/// What is left out because nothing is made of its kind, in the order in which it is told.
+/// Files of kinds that are not processed, in the order of the list.
 fn others(index: &Index) -> Vec<Other> {
     let unprocessed = index.scans.iter().filter(|file| file.modality().is_none()).map(Other::of);
     let mut others: Vec<Other> = index.others.iter().cloned().chain(unprocessed).collect();

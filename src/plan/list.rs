@@ -78,13 +78,13 @@ fn left_out(text: &mut String, found: &Survey) {
         found.plan.skipped.iter().map(|(path, why)| format!("{}: {why}", printable::path(path))).collect();
     lines.extend(found.without_scans.iter().map(|label| format!("sub-{label}: no T1w or bold scan that can be read")));
     if found.not_selected > 0 {
-        lines.push(format!("{} scans that were not asked for", found.not_selected));
+        lines.push(format!("{} scans that were not selected", found.not_selected));
     }
     lines.extend(found.others.chunk_by(|a, b| (&a.what, a.why) == (&b.what, b.why)).map(|of| {
         let (Other { what, why, path }, more) = (&of[0], if of.len() > 1 { " and others" } else { "" });
         format!("{what}: {}, {why} ({}{more})", of.len(), printable::path(path))
     }));
-    if !found.others.is_empty() {
+    if kinds_of(&found.others).any(|of| of.len() > 1) {
         lines.push("(--format json names each of them)".to_owned());
     }
     if !lines.is_empty() {

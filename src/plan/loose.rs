@@ -25,8 +25,11 @@ use walkdir::WalkDir;
 /// # Errors
 /// None for one file.
 pub fn plan_file(file: &Path, output: &Path, options: &PlanOptions) -> Result<Plan, PlanError> {
+    // A bare name has no folder that could be shown.
+    let bare = file.parent() == Some(Path::new(""));
+    let file = if bare { absolute(file) } else { file.to_owned() };
     let root = file.parent().unwrap_or_else(|| Path::new(""));
-    plan_files(root, (vec![file.to_owned()], Vec::new()), output, &Modality::ALL, options)
+    plan_files(root, (vec![file.clone()], Vec::new()), output, &Modality::ALL, options)
 }
 
 /// Plans every `.nii` and `.nii.gz` file below a folder, without following links to folders.
@@ -82,6 +85,10 @@ fn why(error: &walkdir::Error) -> String {
     error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 fn hidden(name: &std::ffi::OsStr) -> bool {
     name.to_string_lossy().starts_with('.')
 }
@@ -121,12 +128,12 @@ fn plan_files(
         }
         units.entry(unit).or_default().push(scan);
     }
-    let name = root.file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
-    let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a modality asked for".to_owned());
+    let name =
+        absolute(root).file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
+    let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a selected modality".to_owned());
     let bold = || units.values().flatten().any(|scan| scan.modality == Modality::Bold);
-    let undistorted = (options.wanted.fieldmaps != Fieldmaps::Ignored && options.synthetic.is_none() && bold()).then(|| {
-        "distortion of bold runs is not corrected: fieldmaps are used in BIDS datasets only; name the dataset instead".to_owned()
-    });
+    let undistorted = (options.wanted.fieldmaps != Fieldmaps::Ignored && options.synthetic.is_none() && bold())
+        .then(|| "distortion of bold runs is not corrected: fieldmaps are used in BIDS datasets only".to_owned());
     let warnings = nothing.into_iter().chain(undistorted).collect();
     let unit = |(id, scans): (SessionId, _)| SessionPlan::new(id.session.clone(), id, echoes::together(scans));
     let mut plan = Plan {

@@ -114,7 +114,7 @@ fn in_templates(wanted: &Wanted) -> (f64, f64) {
 
 /// The memory of a run.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct MemoryBudget {
     /// Bytes the process may have resident.
     pub limit: u64,
     /// Who says so, for people.
@@ -125,7 +125,7 @@ pub struct Room {
     pub threads: usize,
 }
 
-impl Room {
+impl MemoryBudget {
     /// What is left for scans.
     const fn left(&self) -> u64 {
         self.limit.saturating_sub(self.taken + GROWTH_BYTES)
@@ -159,7 +159,7 @@ impl Room {
 
 impl Plan {
     /// Refuses the scans still to be done that do not fit into `room` even alone: each will fail before it is read.
-    pub fn refuse_too_large(&mut self, room: &Room) {
+    pub fn refuse_too_large(&mut self, room: &MemoryBudget) {
         for scan in self.units.iter_mut().filter(|u| !u.done()).flat_map(|u| &mut u.scans) {
             if scan.problem.is_none() && !scan.state.is_kept() {
                 scan.problem = room.refusal(&scan.id, scan.memory);
@@ -169,7 +169,7 @@ impl Plan {
 
     /// Bytes that the units at work together may need, besides what all threads have at hand.
     #[must_use]
-    pub fn memory_for_units(&self, room: &Room) -> u64 {
+    pub fn memory_for_units(&self, room: &MemoryBudget) -> u64 {
         let at_hand = self.units.iter().filter(|u| !u.done()).map(SessionPlan::at_hand).max().unwrap_or(0);
         room.left().saturating_sub(at_hand.saturating_mul(room.threads as u64))
     }
@@ -185,8 +185,8 @@ mod tests {
         Header::new(Grid { shape, voxel_mm: [1.0; 3], affine }, volumes, Some(2.0))
     }
 
-    fn room(limit: u64, threads: usize) -> Room {
-        Room { limit: limit * 1_000_000, by: "--mem".into(), taken: 15_000_000, threads }
+    fn room(limit: u64, threads: usize) -> MemoryBudget {
+        MemoryBudget { limit: limit * 1_000_000, by: "--mem".into(), taken: 15_000_000, threads }
     }
 
     #[test]

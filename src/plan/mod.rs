@@ -21,7 +21,7 @@ pub use fieldmap::{EpiImage, FieldImage, FieldKind, Fieldmap, FieldmapPlan};
 pub use images::{Images, Indexed};
 pub use list::{list_json, list_text};
 pub use loose::{plan_file, plan_folder};
-pub use memory::Room;
+pub use memory::MemoryBudget;
 pub use resume::done_since;
 pub use show::{to_text, write_json};
 pub use units::{AnatomyPlan, AnatomySource, Echo, Lesion, Need, Plan, Problem, ScanPlan, SessionPlan, Source};
@@ -48,10 +48,10 @@ pub struct PlanOptions {
     pub wanted: Wanted,
     /// Also keep the index of every image of the dataset, to be written with the plan.
     pub images: bool,
-    /// Look only into the folders of the participants that are asked for. Of the others nothing is said then, such as which
+    /// Read only the folders of the selected participants. Nothing is reported about the others then, such as which
     /// of their files are left out.
     pub selected_only: bool,
-    /// Refuse a dataset of which anything was left out or tolerated.
+    /// Refuse a dataset with left-out files or other warnings.
     pub strict: bool,
 }
 

@@ -110,7 +110,7 @@ pub fn to_text(plan: &Plan) -> String {
     for unit in &plan.units {
         let _ = writeln!(text, "\n{}, up to {} MB of memory\n  {}", unit.id, megabytes(unit.memory()), unit.state);
         for scan in &unit.scans {
-            // In a session of which only some is done again, what stays is said of each scan.
+            // If only some scans of a session are processed again, the state of each is shown.
             if !unit.done() && scan.state.is_kept() {
                 let _ = writeln!(text, "  {}: {}", printable::path(&scan.relative), scan.state);
                 continue;

@@ -37,7 +37,7 @@ pub struct Identity {
     pub host: Option<String>,
     /// The process.
     pub pid: u32,
-    /// The same, told from all others that had or will have its number ([`Process`]).
+    /// The same as an identity that survives reuse of its PID ([`Process`]).
     pub process: String,
     /// The folder of the dataset.
     pub dataset: PathBuf,

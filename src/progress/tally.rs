@@ -24,7 +24,7 @@ struct Taken {
 pub struct Counts {
     /// All outputs written.
     pub succeeded: usize,
-    /// Left to other runs on the same output.
+    /// Skipped: another run is processing them.
     pub left: usize,
     /// Failed scans: id, code, message.
     pub failed: Vec<(String, ErrorCode, String)>,

@@ -21,8 +21,8 @@ use tracing::{Span, error, info};
 pub fn run_session(cx: &Context<'_>, plan: &SessionPlan) {
     cx.publish(&RunEvent::SessionStarted { session: plan.id.clone(), why: plan.state.clone() });
     match turn(cx, plan) {
-        Ok(Turn::Theirs(why)) => leave(cx, plan, &why),
-        Ok(Turn::Ours(taken)) => work(cx, plan, Ok(taken)),
+        Ok(Turn::Skipped(why)) => leave(cx, plan, &why),
+        Ok(Turn::Claimed(taken)) => work(cx, plan, Ok(taken)),
         Err(e) => {
             cx.stop_if_hopeless(&e);
             work(cx, plan, Err(e));

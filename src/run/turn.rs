@@ -1,4 +1,4 @@
-//! Whose turn a session is: ours, once it is claimed and cleared of what came before, or that of another run on the same output.
+//! Claims a session for this run and clears what an earlier run left of it, or skips it because another run has it.
 
 use crate::derivatives::DerivativeError;
 use crate::derivatives::claim::{Claim, Claimed, Holder};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use tracing::{info, warn};
 
-/// A session that is this run's, with what an earlier run has left of it.
+/// A claimed session, with what an earlier run left of it.
 pub(super) struct Taken {
     /// Keeps other runs away while it is held, where the file system has locks.
     pub claim: Option<Claim>,
@@ -24,17 +24,17 @@ pub(super) struct Taken {
 
 /// What is to become of a session.
 pub(super) enum Turn {
-    /// To be done; nobody else does it while this is held, where the file system has locks.
-    Ours(Taken),
-    /// Left to another run, for this reason.
-    Theirs(String),
+    /// This run processes it; no other run does while this is held, where the file system has locks.
+    Claimed(Taken),
+    /// Another run processes it, or has; the reason.
+    Skipped(String),
 }
 
 /// Claims a session and removes its marker, what of its ledger is done again, and what a killed run left of it.
 pub(super) fn turn(cx: &Context<'_>, plan: &SessionPlan) -> Result<Turn, DerivativeError> {
     let claim = match Claim::on_session(cx.output, &plan.id)? {
         Claimed::Ours(claim) => Some(claim),
-        Claimed::Others(holder) => return Ok(Turn::Theirs(being_done(holder.as_ref()))),
+        Claimed::Others(holder) => return Ok(Turn::Skipped(being_done(holder.as_ref()))),
         Claimed::Unguarded(e) => {
             warn_unguarded(&e);
             None
@@ -42,14 +42,14 @@ pub(super) fn turn(cx: &Context<'_>, plan: &SessionPlan) -> Result<Turn, Derivat
     };
     // Since the plan was made.
     if plan::done_since(cx.output, plan, cx.strict) {
-        return Ok(Turn::Theirs("another run has just done it".to_owned()));
+        return Ok(Turn::Skipped("another run has just finished it".to_owned()));
     }
     // Removed first: from here on the outputs may be of two runs.
     let session = plan.marker_session.as_deref();
     Marker::remove(cx.output, &plan.id, session)?;
     let ledger = strike_out(cx.output, plan)?;
     temporary::sweep(folders(cx.output, plan).iter().map(PathBuf::as_path));
-    Ok(Turn::Ours(Taken { claim, ledger }))
+    Ok(Turn::Claimed(Taken { claim, ledger }))
 }
 
 /// Takes what is done again out of the ledger, and then removes the files of it: also those that this run would not make.
@@ -70,10 +70,10 @@ fn strike_out(output: &Path, plan: &SessionPlan) -> Result<Ledger, DerivativeErr
     Ok(ledger)
 }
 
-/// Says that a session is left to another run.
+/// Reports that a session is skipped because another run has it.
 pub(super) fn leave(cx: &Context<'_>, plan: &SessionPlan, why: &str) {
     for scan in plan.to_do() {
-        info!(scan_id = scan.id, "left alone: {why}");
+        info!(scan_id = scan.id, "skipped: {why}");
         cx.publish(&RunEvent::ScanFinished {
             session: plan.id.clone(),
             scan_id: scan.id.clone(),
@@ -91,7 +91,10 @@ pub(super) fn leave(cx: &Context<'_>, plan: &SessionPlan, why: &str) {
 }
 
 fn being_done(holder: Option<&Holder>) -> String {
-    holder.map_or_else(|| "another run is doing it".to_owned(), |holder| format!("another run is doing it, {holder}"))
+    holder.map_or_else(
+        || "another run is processing it".to_owned(),
+        |holder| format!("another run is processing it, {holder}"),
+    )
 }
 
 /// The folders that files of a session are written into.
@@ -106,8 +109,8 @@ fn warn_unguarded(e: &std::io::Error) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         warn!(
-            "the output folder is on a file system without locks ({e}); do not let two runs do the same participants at \
-             once, or some will be done twice"
+            "the output folder is on a file system without locks ({e}); do not start two runs on the same participants at \
+             once, or some will be processed twice"
         );
     });
 }

@@ -2,11 +2,11 @@
 
 use crate::plan::{ScanPlan, SessionPlan};
 
-/// Part of the memory asked for that is planned with; the rest is for what estimates do not see.
+/// Fraction of the requested memory that is planned with; the rest is a reserve for errors of the estimate.
 const PLANNED_SHARE: f64 = 0.8;
 /// What any task asks for: page cache counts too where memory is a control group.
 const BASE_BYTES: f64 = 256e6;
-/// Memory is asked for in steps of this.
+/// Memory requests are multiples of this.
 const STEP_MB: u64 = 128;
 /// Seconds of work for each voxel: 1.5 s for a T1w image of 1 mm with 12.6 million voxels, and 1.2 s for 60 volumes of bold
 /// with 13.4 million, both measured on two processors. Slower nodes and file systems are in the factor.

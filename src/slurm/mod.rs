@@ -1,4 +1,4 @@
-//! A plan as Slurm jobs: one array job over what is not done, and a job after it that gathers the tables.
+//! A plan as Slurm jobs: one array job for the unfinished sessions, then a job for tables and reports.
 //!
 //! Everything is text made from the plan ([`scripts`]), written into one folder ([`write`]), and sent by the shell script
 //! among it ([`submit`]), so that what a person sends by hand is the same.
@@ -10,6 +10,7 @@ pub use estimate::{Needs, needs};
 pub use script::{Job, Scripts, scripts};
 
 use crate::error::{Coded, ErrorCode};
+use crate::terminal::shell_word;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,7 +22,7 @@ pub const SUBMIT: &str = "submit.sh";
 /// Jobs that could not be made or sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SlurmError {
-    /// A path that cannot stand in a script.
+    /// A path that cannot be used in a script.
     #[error("{} cannot be used in a job script: {problem}", path.display())]
     Path {
         /// The path.
@@ -29,9 +30,9 @@ pub enum SlurmError {
         /// What in it is in the way.
         problem: &'static str,
     },
-    /// A password that would stand in a script.
+    /// A password that would appear in a script.
     #[error(
-        "the endpoint {endpoint} has a password, which would stand in the job scripts: give it as OTEL_EXPORTER_OTLP_ENDPOINT, \
+        "the endpoint {endpoint} has a password, which would appear in the job scripts: set it as OTEL_EXPORTER_OTLP_ENDPOINT, \
          or credentials as OTEL_EXPORTER_OTLP_HEADERS; tasks get both from the environment of the submission"
     )]
     Password {
@@ -45,6 +46,15 @@ pub enum SlurmError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// There is no Slurm here.
+    #[error(
+        "sbatch was not found on this machine, so no job was submitted; on the login node of the cluster, run sh {}",
+        shell_word(&script.to_string_lossy())
+    )]
+    NoSlurm {
+        /// The script that sends the jobs.
+        script: PathBuf,
     },
     /// The jobs were not taken, or only the first of them.
     #[error("sh {} failed: {said}", script.display())]
@@ -61,7 +71,7 @@ impl Coded for SlurmError {
         match self {
             Self::Path { .. } | Self::Password { .. } => ErrorCode::Usage,
             Self::Write { .. } => ErrorCode::OutputUnusable,
-            Self::Submit { .. } => ErrorCode::SubmitFailed,
+            Self::NoSlurm { .. } | Self::Submit { .. } => ErrorCode::SubmitFailed,
         }
     }
 }
@@ -80,12 +90,20 @@ pub fn write(folder: &Path, scripts: &Scripts) -> Result<(), SlurmError> {
     Ok(())
 }
 
+fn has_sbatch() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join("sbatch").is_file())
+}
+
 /// Sends what [`write`] left in `folder`. Returns what the script says: the ids of both jobs.
 ///
 /// # Errors
-/// [`SlurmError::Submit`].
+/// [`SlurmError::NoSlurm`] and [`SlurmError::Submit`].
 pub fn submit(folder: &Path) -> Result<String, SlurmError> {
     let script = folder.join(SUBMIT);
+    if !has_sbatch() {
+        return Err(SlurmError::NoSlurm { script });
+    }
     let failed = |said: String| SlurmError::Submit { script: script.clone(), said };
     let output = Command::new("sh").arg(&script).output().map_err(|e| failed(e.to_string()))?;
     if output.status.success() {

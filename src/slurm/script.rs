@@ -1,4 +1,4 @@
-//! The text of the scripts. What comes from outside stands in single quotes, or was checked by the command line.
+//! The text of the scripts. All input is in single quotes, or was checked by the command line.
 
 use super::estimate::group_memory_mb;
 use super::{Needs, SUBMIT, SlurmError};
@@ -31,7 +31,7 @@ pub struct Job<'a> {
     pub image: Option<&'a Path>,
     /// Files that `arguments` name outside the dataset, absolute.
     pub files: Vec<&'a Path>,
-    /// What the tasks are told after `BIDS OUT participant`.
+    /// The arguments of the tasks after `BIDS OUT participant`.
     pub arguments: Vec<String>,
     /// Whether pages are made of what the tasks left.
     pub report: bool,

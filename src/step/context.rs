@@ -16,7 +16,7 @@ pub struct Context<'a> {
     pub output: &'a Path,
     /// The templates that scans are brought to.
     pub targets: &'a Targets,
-    /// Failures and delays that were asked for.
+    /// Failures and delays on purpose.
     pub faults: Faults,
     /// Whether what is odd about a scan's input makes it fail.
     pub strict: bool,

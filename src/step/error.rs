@@ -46,7 +46,7 @@ pub enum StageError {
     /// The volumes could not be aligned.
     #[error(transparent)]
     Motion(#[from] MotionError),
-    /// The brain could not be brought to a template.
+    /// The brain could not be registered to a template.
     #[error("{template}: {source}")]
     Registration {
         /// The template.
@@ -72,7 +72,7 @@ pub enum StageError {
     /// An output could not be written.
     #[error(transparent)]
     Derivative(#[from] DerivativeError),
-    /// A failure asked for.
+    /// A failure on purpose.
     #[error("failed on purpose (--fail-rate)")]
     Injected,
     /// The run was asked to stop.

@@ -109,7 +109,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Sets an attribute of the stage's span; the key stands in the stage's row of the table of stages.
+    /// Sets an attribute of the stage's span; the key must be in the stage's row of the table of stages.
     pub fn set(&mut self, key: &'static str, value: impl Into<Fact>) {
         self.own.push((key, value.into()));
     }

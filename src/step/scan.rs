@@ -6,10 +6,10 @@ use super::found::Known;
 use crate::derivatives::DerivativeError;
 use crate::derivatives::ledger::DoneScan;
 use crate::derivatives::save::{Saved, remove_old};
-use crate::derivatives::summary::{Failure, ScanSummary, SummaryFile};
-use crate::error::{Coded, ErrorCode};
+use crate::derivatives::summary::{Failure, Received, ScanSummary, SummaryFile};
+use crate::error::{Coded, ErrorClass, ErrorCode};
 use crate::plan::{ScanPlan, Source};
-use crate::telemetry::{names, spans};
+use crate::telemetry::{TOLD_ELSEWHERE, names, spans};
 use crate::vocabulary::{RunEvent, SessionId, Stage, Status};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -108,6 +108,7 @@ impl Context<'_> {
         if let (Status::Failed(code), Some(failure)) = (done.status, &summary.error) {
             spans::fail(span, code, &failure.message);
             error!(
+                target: TOLD_ELSEWHERE,
                 stage = failure.stage,
                 error_code = failure.code,
                 error_type = failure.class,
@@ -148,6 +149,7 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         scan_id: plan.id.clone(),
         modality: plan.modality.as_str().into(),
         status: status.as_str().into(),
+        received: received(plan, status),
         error,
         trace_id: spans::trace_id(&span),
         span_id: spans::span_id(&span),
@@ -180,6 +182,17 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         outputs: saved.files,
     });
     Finished { status, trace_id: summary.trace_id.clone(), summary, done, bytes: saved.bytes }
+}
+
+/// The input of a failed scan, the first thing to look at.
+fn received(plan: &ScanPlan, status: Status) -> Option<Received> {
+    let (Status::Failed(code), Source::File(file)) = (status, &plan.source) else { return None };
+    if code.class() == ErrorClass::Cancelled {
+        return None;
+    }
+    let header = nifti::facts(file).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let bytes = std::fs::metadata(file).ok().map(|meta| meta.len());
+    Some(Received { file: plan.relative.clone(), bytes, header })
 }
 
 fn failure(failed: &Failed) -> Failure {

@@ -74,7 +74,7 @@ impl<'a> Scan<'a> {
         outcome
     }
 
-    /// Failures and delays that were asked for.
+    /// Failures and delays on purpose.
     fn faults(&self, phase: Stage) -> Result<(), Failed> {
         let cx = self.cx();
         if let Some(seconds) = cx.faults.delay(phase) {

@@ -1,5 +1,7 @@
 //! What the measures of quality mean, for data dictionaries: MRIQC's names, one sentence each, units where they have one.
 
+use crate::derivatives::summary::ScanSummary;
+
 /// Name, meaning, unit.
 const MEASURES: &[(&str, &str, Option<&str>)] = &[
     ("cjv", "Coefficient of joint variation of white and grey matter; lower is better.", None),
@@ -41,6 +43,24 @@ const MEASURES: &[(&str, &str, Option<&str>)] = &[
     ("aor", "Part of the brain's voxels that are outliers in a volume; lower is better.", None),
 ];
 
+/// The measures that count in the score of each kind of scan; of those in one group the one that exists.
+const SCORED: [(&str, [&[&str]; 4]); 2] = [
+    ("T1w", [&["cjv"], &["cnr"], &["snr_wm"], &["air_tail"]]),
+    ("bold", [&["rmsd_mean"], &["tsnr"], &["aor"], &["gsr_x", "gsr_y"]]),
+];
+
+/// `from 3 of 4 measures, without air_tail`, where the score of a scan is based on fewer than all; `None` for a full score
+/// or none.
+#[must_use]
+pub fn partial_score(scan: &ScanSummary) -> Option<String> {
+    scan.quality_score?;
+    let (_, groups) = SCORED.iter().find(|(kind, _)| *kind == scan.modality)?;
+    let measured = |group: &&&[&str]| group.iter().any(|name| scan.quality.contains_key(*name));
+    let missing: Vec<&str> = groups.iter().filter(|group| !measured(group)).map(|group| group[0]).collect();
+    let (all, left) = (groups.len(), groups.len() - missing.len());
+    (!missing.is_empty()).then(|| format!("from {left} of {all} measures, without {}", missing.join(", ")))
+}
+
 /// The meaning and unit of a measure; derivatives of another version may have others.
 #[must_use]
 pub fn describe(measure: &str) -> (&'static str, Option<&'static str>) {
@@ -57,7 +77,8 @@ pub fn order(measure: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imaging::{quality_bold::bold_quality, quality_t1w::t1w_quality};
+    use imaging::quality_bold::{BoldQuality, bold_quality, bold_verdict};
+    use imaging::quality_t1w::{T1wQuality, t1w_quality, t1w_verdict};
     use ndarray::{Array3, Array4};
 
     /// Measures of empty images have no values, but all their names.
@@ -79,5 +100,57 @@ mod tests {
         measured.sort_unstable();
         described.sort_unstable();
         assert_eq!(described, measured);
+    }
+
+    /// Each measure of the table makes a score by itself.
+    #[test]
+    fn the_measures_of_a_score_are_those_that_imaging_grades() {
+        let (image, mask) = (Array3::<f32>::zeros((2, 2, 2)), Array3::<u8>::zeros((2, 2, 2)));
+        let none = || t1w_quality(image.view(), mask.view(), None, [1.0; 3]);
+        let one = Some(1.0);
+        let t1w = [
+            ("cjv", T1wQuality { cjv: one, ..none() }),
+            ("cnr", T1wQuality { cnr: one, ..none() }),
+            ("snr_wm", T1wQuality { snr: [None, None, one], ..none() }),
+            ("air_tail", T1wQuality { air_tail: one, ..none() }),
+        ];
+        for ((name, alone), group) in t1w.iter().zip(SCORED[0].1) {
+            assert!(group == [*name] && t1w_verdict(alone).quality_score.is_some(), "{name}");
+        }
+        assert_eq!(t1w_verdict(&T1wQuality { efc: one, qi_1: one, ..none() }).quality_score, None);
+        let series = Array4::<f32>::zeros((1, 2, 2, 2));
+        let still = imaging::confounds::Confounds {
+            framewise_displacement: vec![],
+            rmsd: vec![],
+            dvars: vec![],
+            std_dvars: vec![],
+            global_signal: vec![],
+        };
+        let none = || bold_quality(series.view(), mask.view(), &still, 0);
+        let bold = [
+            ("rmsd_mean", BoldQuality { rmsd_mean: one, ..none() }),
+            ("tsnr", BoldQuality { tsnr: one, ..none() }),
+            ("aor", BoldQuality { aor: one, ..none() }),
+            ("gsr_x", BoldQuality { gsr_x: one, ..none() }),
+        ];
+        for ((name, alone), group) in bold.iter().zip(SCORED[1].1) {
+            assert!(group[0] == *name && bold_verdict(alone).quality_score.is_some(), "{name}");
+        }
+        assert_eq!(bold_verdict(&BoldQuality { fd_mean: one, ..none() }).quality_score, None);
+    }
+
+    #[test]
+    fn a_score_of_fewer_measures_says_so() {
+        let scan = |quality: serde_json::Value| -> ScanSummary {
+            serde_json::from_value(serde_json::json!({
+                "scan_id": "a", "modality": "T1w", "status": "success", "seconds": 1.0, "stages": {}, "quality": quality,
+                "quality_score": 80.0, "outputs": [], "notes": []
+            }))
+            .unwrap()
+        };
+        let all = serde_json::json!({ "cjv": 0.4, "cnr": 3.0, "snr_wm": 12.0, "air_tail": 3.0 });
+        assert_eq!(partial_score(&scan(all)), None);
+        let three = serde_json::json!({ "cjv": 0.4, "cnr": 3.0, "snr_wm": 12.0 });
+        assert_eq!(partial_score(&scan(three)).unwrap(), "from 3 of 4 measures, without air_tail");
     }
 }

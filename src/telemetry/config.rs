@@ -12,7 +12,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// How much is said on stderr. The log files always hold everything.
+/// Verbosity of stderr. The log files always have everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors only (`-q`).
@@ -37,7 +37,7 @@ pub fn without_password(url: &str) -> String {
     rest.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, host)| format!("{scheme}…@{host}"))
 }
 
-/// The secret that makes pseudonyms: whoever has it can tell which participant a pseudonym stands for, nobody else can.
+/// The secret key of the pseudonyms: only who has it can map a pseudonym to its participant.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PseudonymKey(Vec<u8>);
 
@@ -66,7 +66,7 @@ impl std::fmt::Debug for PseudonymKey {
     }
 }
 
-/// What the user asked for. `OTEL_*` variables are read by the telemetry module itself.
+/// The settings of telemetry. `OTEL_*` variables are read by the telemetry module itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TelemetryConfig {
     /// False with `--no-telemetry` (also `NEURO_PREPROCESS_NO_TELEMETRY`): no spans, metrics, OTLP logs or their files.

@@ -25,6 +25,10 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+/// Target of events that the screen tells in its own words. Standard error has them with `-v`, as JSON, and in quiet runs,
+/// which show nothing else.
+pub const TOLD_ELSEWHERE: &str = "neuro_preprocess::told_elsewhere";
+
 /// A log file: one line is one write, so lines of several processes never mix.
 struct LineFile {
     file: File,
@@ -66,6 +70,7 @@ pub fn scope_of(span: &Span) -> Scope {
 /// The layer.
 pub struct LogLayer {
     stderr_level: Level,
+    told_elsewhere: bool,
     format: LogFormat,
     dir: Option<PathBuf>,
     run_file: Option<LineFile>,
@@ -92,6 +97,7 @@ impl LogLayer {
         });
         Self {
             stderr_level: level(config.verbosity),
+            told_elsewhere: config.verbosity == Verbosity::Normal && config.log_format == LogFormat::Text,
             format: config.log_format,
             dir: dir.map(Path::to_path_buf),
             run_file,
@@ -162,7 +168,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for Lo
         event.record(&mut fields);
         let level = *event.metadata().level();
         let line = Line { time: SystemTime::now(), level, fields, scope: &place.scope, span: ids };
-        self.to_stderr(&line);
+        if !(self.told_elsewhere && event.metadata().target() == TOLD_ELSEWHERE) {
+            self.to_stderr(&line);
+        }
         self.to_files(&line, place.file.as_deref());
         if let Some(logger) = &self.otlp {
             let mut record = logger.create_log_record();

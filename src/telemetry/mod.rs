@@ -34,6 +34,8 @@ mod text;
 mod tree;
 pub mod variables;
 
+pub use logs::TOLD_ELSEWHERE;
+
 use crate::vocabulary::{EventSink, RunEvent};
 use config::{DEFAULT_FLUSH_TIMEOUT, TelemetryConfig, without_password};
 use delivery::courier::Courier;
@@ -74,7 +76,7 @@ pub struct Telemetry {
 /// Sets up telemetry and logging for this process, from `config` and the `OTEL_*` environment.
 ///
 /// `logs_dir` is the output's `logs` folder; without one nothing is written to disk. `run_id` names the run in the
-/// resource and in the log file. Never fails; what does not work is said on stderr.
+/// resource and in the log file. Never fails; problems are printed on stderr.
 #[must_use]
 pub fn init(config: &TelemetryConfig, logs_dir: Option<&Path>, run_id: &str) -> Telemetry {
     let env = Environment::of_process();

@@ -1,4 +1,4 @@
-//! The last door before a span leaves the process: pseudonyms where they were asked for, and the length limits of values.
+//! The last step before a span leaves the process: pseudonyms, if enabled, and the length limits of values.
 //!
 //! Spans get their ids and labels from `tracing` fields, whose real values the log files for people need; so what leaves is
 //! changed here, at the exporter, and nowhere before.

@@ -8,7 +8,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Longest look whether somebody listens at an address.
+/// Longest wait to see whether an address is listening.
 const PROBE: Duration = Duration::from_millis(50);
 
 /// The wire protocols of OTLP that are spoken.
@@ -189,7 +189,7 @@ fn protocol(signal: Signal, env: &Environment, warnings: &mut Vec<String>) -> Op
         "grpc" => Some(Protocol::Grpc),
         "http/protobuf" => Some(Protocol::Http),
         "http/json" => {
-            warnings.push("http/json is not spoken here; sending http/protobuf, which the same endpoint takes".into());
+            warnings.push("http/json is not supported; sending http/protobuf to the same endpoint".into());
             Some(Protocol::Http)
         }
         _ => None, // `variables::checked` has said so and taken it out

@@ -1,8 +1,8 @@
 //! The stack that `containers/start_stack.sh` started for this user on this machine: the only collector that is used without
 //! being named.
 //!
-//! Whoever listens on a usual port of a shared node may be anybody, so no port is tried. The script leaves a file in the
-//! stack's folder; it counts when it is this user's, nobody else can write to it, and the process it names lives.
+//! A usual port of a shared node may belong to another user, so no port is probed. The script leaves a file in the
+//! stack's folder; it counts if it belongs to this user, only this user can write to it, and the process it names is running.
 
 use super::env::Environment;
 use crate::machine::host::Process;
@@ -36,7 +36,7 @@ pub struct Endpoints {
     pub file: PathBuf,
 }
 
-/// Looks for it. Reads one small file and `/proc`; connects to nobody.
+/// Looks for it. Reads one small file and `/proc`; opens no connection.
 #[must_use]
 pub fn find(env: &Environment) -> Found {
     let Some(file) = folder(env).map(|folder| folder.join(FILE)) else {

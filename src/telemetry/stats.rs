@@ -116,7 +116,7 @@ impl Stats {
     /// Says once on stderr that files cannot be written, and why.
     pub fn warn_file(&self, reason: &dyn fmt::Display) {
         if !self.warned_file.swap(true, Relaxed) {
-            text::warn(&format!("telemetry or log files cannot be written ({reason}); the run goes on without them"));
+            text::warn(&format!("telemetry or log files cannot be written ({reason}); the run continues without them"));
         }
     }
 
@@ -132,7 +132,7 @@ impl Stats {
     pub fn warn_rejected(&self, endpoint: &str, reason: &dyn fmt::Display) {
         if !self.warned_rejected.swap(true, Relaxed) {
             let endpoint = without_password(endpoint);
-            text::warn(&format!("{endpoint} refuses some of the telemetry for good ({reason}); it stays in the files"));
+            text::warn(&format!("{endpoint} rejected some of the telemetry ({reason}); it is still in the files"));
         }
     }
 

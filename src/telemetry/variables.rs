@@ -10,7 +10,7 @@ use super::stats::Signal;
 use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 use std::time::Duration;
 
-/// How often metrics are exported when nothing is said.
+/// Default interval of metric exports.
 const METRIC_INTERVAL_MS: u64 = 15_000;
 
 /// What a variable may say.

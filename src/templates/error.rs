@@ -1,4 +1,4 @@
-//! Why a template cannot be had: what was found in its place, and the ways to get it.
+//! Why a template is not available: what was found instead, and the ways to get it.
 
 use crate::error::{Coded, ErrorCode};
 use crate::vocabulary::TemplateId;
@@ -38,7 +38,7 @@ pub enum TemplateError {
         /// What is wrong.
         problem: String,
     },
-    /// It has no grid of the number asked for.
+    /// It has no grid of this number.
     #[error(
         "the template {id} has no grid res-{number} that is known here (known: {known}); ask for one of these, for \
          res-native, or put a file tpl-{}*_res-{number:02}_* into its folder", id.name()

@@ -1,4 +1,4 @@
-//! Looks for a template's files under the names TemplateFlow gives them, and says what stands in their place.
+//! Looks for a template's files under their TemplateFlow names, and reports what is there instead.
 //!
 //! What is found in practice: the archive as the client fetched it (files in `tpl-X/` or `tpl-X/cohort-N/`); its skeleton,
 //! in which every file that was never asked for is empty; a DataLad clone, with links into an annex that was not fetched,

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 const HEAD: &[u8] = include_bytes!("head_T1w.nii.gz");
 const DISTANCE: &[u8] = include_bytes!("head_desc-brain_distance.nii.gz");
 
-/// The head that brain extraction carries its mask over from; made when it is first asked for.
+/// The template head of brain extraction; loaded on first use.
 ///
 /// # Panics
 /// Never: a test reads the bytes that are in the binary.

@@ -22,7 +22,7 @@ pub struct TemplateTarget {
     pub extent: [[f64; 3]; 2],
     /// The brain, ready to be registered to.
     pub target: Target,
-    /// The spaces that were asked for, and the grids of outputs in them.
+    /// The requested spaces, and the grids of outputs in them.
     pub grids: Vec<(Space, Grid)>,
 }
 
@@ -34,12 +34,12 @@ impl Targets {
     /// Reads the templates among `spaces`; `home` is the folder of templates, where there is one.
     ///
     /// # Errors
-    /// [`TemplateError`]: a template or a grid that cannot be had.
+    /// [`TemplateError`]: a template or a grid that is not available.
     pub fn load(spaces: &Spaces, home: Option<&Path>) -> Result<Self, TemplateError> {
         spaces.templates().into_iter().map(|id| one(id, spaces, home)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The templates in the order in which they were asked for.
+    /// The templates in the order requested.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &TemplateTarget> {
         self.0.iter()
     }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 /// Four volumes, as `make_tissue_prior.py` makes them: NIfTI-1, 8 bits a voxel, an sform along the axes.
 const PRIOR: &[u8] = include_bytes!("tpl-MNI152NLin2009cAsym_res-02_desc-tissues_prior.nii.gz");
 
-/// The prior, and the map of RAS+ mm of the template to its voxels; read when it is first asked for.
+/// The prior, and the map of RAS+ mm of the template to its voxels; read on first use.
 ///
 /// # Panics
 /// Never: a test reads the bytes that are in the binary.

@@ -62,7 +62,7 @@ impl Assembly {
         }
     }
 
-    /// Notes the run that a resource speaks of, and returns its id.
+    /// Notes the run of a resource, and returns its id.
     fn run(&mut self, resource: &Resource<'_>) -> String {
         let of = |key| lines::text(&resource.attributes, key).unwrap_or_default().to_owned();
         let id = of(names::RESOURCE_RUN_ID);

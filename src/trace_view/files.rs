@@ -87,7 +87,7 @@ fn is_bad_news(line: &[u8]) -> bool {
     has(b"\"WARN\"") || has(b"\"ERROR\"") || !line.ends_with(b"}")
 }
 
-/// The first folders by name; of an output of thousands nobody reads all.
+/// The first folders by name; a list of thousands is useless.
 fn listed(folders: &[PathBuf]) -> String {
     let mut text = folders.iter().take(3).map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
     if folders.len() > 3 {

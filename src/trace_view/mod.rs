@@ -1,7 +1,7 @@
 //! Runs as they can be told from the telemetry files they left: run, subject, scan, spans, log lines.
 //!
 //! [`read`] takes a folder of OTLP JSON lines, of one process or of thousands, finished or killed, and puts together what
-//! belongs together. What it returns is plain data for whoever shows it.
+//! belongs together. It returns plain data to be shown.
 
 mod assemble;
 mod compare;
@@ -176,7 +176,7 @@ impl Subject {
 }
 
 impl Filter {
-    /// Takes out of `archive` what is not asked for; runs without a subject left stay, to be counted.
+    /// Removes from `archive` what is not selected; runs without a subject are kept, to be counted.
     pub fn apply(&self, archive: &mut Archive) {
         for run in &mut archive.runs {
             run.subjects.retain(|subject| self.keeps(subject));

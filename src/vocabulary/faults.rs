@@ -1,4 +1,4 @@
-//! Failures and delays asked for, so that dashboards, alerts and error handling can be tried. Reproducible by seed.
+//! Failures and delays on purpose, to try dashboards, alerts and error handling. Reproducible by seed.
 
 use super::Stage;
 

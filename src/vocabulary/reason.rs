@@ -116,7 +116,7 @@ impl State {
         matches!(self, Self::Kept { .. })
     }
 
-    /// Whether it is done again although nobody said so.
+    /// Whether it is processed again without a request to do so.
     #[must_use]
     pub const fn is_surprise(&self) -> bool {
         !matches!(self, Self::Kept { .. } | Self::ToDo(Reason::NeverDone | Reason::Forced))
@@ -163,7 +163,8 @@ impl fmt::Display for State {
                 if touched.len() > 1 {
                     write!(f, " and {} more", touched.len() - 1)?;
                 }
-                f.write_str(" of another time, but the same content")
+                let has = if touched.len() > 1 { "have" } else { "has" };
+                write!(f, " {has} a new modification time but the same content")
             }
             Self::ToDo(Reason::NeverDone) => f.write_str("never done"),
             Self::ToDo(reason) => write!(f, "rerun: {reason}"),
@@ -179,10 +180,10 @@ impl fmt::Display for Reason {
             Self::Unfinished => f.write_str("it was not finished"),
             Self::Failed(codes) => write!(f, "it failed last time ({})", short(&codes.join(", "))),
             Self::BadMarker(why) => write!(f, "its success marker cannot be used: {}", short(why)),
-            Self::OlderMarker => f.write_str("its success marker is of an older form"),
+            Self::OlderMarker => f.write_str("its success marker has an older format"),
             Self::Version(version) => write!(f, "made by version {}", short(version)),
             Self::NewScan(scan) => write!(f, "{} is new", scan.display()),
-            Self::WillFail(scan, code) => write!(f, "{} cannot be processed any more ({code})", scan.display()),
+            Self::WillFail(scan, code) => write!(f, "{} can no longer be processed ({code})", scan.display()),
             Self::Generated { scan, was, now } => {
                 write!(f, "{} was {}, now {}", scan.display(), made(*was), made(*now))
             }
@@ -199,14 +200,16 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Fieldmap(scan) => {
-                write!(f, "the fieldmap for {} is not the one it was, or its sidecar changed", scan.display())
+                write!(f, "the fieldmap of {} or its sidecar changed", scan.display())
             }
             Self::Option { scan, key, was, now } => {
                 let said = |value: &Option<String>| value.as_deref().map_or_else(|| "the default".to_owned(), short);
                 write!(f, "--{key} of {} was {}, now {}", scan.display(), said(was), said(now))
             }
-            Self::Anatomy(scan) => write!(f, "it was laid onto {}, which is done again or was since", scan.display()),
-            Self::Strict(scan) => write!(f, "--strict asked for, and there was a note on {}", scan.display()),
+            Self::Anatomy(scan) => {
+                write!(f, "it was registered to {}, which has been or will be processed again", scan.display())
+            }
+            Self::Strict(scan) => write!(f, "--strict is given, and {} has a note", scan.display()),
             Self::OutputMissing(output) => write!(f, "output {} is missing", output.display()),
             Self::OutputSize { output, was, now } => {
                 write!(f, "output {} changed size {was} → {now} bytes", output.display())
@@ -261,6 +264,6 @@ mod tests {
         let since = concat!("kept: done by ", env!("CARGO_PKG_VERSION"), " on 2026-01-02T03:04:05Z");
         assert_eq!(kept(vec![]), since);
         let both = kept(vec![("a.nii".into(), None), ("b.nii".into(), None)]);
-        assert_eq!(both, format!("{since}; a.nii and 1 more of another time, but the same content"));
+        assert_eq!(both, format!("{since}; a.nii and 1 more have a new modification time but the same content"));
     }
 }

@@ -69,26 +69,26 @@ stages! {
         "fd_max_mm": "largest framewise displacement, mm",
         "n_volumes": "volumes aligned"
     }
-    SliceTiming "slice_timing" "correct_slice_timing" Process [Bold] "bringing all slices to one moment" {
-        "slice_timing.moment_s": "the moment, seconds after a volume began"
+    SliceTiming "slice_timing" "correct_slice_timing" Process [Bold] "interpolating all slices to one time" {
+        "slice_timing.moment_s": "the time, seconds after the start of a volume"
     }
     SkullStrip "skull_strip" "skull_strip" Process [T1w, Bold] "finding the brain" {
         "brain.volume_ml": "volume of the mask, ml",
-        "brain.likeness": "how much scan and template look alike inside the brain, -1 to 1",
+        "brain.likeness": "mean local correlation of scan and template in the brain, -1 to 1",
         "method": "the method, where there is a choice"
     }
     EchoCombination "echo_combination" "combine_echoes" Process [Bold] "combining the echoes of a multi-echo run" {
-        "echoes": "how many there are",
+        "echoes": "number of echoes",
         "t2star_median_ms": "median T2* in the brain, ms",
         "echoes.all_share": "part of the brain in which all echoes have signal, 0 to 1"
     }
-    Distortion "distortion" "correct_distortion" Process [Bold] "putting back signal that the field has displaced" {
+    Distortion "distortion" "correct_distortion" Process [Bold] "correcting distortion with a fieldmap" {
         "distortion.kind": "what the field was made from",
         "distortion.largest_mm": "largest displacement in the brain, mm",
         "distortion.likeness_before": "mutual information with the T1w image without the correction, nats",
         "distortion.likeness": "the same with it",
         "distortion.likeness_reversed": "the same with the opposite sign",
-        "distortion.corrected": "true or false: it is left out where the run is worse for it"
+        "distortion.corrected": "true or false; false if the run is worse with it"
     }
     BiasCorrection "bias_correction" "bias_correction" Process [T1w, Bold] "estimating the slow intensity field" {
         "bias.iterations": "iterations done",
@@ -99,17 +99,17 @@ stages! {
         "method": "the method, where there is a choice",
         "reference_intensity": "the reference in input units"
     }
-    Normalization "spatial_normalization" "spatial_normalization" Process [T1w] "bringing the brain to the templates" {
+    Normalization "spatial_normalization" "spatial_normalization" Process [T1w] "registering the brain to the templates" {
         "template": "the templates",
         "normalization.likeness": "mean squared local correlation of scan and template after the warp, 0 to 1, the least of all templates",
         "normalization.mask_overlap": "Dice overlap of the brain masks after the warp, the least of all templates"
     }
-    Tissues "tissues" "segment_tissues" Process [T1w] "telling grey matter, white matter and CSF apart" {
+    Tissues "tissues" "segment_tissues" Process [T1w] "labelling grey matter, white matter and CSF" {
         "tissues.gm_ml": "volume of grey matter, ml",
         "tissues.wm_ml": "volume of white matter, ml",
         "tissues.csf_ml": "volume of cerebrospinal fluid, ml"
     }
-    Coregistration "coregistration" "coregister" Process [Bold] "laying the run onto the T1w image" {
+    Coregistration "coregistration" "coregister" Process [Bold] "registering the run to the T1w image" {
         "coregistration.accepted": "true or false",
         "coregistration.cost": "cost of the answer along the border of white matter, 0 to 2; 1 is no contrast",
         "coregistration.share": "part of that border in view, 0 to 1",

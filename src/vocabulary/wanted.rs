@@ -4,7 +4,7 @@ use super::Spaces;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// What was asked for.
+/// The requested outputs and methods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The spaces in which outputs are wanted; shared by all scans of a run.

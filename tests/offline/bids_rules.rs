@@ -340,6 +340,25 @@ fn participants_sessions_and_modalities_narrow_it_down() {
 }
 
 #[test]
+fn tasks_select_bold_runs_and_leave_other_scans() {
+    let dataset = Dataset::new(&[
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/func/sub-01_task-rest_bold.nii.gz",
+        "sub-01/func/sub-01_task-nback_bold.nii.gz",
+        "sub-02/anat/sub-02_T1w.nii.gz",
+    ]);
+    let select = |tasks: &[&str], subcohort: Vec<(String, Option<String>)>| {
+        dataset.select(&Selection { tasks: texts(tasks), subcohort, ..Selection::default() }).map(|ids| ids.join(" "))
+    };
+    assert_eq!(select(&["rest"], vec![]).unwrap(), "sub-01_T1w sub-01_task-rest_bold sub-02_T1w");
+    let error = select(&["task-rset"], vec![]).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::UnknownLabel);
+    assert_eq!(error.to_string(), "task rset is not in the dataset (nearest: rest, nback)");
+    // A part of an array job may have participants without the task.
+    assert_eq!(select(&["rest"], vec![("02".to_owned(), None)]).unwrap(), "sub-02_T1w");
+}
+
+#[test]
 fn unknown_labels_are_errors_that_name_the_nearest() {
     let dataset = three_participants();
     let error = |participants: &[&str], sessions: &[&str]| {

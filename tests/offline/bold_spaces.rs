@@ -196,7 +196,10 @@ fn a_run_follows_its_t1w_image() {
     assert!(plan.contains("To do    1 scans"), "{plan}");
     run(&bids, &out, &[&spaces[..], &["--modalities", "T1w"]].concat()).exits(0);
     let plan = planned(&bids, &out, &spaces);
-    assert!(plan.contains("To do    1 scans") && plan.contains("laid onto sub-01/anat/sub-01_T1w.nii.gz"), "{plan}");
+    assert!(
+        plan.contains("To do    1 scans") && plan.contains("registered to sub-01/anat/sub-01_T1w.nii.gz"),
+        "{plan}"
+    );
     run(&bids, &out, &spaces).exits(0);
     assert!(func(&out.join("sub-01")) == whole);
     // What is not asked for any more goes, so that it does not look like new.

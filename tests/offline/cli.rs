@@ -119,6 +119,34 @@ fn options_with_several_values_and_the_folders() {
 }
 
 #[test]
+fn an_unknown_option_is_named_in_one_line() {
+    let place = Place::new();
+    let line = |typed: &str| {
+        let (status, text) = place.refused_with(typed, &[]);
+        assert!(status == 64 && text.lines().count() == 1, "{typed}: {text}");
+        text
+    };
+    assert!(line("@/bids @/out participant --nporcs 4").contains("--nporcs; did you mean --nprocs?"));
+    assert!(!line("@/bids @/out participant --frobnicate").contains("did you mean"));
+    let error = place.refused_with("@/bids @/out participants", &[]).1;
+    assert!(!error.contains("Usage:") && error.contains("participant, group"), "{error}");
+    assert!(place.refused_with("process", &[]).1.contains("Usage: neuro-preprocess process"), "a short usage is shown");
+}
+
+#[test]
+fn options_of_other_programs_are_taken_or_refused_with_the_reason() {
+    let place = Place::new();
+    let config = place.run("@/bids @/out participant --mem_mb 8000 --task_id task-rest --fs-license-file lic.txt -vv");
+    assert_eq!((config.memory_bytes, config.telemetry.verbosity), (Some(8_000_000_000), Verbosity::Debug));
+    assert_eq!(config.selection.tasks, ["rest"]);
+    assert!(config.notes.iter().any(|note| note.starts_with("--fs-license-file is accepted and not used")));
+    place.refuses("@/bids @/out participant --cifti-output 91k", 64, "--cifti-output cannot be used: no surfaces");
+    place.refuses("slurm @/bids @/out --use-aroma", 64, "--use-aroma cannot be used");
+    let (_, both) = place.refused_with("@/bids @/out participant --longitudinal --dwi-only", &[]);
+    assert_eq!(both.lines().count(), 2, "{both}");
+}
+
+#[test]
 fn labels_that_cannot_be_one_are_refused() {
     let place = Place::new();
     place.refuses("@/bids @/out participant --participant-label None", 64, "had no label to give");
@@ -225,7 +253,7 @@ fn what_contradicts_itself_or_is_out_of_range_is_usage() {
         ("--slow-stage quality", "load, process or save"),
         ("--slow-stage load:-2", "from 0 to 3600"),
         ("--nprocs 0", "--nprocs"),
-        ("--nprcs 2", "similar argument exists: '--nprocs'"),
+        ("--nprcs 2", "did you mean --nprocs?"),
         ("--mem 8X", "unknown unit"),
         ("--mem 100MB", "less than 256 MB"),
         ("--modalities T2w", "similar value exists: 'T1w'"),

@@ -40,10 +40,19 @@ fn tree<'s>(spans: impl Iterator<Item = &'s otlp::Span> + Clone) -> BTreeSet<Str
 }
 
 #[test]
-fn ten_scans_are_counted_in_the_last_line() {
-    let ran = &normal().ran;
+fn it_says_what_it_does_counts_the_scans_and_ends_with_the_command_that_opens_the_report() {
+    let Demo { ran, output, .. } = normal();
     assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
-    assert!(ran.last_line().starts_with("10 scans: 10 ok, 0 failed"), "{}", ran.stdout);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(
+        lines[0].starts_with("making a synthetic dataset in ") && lines[1].starts_with("synthetic BIDS dataset in ")
+    );
+    assert!(lines[2].starts_with("preprocessing it into "), "{}", ran.stdout);
+    assert!(lines.iter().any(|line| line.starts_with("10 scans: 10 ok, 0 failed")), "{}", ran.stdout);
+    let (said, command) = (lines[lines.len() - 2], lines[lines.len() - 1]);
+    assert_eq!(said, "Open the report in a browser:");
+    let page = output.join("index.html");
+    assert!(page.is_file() && command.ends_with(page.to_str().unwrap()), "{command}");
 }
 
 #[test]
@@ -181,7 +190,7 @@ fn failures_are_told_the_same_way_by_spans_logs_and_metrics() {
     let first = demo();
     let n = failed(&first).len();
     assert!((3..=7).contains(&n), "about half of ten fail: {}", first.stdout);
-    assert!(first.last_line().starts_with(&format!("10 scans: {} ok, {n} failed", 10 - n)), "{}", first.stdout);
+    assert!(first.stdout.contains(&format!("\n10 scans: {} ok, {n} failed", 10 - n)), "{}", first.stdout);
     let logs = dir.path().join("derivatives/logs");
     let error_spans = otlp::spans(&logs).iter().filter(|s| s.name == "preprocess_scan" && s.failed).count();
     let error_logs = otlp::logs(&logs).iter().filter(|(severity, ..)| severity == "ERROR").count();

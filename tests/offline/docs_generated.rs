@@ -44,9 +44,9 @@ fn error_codes_and_exit_statuses() {
         if of_class.is_empty() {
             continue;
         }
-        writeln!(codes, "\n### {class}\n\n| Code | What happened | What to do |\n|---|---|---|").unwrap();
+        writeln!(codes, "\n### {class}\n\n| Code | What happened |\n|---|---|").unwrap();
         for code in of_class {
-            writeln!(codes, "| `{code}` | {} | {} |", code.meaning(), code.advice()).unwrap();
+            writeln!(codes, "| `{code}` | {} |", code.meaning()).unwrap();
         }
     }
     codes.push('\n');

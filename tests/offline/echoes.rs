@@ -121,7 +121,7 @@ fn echoes_of_a_run_are_one_scan_and_tedana_agrees() {
     fs::write(&third, &bytes[..bytes.len() - 1]).unwrap();
     assert_eq!(reason(&bids, &out, &all), "input");
     fs::write(&third, &bytes).unwrap();
-    assert_eq!(reason(&bids, &out, &all), "kept", "of another time, but the same content");
+    assert_eq!(reason(&bids, &out, &all), "kept", "new modification time, same content");
     edit(&echo_file(&bids, 2, "json"), |sidecar| sidecar["EchoTime"] = json!(0.029));
     assert_eq!(reason(&bids, &out, &all), "metadata");
     edit(&echo_file(&bids, 2, "json"), |sidecar| sidecar["EchoTime"] = json!(TIMES[1]));
@@ -296,7 +296,7 @@ fn slices_come_to_one_moment_in_every_direction() {
             run(&bids, &out, &own).exits(0);
             let summary = fs::read_to_string(out.join("sub-01/sub-01_summary.json")).unwrap();
             assert!(
-                summary.contains("slices keep their own times: there are 25 slice times for 26 slices"),
+                summary.contains("slice timing is not corrected: there are 25 slice times for 26 slices"),
                 "{summary}"
             );
         }

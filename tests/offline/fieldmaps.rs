@@ -235,7 +235,7 @@ fn a_wrong_sign_is_left_out_unless_forced_and_only_what_changed_is_done_again() 
     fs::write(&phase, &bytes[..bytes.len() - 1]).unwrap();
     assert_eq!(kept(), ("input".into(), "kept".into()));
     fs::write(&phase, &bytes).unwrap();
-    assert_eq!(kept(), ("kept".into(), "kept".into()), "of another time, but the same content");
+    assert_eq!(kept(), ("kept".into(), "kept".into()), "new modification time, same content");
     // What is said of it.
     let of_phase = phase.with_extension("").with_extension("json");
     let before = fs::read(&of_phase).unwrap();

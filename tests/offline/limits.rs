@@ -38,7 +38,7 @@ fn signals_that_end_a_process_silently_stop_a_run_with_a_word() {
     for (signal, name) in [(SIGHUP, "SIGHUP"), (SIGXCPU, "SIGXCPU"), (SIGUSR1, "SIGUSR1"), (SIGUSR2, "SIGUSR2")] {
         let out = dir.path().join(name);
         let ran = signalled(binary(), &bids, &out, signal).exits(75);
-        assert!(ran.stderr.contains(&format!("the run was asked to stop by {name}")), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("the run was stopped by {name}")), "{}", ran.stderr);
         // The same command does the rest, and all is as it should be.
         run([text(&bids), text(&out), "participant", "--modalities", "T1w"]).exits(0);
         run(["verify", text(&out)]).exits(0);
@@ -104,7 +104,7 @@ fn a_pipe_in_the_place_of_a_configuration_holds_nobody_up() {
     let (bids, out, config) = (dataset(dir.path()), dir.path().join("out"), dir.path().join("config.toml"));
     pipe(&config);
     let refused = run([text(&bids), text(&out), "participant", "--dry-run", "--config", text(&config)]).exits(64);
-    assert!(refused.stderr.contains("a pipe that nobody has written to"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("a pipe, and its content did not arrive"), "{}", refused.stderr);
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn an_image_counts_by_its_content() {
 
     // Touched: read once, kept, and not read again after a run.
     set_time(&image, SystemTime::now() + Duration::from_secs(60));
-    let touched = "; sub-01/anat/sub-01_T1w.nii.gz of another time, but the same content";
+    let touched = "; sub-01/anat/sub-01_T1w.nii.gz has a new modification time but the same content";
     place.is_kept(touched);
     place.is_kept(touched);
     let again = run(place.args()).exits(0);
@@ -133,7 +133,10 @@ fn an_image_counts_by_its_content() {
     run_command(std::process::Command::new("cp").arg("-r").arg(&old).arg(place.bids())).exits(0);
     let reasons = place.reasons(&[]);
     for (kind, why) in reasons.values() {
-        assert!(kind == "kept" && why.ends_with(" and 1 more of another time, but the same content"), "{reasons:?}");
+        assert!(
+            kind == "kept" && why.ends_with(" and 1 more have a new modification time but the same content"),
+            "{reasons:?}"
+        );
     }
     run(place.args()).exits(0);
 
@@ -215,7 +218,7 @@ fn sidecars_count_by_what_they_say_to_whom_they_apply() {
         "rerun: RepetitionTime in the sidecars of sub-01/func/sub-01_task-rest_bold.nii.gz changed 2.0 → 2.5",
     );
     fs::write(&bold, "{").unwrap();
-    let broken = "sub-01/func/sub-01_task-rest_bold.nii.gz cannot be processed any more (NP-BAD-SIDECAR)";
+    let broken = "sub-01/func/sub-01_task-rest_bold.nii.gz can no longer be processed (NP-BAD-SIDECAR)";
     place.is("scans", &format!("rerun: {broken}"));
 }
 
@@ -248,7 +251,7 @@ fn a_marker_that_cannot_be_trusted_is_named_and_replaced() {
     let old = json!({ "status": "success", "participant_id": "sub-01", "version": env!("CARGO_PKG_VERSION"),
         "inputs": [{ "path": "sub-01/anat/sub-01_T1w.nii.gz", "bytes": 1, "modified": 1 }], "outputs": [] });
     fs::write(&marker, old.to_string()).unwrap();
-    place.is("marker", "rerun: its success marker is of an older form");
+    place.is("marker", "rerun: its success marker has an older format");
     fs::write(&marker, good.replace(env!("CARGO_PKG_VERSION"), "0.0.9")).unwrap();
     place.is("version", "rerun: made by version 0.0.9");
     fs::write(&marker, good.replace(env!("CARGO_PKG_VERSION"), "\\u001b[31m")).unwrap();

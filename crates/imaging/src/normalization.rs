@@ -49,7 +49,7 @@ pub enum NormalizationError {
     NoTissues,
     /// What was found cannot be right.
     #[error(
-        "the brain was not brought to the template: {found}; look at the brain mask and the orientation of the scan"
+        "the brain could not be registered to the template: {found}; look at the brain mask and the orientation of the scan"
     )]
     Implausible {
         /// What of it.
@@ -115,18 +115,10 @@ impl std::fmt::Display for NormalizationDoubt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unlike(v) => {
-                write!(
-                    f,
-                    "scan and template are little alike ({v:.2} after the affine, other heads {} or more)",
-                    ALIKE[1]
-                )
+                write!(f, "scan and template match poorly ({v:.2} after the affine, other heads {} or more)", ALIKE[1])
             }
             Self::UnlikeWarped(v) => {
-                write!(
-                    f,
-                    "scan and template are little alike ({v:.2} after the warp, other heads {} or more)",
-                    LIKENESS[1]
-                )
+                write!(f, "scan and template match poorly ({v:.2} after the warp, other heads {} or more)", LIKENESS[1])
             }
             Self::Overlap(v) => {
                 write!(f, "the brain masks of scan and template overlap by {v:.2} (other heads {} or more)", OVERLAP[1])

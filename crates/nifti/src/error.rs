@@ -1,4 +1,5 @@
-//! Why a file was refused or could not be written: which file, what is wrong, what to do.
+//! Why a file was refused or could not be written: which file and what is wrong. What to do is part of a message only where it
+//! depends on the file; the program has general advice for each kind of failure.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ pub enum HeaderFault {
 #[derive(Debug, Error)]
 pub enum NiftiError {
     /// There is nothing at this path.
-    #[error("{}: {problem}; check the path and, inside a container, that its folder is bound", path.display())]
+    #[error("{}: {problem}", path.display())]
     Missing {
         /// The file asked for.
         path: PathBuf,
@@ -29,7 +30,7 @@ pub enum NiftiError {
         problem: String,
     },
     /// The operating system would not let us read.
-    #[error("{}: cannot be read ({source}); check permissions, the disk and the network mount", path.display())]
+    #[error("{}: cannot be read ({source})", path.display())]
     Read {
         /// The file asked for.
         path: PathBuf,
@@ -57,7 +58,7 @@ pub enum NiftiError {
         action: String,
     },
     /// The file ends too early.
-    #[error("{}: {problem}; copy or convert the scan again, the transfer was cut short", path.display())]
+    #[error("{}: {problem}", path.display())]
     Truncated {
         /// The file asked for.
         path: PathBuf,
@@ -65,7 +66,7 @@ pub enum NiftiError {
         problem: String,
     },
     /// Deflate or its checksum failed.
-    #[error("{}: the gzip stream is damaged ({problem}); copy or convert the scan again", path.display())]
+    #[error("{}: the gzip stream is damaged ({problem})", path.display())]
     CorruptGzip {
         /// The file asked for.
         path: PathBuf,
@@ -73,7 +74,7 @@ pub enum NiftiError {
         problem: String,
     },
     /// Unknown bytes follow the image.
-    #[error("{}: {problem}; convert the scan again, its header and its data do not belong together", path.display())]
+    #[error("{}: {problem}", path.display())]
     TrailingData {
         /// The file asked for.
         path: PathBuf,
@@ -93,7 +94,7 @@ pub enum NiftiError {
         action: String,
     },
     /// More than one voxel in a hundred is NaN or infinite, and they are no background.
-    #[error("{}: {count} of {total} voxels are NaN or infinite (up to 1 % would be set to 0); convert the scan again", path.display())]
+    #[error("{}: {count} of {total} voxels are NaN or infinite (up to 1 % would be set to 0)", path.display())]
     NonFinite {
         /// The file asked for.
         path: PathBuf,
@@ -103,7 +104,7 @@ pub enum NiftiError {
         total: usize,
     },
     /// The image does not fit into memory.
-    #[error("{}: {bytes} bytes of memory cannot be had; run on a larger node", path.display())]
+    #[error("{}: {bytes} bytes of memory cannot be allocated", path.display())]
     Memory {
         /// The file asked for.
         path: PathBuf,

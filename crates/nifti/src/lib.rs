@@ -16,6 +16,7 @@ mod background;
 mod checks;
 mod dtype;
 mod error;
+mod facts;
 mod fingerprint;
 mod gather;
 mod header;
@@ -29,6 +30,7 @@ mod stream;
 mod write;
 
 pub use error::{HeaderFault, NiftiError};
+pub use facts::facts;
 pub use fingerprint::{Fingerprint, modified};
 pub use header::{Grid, Header};
 pub use orientation::Form;

@@ -24,16 +24,31 @@ pub(crate) struct Opened {
 
 /// Opens a file and checks its header, reading `at_once` bytes at a time and no more than that needs.
 pub(crate) fn open(path: &Path, at_once: usize) -> Result<Opened, NiftiError> {
+    let Unchecked { length, gzipped, stream, raw, position } = unchecked(path, at_once)?;
+    let (header, mut notes) = Header::from_raw(raw).map_err(|f| refused(path, f))?;
+    notes.extend(misnamed(path, gzipped));
+    enough_bytes(path, &header, length, gzipped)?;
+    Ok(Opened { stream, header, notes, position })
+}
+
+/// A file whose header was read and not yet judged.
+pub(crate) struct Unchecked {
+    pub length: u64,
+    pub gzipped: bool,
+    stream: Stream,
+    pub raw: Raw,
+    position: u64,
+}
+
+/// Opens a file and reads the fields of its header.
+pub(crate) fn unchecked(path: &Path, at_once: usize) -> Result<Unchecked, NiftiError> {
     let length = regular_file(path)?;
     let read_failed = |source| NiftiError::Read { path: path.to_owned(), source };
     let mut file = BufReader::with_capacity(at_once, File::open(path).and_then(Watched::new).map_err(read_failed)?);
     let gzipped = file.fill_buf().map_err(read_failed)?.starts_with(&[0x1f, 0x8b]);
     let mut stream = if gzipped { Stream::Gzip(Box::new(Gunzip::new(file))) } else { Stream::Plain(file) };
     let (raw, position) = fields(path, &mut stream)?;
-    let (header, mut notes) = Header::from_raw(raw).map_err(|f| refused(path, f))?;
-    notes.extend(misnamed(path, gzipped));
-    enough_bytes(path, &header, length, gzipped)?;
-    Ok(Opened { stream, header, notes, position })
+    Ok(Unchecked { length, gzipped, stream, raw, position })
 }
 
 impl Opened {

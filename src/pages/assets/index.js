@@ -68,7 +68,7 @@
     }
     const why = make("td", { class: "why" });
     if (scan.code) why.append(make("a", { href: `#${scan.code}` }, scan.code), ` ${scan.why ?? ""}`);
-    if (scan.moved) why.append(" ", make("span", { class: "badge warning" }, "moved"));
+    if (scan.motion) why.append(" ", make("span", { class: "badge warning" }, scan.motion));
     for (const note of scan.notes ?? []) why.append(make("div", { class: "note" }, note));
     return make("tr", {},
       picture,
@@ -78,7 +78,8 @@
       make("td", {}, scan.kind),
       make("td", {}, make("span", { class: `badge ${scan.status}` }, WORDS[scan.status] ?? scan.status)),
       why,
-      make("td", { class: "number" }, scan.score === undefined ? "" : scan.score.toFixed(0)),
+      make("td", { class: "number" }, scan.score === undefined ? "" : scan.score.toFixed(0),
+        ...(scan.partial ? [make("div", { class: "note" }, scan.partial)] : [])),
       make("td", { class: "number" }, scan.seconds.toFixed(1)));
   }
 

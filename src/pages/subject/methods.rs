@@ -268,7 +268,7 @@ fn intensity(ran: &Ran<'_>) -> String {
              al. 2014), is {target}. "
         ),
         Some("white-matter-quantile") => format!(
-            "Intensities were scaled so that the 75 % quantile of the brain, which stands for white matter, is {target}. "
+            "Intensities were scaled so that the 75 % quantile of the brain, taken as white matter, is {target}. "
         ),
         Some("grand-mean") => format!("Each run was scaled by one factor so that the mean of its brain is {target}. "),
         _ => String::new(),

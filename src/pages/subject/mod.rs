@@ -8,11 +8,14 @@ mod methods;
 mod quality;
 mod waterfall;
 
+use super::index::sign_of_motion;
 use super::places::Places;
 use super::{PageError, templates};
 use crate::derivatives::outputs::OutputKind;
-use crate::derivatives::summary::{Failure, ScanSummary, SessionSummary};
+use crate::derivatives::summary::{Failure, Received, ScanSummary, SessionSummary};
 use crate::error::ErrorCode;
+use crate::printable;
+use crate::tables::measures::partial_score;
 use crate::trace_view;
 use charts::{Chart, histogram, over_time};
 use figures::{CarpetPart, FigureData, PictureKind, SCALE, TemplateMosaic};
@@ -109,9 +112,21 @@ fn failures(units: &[SessionSummary]) -> Vec<Value> {
             "message": error.message,
             "meaning": ErrorCode::named(&error.code).map(ErrorCode::meaning),
             "advice": error.advice,
+            "received": scan.received.as_ref().map(received),
         })
     };
     units.iter().flat_map(|u| &u.scans).filter_map(|scan| Some(of(scan, scan.error.as_ref()?))).collect()
+}
+
+/// The rows that describe the file of a failed scan.
+fn received(found: &Received) -> Vec<(String, String)> {
+    let size = found.bytes.map_or_else(|| "not there".to_owned(), |bytes| format!("{bytes} bytes"));
+    let mut rows = vec![("File".to_owned(), printable::path(&found.file)), ("Size".to_owned(), size)];
+    rows.extend(found.header.iter().map(|(name, value)| (format!("Header: {name}"), value.clone())));
+    if found.header.is_empty() {
+        rows.push(("Header".to_owned(), "none that can be read".to_owned()));
+    }
+    rows
 }
 
 /// What one scan shows, and what its methods text is.
@@ -147,7 +162,8 @@ fn of_scan(
         "status": scan.status,
         "seconds": format!("{:.2}", scan.seconds),
         "score": scan.quality_score.map(|v| format!("{v:.0}")),
-        "motion_detected": scan.motion_detected,
+        "partial": partial_score(scan),
+        "sign_of_motion": sign_of_motion(scan),
         "brain_volume_ml": scan.brain_volume_ml.map(number),
         "tissue_volumes": scan.tissues.map(|t| [t.gm_volume_ml, t.wm_volume_ml, t.csf_volume_ml].map(number)),
         "notes": scan.notes,
@@ -177,8 +193,8 @@ fn of_scan(
 /// The pictures made of slices, which are shown one at a time in the same place.
 fn viewer(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> Result<Value, PageError> {
     let (before, corrected) = match files.scan.modality.as_str() {
-        "bold" => ("Mean before bias correction", "Mean, corrected"),
-        _ => ("Input", "Corrected"),
+        "bold" => ("Mean before bias correction", "Mean after bias correction"),
+        _ => ("Before bias correction", "After bias correction"),
     };
     let mut pictures = Vec::new();
     for (name, kind) in [

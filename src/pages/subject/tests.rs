@@ -16,7 +16,8 @@ fn failed() -> Value {
         "scan_id": "sub-01_task-rest_bold", "modality": "bold", "status": "failed", "seconds": 0.1,
         "stages": { "load": 0.1 }, "quality": {}, "outputs": [], "notes": ["<script>alert(1)</script> & \"more\""],
         "error": { "code": "NP-TRUNCATED", "class": "validation", "stage": "load",
-                   "message": "<b>x.nii.gz</b> ends early", "advice": "Copy it again." }
+                   "message": "<b>x.nii.gz</b> ends early", "advice": "Copy it again." },
+        "received": { "file": "sub-01/func/<x>.nii.gz", "bytes": 2000, "header": { "dimensions": "64 x 64 x 30 x 20" } }
     })
 }
 
@@ -71,6 +72,9 @@ fn whatever_is_known_is_on_the_page_and_nothing_is_markup() {
         "NP-TRUNCATED",
         "The file ends before its header says",
         "Copy it again.",
+        "func&#x2f;&lt;x&gt;.nii.gz",
+        "2000 bytes",
+        "64 x 64 x 30 x 20",
         "&lt;b&gt;x.nii.gz",
         "&lt;script&gt;alert(1)",
         "LAS &amp; known",

@@ -35,6 +35,6 @@ fn told(bias: &BiasField, found: &mut Found) {
     found.set("bias.cv_before", bias.cv_before);
     found.set("bias.cv_after", bias.cv_after);
     if !bias.converged {
-        found.note("the bias field was still changing when the iterations ended");
+        found.note("the bias field did not converge");
     }
 }

@@ -25,7 +25,7 @@ pub struct OnAnatomy<'a> {
     pub found: Coregistration,
 }
 
-/// Lays the mean of a run onto the anatomy; `None`, with a note, where that cannot be done and nobody asked for spaces that need it.
+/// Registers the mean of a run to the anatomy; `None`, with a note, if that fails and no requested space needs it.
 pub fn fit<'a>(
     source: &'a Source,
     fit: &Fit,
@@ -45,7 +45,7 @@ pub fn fit<'a>(
     }
 }
 
-/// As [`fit`]. An answer that is not to be believed is noted, and refused where that was asked for.
+/// As [`fit`]. A doubtful result is noted, and an error with `--strict`.
 fn lay<'a>(
     source: &'a Source,
     fit: &Fit,
@@ -66,7 +66,7 @@ fn lay<'a>(
     }
     let doubt = (!told.accepted).then(|| there.verdict.to_string());
     let doubts: Vec<String> = doubt.into_iter().chain(there.cautions.iter().map(ToString::to_string)).collect();
-    doubts.iter().for_each(|doubt| found.note(format!("laid onto {}: {doubt}", source.id())));
+    doubts.iter().for_each(|doubt| found.note(format!("registered to {}: {doubt}", source.id())));
     found.known.coregistration = Some(told);
     if strict && !doubts.is_empty() {
         return Err(StageError::Strict { scan: plan.id.clone(), notes: doubts.join("; ") });
@@ -91,8 +91,8 @@ impl OnAnatomy<'_> {
         let masks = tissue_masks(&shares, brain.mask.view(), &scaled.header.grid().affine, &to_t1w)?;
         if masks.relaxed {
             found.note(
-                "few voxels hold nothing but white matter or fluid: the masks of their confounds have voxels with a little grey \
-                 matter, or none",
+                "few voxels are pure white matter or fluid: the masks of their confounds include voxels with some grey \
+                 matter, or are empty",
             );
         }
         Some(masks)
@@ -125,7 +125,7 @@ impl OnAnatomy<'_> {
 
 /// Notes that there is nothing to lay a run onto, so that it stays in its own space.
 pub fn without(why: &str, found: &mut Found) {
-    found.note(format!("there are outputs in the run's own space only: {why}"));
+    found.note(format!("outputs are in the run's own space only: {why}"));
     found.known.without_anatomy = true;
 }
 

@@ -70,7 +70,7 @@ struct Laid {
     likeness: f64,
 }
 
-/// A run with what is said of its encoding, in the axes of its array.
+/// A run with its encoding, in the axes of its array.
 pub struct Run<'a> {
     /// The run.
     pub raw: &'a Series,

@@ -37,7 +37,7 @@ pub fn read_others(
         let empty: Vec<usize> =
             (0..).zip(lit_volumes(image.data.view())).filter(|(_, lit)| !lit).map(|(t, _)| t).collect();
         if !empty.is_empty() {
-            found.note(format!("volumes {empty:?} of {name} are empty; there the other echoes stand for it"));
+            found.note(format!("volumes {empty:?} of {name} are empty; the other echoes are used instead"));
         }
         prints.push((echo.relative.clone(), image.fingerprint));
         others.push(image.data);
@@ -115,13 +115,13 @@ fn told(decay: &Decay, brain: &Brain, echoes: usize, found: &mut Found) {
     found.set("echoes.all_share", all);
     if all < LEAST_SHARE {
         found.note(format!(
-            "the last of {echoes} echoes has signal in only {:.0} % of the brain, and has no part in the rest",
+            "the last of {echoes} echoes has signal in only {:.0} % of the brain, and is not used in the rest",
             100.0 * all
         ));
     }
 }
 
-/// Where all echoes have signal in less of the brain than this, that is said.
+/// A note is written if all echoes have signal in less of the brain than this.
 const LEAST_SHARE: f64 = 0.5;
 
 impl Echoes {

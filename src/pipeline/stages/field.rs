@@ -25,7 +25,7 @@ const PAIR_MM: f64 = 20.0;
 /// Why there is no field.
 #[derive(Debug, thiserror::Error)]
 pub enum FieldError {
-    /// The images or what is said of them cannot be used.
+    /// The images or their sidecars cannot be used.
     #[error("{}", plain(.0))]
     Distortion(#[from] DistortionError),
     /// An image cannot be read or used, in words that name it.
@@ -89,7 +89,7 @@ struct Read {
 }
 
 impl Field {
-    /// Reads what a fieldmap is made from, and makes the field. The mean of the run stands for an image that is the run itself.
+    /// Reads the images of a fieldmap and computes the field. The mean of the run is used for an image that is the run itself.
     pub fn read(fieldmap: &Fieldmap, raw: &Series, motion: &Motion) -> Result<Self, FieldError> {
         let mut prints = Vec::new();
         let mut one = |image: &FieldImage| {
@@ -262,7 +262,7 @@ pub fn readout(
 pub fn of_readout(readout: &Readout) -> Option<String> {
     match readout.source {
         ReadoutSource::EchoSpacingOfGrid { stated_s, stated_lines, grid_lines } => Some(format!(
-            "the sidecar speaks of {stated_lines:.0} lines along phase encoding (readout {stated_s:.4} s), the image has \
+            "the sidecar states {stated_lines:.0} lines along phase encoding (readout {stated_s:.4} s), the image has \
              {grid_lines}: taken for {:.4} s",
             readout.seconds
         )),

@@ -231,7 +231,7 @@ fn of_brain(brain: &Brain) -> Vec<Decision> {
 
 fn of_correction(bias: &BiasField, reference: &Reference) -> [Decision; 2] {
     let [sharpening, tissues] = bias.iterations;
-    let rest = if bias.converged { "came to rest" } else { "still changing at the end" };
+    let rest = if bias.converged { "converged" } else { "did not converge" };
     [
         ("Bias field".into(), format!("{sharpening} iterations of sharpening, {tissues} with tissues; {rest}")),
         ("Intensity".into(), format!("{:.6} became {}, by {}", reference.value, reference.target, reference.method)),

@@ -37,7 +37,7 @@ pub fn t1w(
         let name = lesion.relative.display();
         if read.data.len_of(Axis(0)) > 1 {
             let n = read.data.len_of(Axis(0));
-            found.odd(format!("{name}: only the first of its {n} volumes is taken"), &plan.id, strict)?;
+            found.odd(format!("{name}: only the first of its {n} volumes is used"), &plan.id, strict)?;
         }
         let own = read.header.grid();
         let mask = read.data.index_axis(Axis(0), 0).mapv(|v| f32::from(u8::from(v != 0.0 && v.is_finite())));
@@ -61,10 +61,10 @@ pub fn t1w(
         let note = format!("{names}: no lesion inside the brain; check that the mask was drawn on this image");
         found.odd(note, &plan.id, strict)?;
     } else if share > MOST {
-        let note = format!("{names}: {:.0} % of the brain is lesion; check that 0 is what is healthy", 100.0 * share);
+        let note = format!("{names}: {:.0} % of the brain is lesion; check that 0 means healthy tissue", 100.0 * share);
         found.odd(note, &plan.id, strict)?;
     } else {
-        found.note(format!("{names}: {ml:.1} ml of lesion are not compared with the template"));
+        found.note(format!("{names}: {ml:.1} ml of lesion are left out of the registration"));
     }
     Ok(Some(Lesion { mask: all, ml }))
 }

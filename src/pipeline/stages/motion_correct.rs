@@ -25,7 +25,7 @@ pub fn fit(raw: &Series, found: &mut Found) -> Result<MotionEstimate, StageError
     found.set("n_volumes", raw.voxels.dim().0);
     if !motion.unaligned.is_empty() {
         let lost = &motion.unaligned;
-        found.note(format!("volumes {lost:?} could not be aligned and have their neighbour's motion"));
+        found.note(format!("volumes {lost:?} could not be aligned; the motion of their neighbours is used"));
     }
     Ok(motion)
 }

@@ -16,20 +16,29 @@ use imaging::quality_t1w::{t1w_quality, t1w_verdict};
 pub fn t1w(scaled: &ScaledVolume, brain: &Brain, tissues: Option<&Tissues>, found: &mut Found) {
     let labels = tissues.map(|t| t.found.labels.view());
     let quality = t1w_quality(scaled.image.view(), brain.mask.view(), labels, scaled.header.grid().voxel_mm);
-    told(quality.named(), &t1w_verdict(&quality), tissues.is_none(), found);
+    told(quality.named(), &t1w_verdict(&quality), (tissues.is_none(), GHOSTS), found);
 }
 
 /// Measures a bold run.
 pub fn bold(scaled: &ScaledSeries, brain: &Brain, confounds: &Confounds, found: &mut Found) {
     let quality = bold_quality(scaled.series.view(), brain.mask.view(), confounds, scaled.fit.motion.non_steady);
-    told(quality.named(), &bold_verdict(&quality), false, found);
+    told(quality.named(), &bold_verdict(&quality), (false, MOTION), found);
 }
 
 /// The highest score of a scan whose brain mask or whose map to a template is in doubt, or whose tissues cannot be told apart: it
 /// is no plain success.
 const DOUBTFUL_SCORE: f64 = 50.0;
 
-fn told(measures: Vec<(&'static str, Option<f64>)>, verdict: &Verdict, doubtful: bool, found: &mut Found) {
+/// What is noted where motion was detected: a T1w image shows only its traces.
+const GHOSTS: &str = "ghosts and a bright background outside the head: the participant may have moved during the scan";
+const MOTION: &str = "the participant moved more than most analyses tolerate";
+
+fn told(
+    measures: Vec<(&'static str, Option<f64>)>,
+    verdict: &Verdict,
+    (doubtful, motion): (bool, &str),
+    found: &mut Found,
+) {
     let measures = measures.into_iter().filter_map(|(name, value)| Some(Measure { name, value: value? })).collect();
     let doubtful = doubtful
         || found.known.brain.as_ref().is_some_and(|brain| !brain.doubts.is_empty())
@@ -43,7 +52,7 @@ fn told(measures: Vec<(&'static str, Option<f64>)>, verdict: &Verdict, doubtful:
     found.set_phase("processing.motion_detected", quality.motion_detected);
     found.phase_event(names::QUALITY_CHECK_COMPLETED);
     if quality.motion_detected {
-        found.note("the subject moved more than most analyses tolerate");
+        found.note(motion);
     }
     found.known.quality = Some(quality);
 }

@@ -44,7 +44,7 @@ struct Part {
     to_voxel: Matrix4,
 }
 
-/// Resamples a T1w image to every space that was asked for.
+/// Resamples a T1w image to every requested space.
 pub fn t1w(
     scaled: &ScaledVolume,
     brain: &Brain,
@@ -79,7 +79,7 @@ pub fn t1w(
 }
 
 impl Resampled {
-    /// The probability of a tissue there, made when it is asked for.
+    /// The probability of a tissue there, computed on first use.
     pub fn probability(&self, tissues: &Tissues, tissue: Tissue, map: &Registered<'_>) -> Array3<f32> {
         self.bring(tissues.shares.map(tissue).view(), Interpolation::Linear, map)
     }

@@ -231,7 +231,7 @@ fn fine<'a>(image: ArrayView4<'a, f32>, reference: &Reference, found: &mut Found
         let times = f64::from(step) * 32767.0 / reference.target;
         found.note(format!(
             "{outliers} voxels are more than {times:.0} times as bright as the reference tissue; the image is written as \
-             float32, so that they take no grey levels from the brain"
+             float32, to keep the grey levels of the brain"
         ));
     }
     Voxels::Fine(image, step)

@@ -26,7 +26,7 @@ pub fn bold(
     find(motion.mean.view(), &raw.header, Contrast::Bold, (plan, strict), found)
 }
 
-/// What makes the mask implausible is noted, and refused where that was asked for.
+/// An implausible mask is noted, and an error with `--strict`.
 fn find(
     image: ArrayView3<'_, f32>,
     header: &Header,
@@ -42,7 +42,7 @@ fn find(
         found.set("brain.likeness", likeness);
     }
     if brain.already_stripped.is_some() {
-        found.note("the image has no skull any more; its own background is used as the mask");
+        found.note("the image is already skull-stripped; its own background is used as the mask");
     }
     brain.doubts.iter().for_each(|doubt| found.note(doubt.to_string()));
     found.known.brain_volume_ml = Some(brain.volume_ml);

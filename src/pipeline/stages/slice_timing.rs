@@ -30,7 +30,7 @@ pub fn bold(
             found.set("slice_timing.moment_s", moment);
             Ok(())
         }
-        Err(why) => found.odd(format!("slices keep their own times: {why}"), &plan.id, strict),
+        Err(why) => found.odd(format!("slice timing is not corrected: {why}"), &plan.id, strict),
     }
 }
 

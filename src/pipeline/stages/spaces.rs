@@ -44,7 +44,7 @@ pub struct InSpace {
 /// How far a spline may reach above the brightest voxel, and what motion may bring under a higher gain.
 const ABOVE: f32 = 1.25;
 
-/// Brings a run to every space that was asked for beyond its own.
+/// Resamples a run to every requested space besides its own.
 pub fn bold(
     raw: &Series,
     fit: &Fit,
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
         })
         .map_err(StageError::Derivative)?;
         if beyond > 0 {
-            found.note(format!("in {space} {beyond} voxels are brighter than could be foreseen, and are cut there"));
+            found.note(format!("in {space} {beyond} voxels exceed the range of the image format and are clipped"));
         }
         let share = places.linear(self.brain.mask.mapv(f32::from).view(), false);
         let mask = share.mapv(|share| u8::from(share >= 0.5));

@@ -38,7 +38,7 @@ pub fn t1w<'a>(
         map.doubts.iter().filter(said).for_each(|doubt| found.note(format!("{}: {doubt}", template.id)));
         if !map.tissues_known {
             found.note(format!(
-                "{}: registered without the intensities of the tissues, which could not be told apart",
+                "{}: registered without tissue intensities, because the tissues could not be separated",
                 template.id
             ));
         }

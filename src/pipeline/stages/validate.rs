@@ -66,7 +66,7 @@ fn check(read: &Read, modality: Modality, id: &str) -> Result<usize, StageError>
     check_signal(read.voxels.view(), id)
 }
 
-/// Notes negative voxels, and refuses what is odd where that was asked for.
+/// Notes negative voxels, and with `--strict` refuses anything odd.
 fn conclude(negative: usize, (id, strict): (&str, bool), found: &mut Found) -> Result<(), StageError> {
     if negative > 0 {
         found

@@ -1,15 +1,16 @@
-//! The end of a run: what failed and why, a table of how it went, where to look, and one line that counts.
+//! The end of a run: failures with reasons, a table of counts and places, and a line with the totals.
 
-use crate::error::ErrorClass;
+use crate::error::{ErrorClass, ErrorCode};
 use crate::progress::tally::Counts;
 use crate::terminal::{shell_word, wrap};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
 /// Failures shown one by one; the rest is counted.
 const SHOWN: usize = 10;
 
-/// What the last line calls scans that another run does.
+/// The last line's name for scans that another run processes.
 const LEFT: &str = "left to other runs";
 
 /// What the end says besides the counts.
@@ -89,32 +90,39 @@ impl Closing<'_> {
         let reason = counts.failed.iter().map(|(_, code, _)| code).find(|code| code.class() != ErrorClass::Cancelled);
         rows.extend(reason.map(|code| ("reasons", format!("neuro-preprocess explain {code}"))));
         if self.not_reached(counts) + stopped > 0 {
-            rows.push(("the rest", "is done by the same command".to_owned()));
+            rows.push(("remaining", "run the same command again".to_owned()));
         }
         rows
     }
 }
 
-/// What went wrong. A scan that was stopped on request did not.
+/// What went wrong, and what to do about each kind of failure once. A scan that was stopped on request did not fail.
 fn failures(text: &mut String, counts: &Counts) {
-    let failed = counts.failed.iter().filter(|(_, code, _)| code.class() != ErrorClass::Cancelled);
-    for (scan, code, message) in failed.take(SHOWN) {
-        let _ = writeln!(text, "FAILED {scan}: {message} [{code}]\n       {}", code.advice());
+    let failed = || counts.failed.iter().filter(|(_, code, _)| code.class() != ErrorClass::Cancelled);
+    for (scan, code, message) in failed().take(SHOWN) {
+        let _ = writeln!(text, "FAILED {scan}: {} [{code}]", without_name(message, scan));
     }
-    let more = (counts.failed.len() - counts.stopped()).saturating_sub(SHOWN);
+    let more = failed().count().saturating_sub(SHOWN);
     if more > 0 {
         let _ = writeln!(text, "FAILED {more} more");
     }
     for (unit, code) in &counts.unmarked {
-        let advice = code.advice();
-        let _ = writeln!(text, "FAILED {unit}: its marker or summary could not be written [{code}]\n       {advice}");
+        let _ = writeln!(text, "FAILED {unit}: its marker or summary could not be written [{code}]");
     }
+    let codes = failed().take(SHOWN).map(|(_, code, _)| *code).chain(counts.unmarked.iter().map(|(_, code)| *code));
+    for code in codes.collect::<BTreeSet<ErrorCode>>() {
+        let _ = writeln!(text, "  what to do: {} [{code}]", code.advice());
+    }
+}
+
+/// The message without the name of its scan, which the line begins with.
+fn without_name<'a>(message: &'a str, scan: &str) -> &'a str {
+    message.strip_prefix(scan).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorCode;
 
     fn closing() -> Closing<'static> {
         let output = Path::new("out");
@@ -135,6 +143,11 @@ mod tests {
         let last = "8 scans: 3 ok, 1 failed, 1 stopped, 1 not reached, 2 already done in 1.2 s; outputs in out\n";
         assert!(text.ends_with(last), "{text}");
         assert_eq!(text.matches("FAILED").count(), 1, "stopped is not failed: {text}");
+        let failed = ["sub-01_T1w", "sub-02_T1w"]
+            .map(|scan| (scan.to_owned(), ErrorCode::NoSignal, format!("{scan}: every voxel is 0")));
+        let twice = closing().text(&Counts { failed: failed.to_vec(), ..Counts::default() });
+        assert!(twice.starts_with("FAILED sub-01_T1w: every voxel is 0 [NP-NO-SIGNAL]\n"), "{twice}");
+        assert_eq!(twice.matches(ErrorCode::NoSignal.advice()).count(), 1, "{twice}");
         let text = closing().text(&Counts { succeeded: 4, left: 2, ..Counts::default() });
         let last = "8 scans: 4 ok, 0 failed, 2 left to other runs, 2 already done in 1.2 s; outputs in out\n";
         assert!(text.ends_with(last) && text.contains("  other runs   2\n"), "{text}");
@@ -153,7 +166,7 @@ mod tests {
             "  logs         out/logs\n",
             "  traces       neuro-preprocess telemetry show out\n",
             "  reasons      neuro-preprocess explain NP-TRUNCATED\n",
-            "  the rest     is done by the same command\n",
+            "  remaining    run the same command again\n",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
@@ -168,6 +181,6 @@ mod tests {
         assert!(!silent.text(&counts()).contains("telemetry show"));
         let told = Closing { telemetry: true, ..silent }.text(&counts());
         assert!(told.contains("  traces       neuro-preprocess telemetry show 'my out'\n"), "{told}");
-        assert!(!text.contains("stopped") && !text.contains("reasons") && !text.contains("the rest"), "{text}");
+        assert!(!text.contains("stopped") && !text.contains("reasons") && !text.contains("remaining"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The head of a run: what is about to happen, with what, and where it will be found.
+//! The header of a run: what will be done, with which resources, and where the results are.
 
 use std::fmt::Write;
 use std::path::Path;

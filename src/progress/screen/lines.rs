@@ -1,23 +1,28 @@
-//! Lines on standard error where there is no terminal to draw on: for every scan that ends, for what is done again though
-//! nobody said so, and a sign of life where nothing ends for a while.
+//! Lines on standard error where there is no terminal to draw on: for every scan that ends, for sessions that are processed
+//! again without a request, and a sign of life when no scan ends for a while.
 
 use crate::error::ErrorClass;
 use crate::progress::live::{Snapshot, clock, seconds_between};
-use crate::terminal;
+use crate::terminal::{self, Color};
 use crate::vocabulary::{EventSink, RunEvent, Status};
 use jiff::Timestamp;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 /// Seconds without a line after which one is written although no scan has ended.
 const SILENCE: f64 = 5.0;
+
+/// What is shown.
+const NOTHING: u8 = 0;
+const FAILURES: u8 = 1;
+const ALL: u8 = 2;
 
 /// Prints a line per scan: how many of how many, which, how it ended, how long it took.
 #[derive(Debug)]
 pub struct Lines {
     total: usize,
     done: AtomicUsize,
-    on: AtomicBool,
+    shown: AtomicU8,
     last: Mutex<Timestamp>,
 }
 
@@ -26,27 +31,36 @@ impl Lines {
     #[must_use]
     pub fn new(total: usize) -> Self {
         let last = Mutex::new(Timestamp::now());
-        Self { total, done: AtomicUsize::new(0), on: AtomicBool::new(false), last }
+        Self { total, done: AtomicUsize::new(0), shown: AtomicU8::new(NOTHING), last }
     }
 
     /// Writes lines from now on.
     pub fn switch_on(&self) {
         // Whatever was shown until now was no silence.
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Timestamp::now();
-        self.on.store(true, Relaxed);
+        self.shown.store(ALL, Relaxed);
+    }
+
+    /// Writes lines of failed scans only from now on: above a board, which shows the others.
+    pub fn switch_on_failures(&self) {
+        self.shown.store(FAILURES, Relaxed);
+    }
+
+    fn shows(&self, least: u8) -> bool {
+        self.shown.load(Relaxed) >= least
     }
 
     /// Writes a line about `run` when there was none for a while.
     pub fn keep_alive(&self, run: &Snapshot, now: Timestamp) {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.on.load(Relaxed) && seconds_between(last, now) >= SILENCE {
+        if self.shows(ALL) && seconds_between(last, now) >= SILENCE {
             self.print(&sign_of_life(run, now), now);
         }
     }
 
     fn print(&self, line: &str, now: Timestamp) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        terminal::print(&terminal::wrapped(&format!("{line}\n")));
+        terminal::print_marked(&terminal::wrapped(&format!("{line}\n")), "failed", Color::Red);
     }
 }
 
@@ -54,7 +68,7 @@ impl EventSink for Lines {
     fn on_event(&self, event: &RunEvent) {
         if let RunEvent::SessionStarted { session: unit, why } = event
             && why.is_surprise()
-            && self.on.load(Relaxed)
+            && self.shows(ALL)
         {
             self.print(&format!("{unit} {why}"), Timestamp::now());
         }
@@ -71,10 +85,11 @@ impl EventSink for Lines {
             Status::Failed(code) => format!("[{n}/{}] {scan_id} failed after {seconds:.1} s: {code}", self.total),
             Status::Skipped => {
                 let why = message.as_deref().unwrap_or("skipped");
-                format!("[{n}/{}] {scan_id} left alone: {why}", self.total)
+                format!("[{n}/{}] {scan_id} skipped: {why}", self.total)
             }
         };
-        if self.on.load(Relaxed) {
+        let failed = matches!(status, Status::Failed(code) if code.class() != ErrorClass::Cancelled);
+        if self.shows(if failed { FAILURES } else { ALL }) {
             self.print(&line, Timestamp::now());
         }
     }

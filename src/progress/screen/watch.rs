@@ -64,8 +64,10 @@ pub struct Watch<'a> {
 impl Watch<'_> {
     /// Does `work`, and keeps everything up to date until it is done. The screen is clean afterwards.
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> T {
-        if self.view == View::Lines {
-            self.lines.switch_on();
+        match self.view {
+            View::Lines => self.lines.switch_on(),
+            View::Board => self.lines.switch_on_failures(),
+            View::Nothing => {}
         }
         let (end, ended) = channel::<()>();
         std::thread::scope(|scope| {
@@ -81,7 +83,7 @@ impl Watch<'_> {
                 }
                 keeper.tick(true);
             });
-            // At the limit of threads the run goes on; only nobody sees how.
+            // At the limit of threads the run continues without progress.
             if let Err(e) = started {
                 terminal::print(&format!(
                     "warning: no thread for the screen and status.json ({e}); ulimit -u has the limit\n"
@@ -98,7 +100,7 @@ impl Watch<'_> {
 struct Keeper<'a> {
     watch: &'a Watch<'a>,
     stopped: bool,
-    /// When the file was written, by a clock that nobody sets, and how many scans had ended then.
+    /// When the file was written, by a monotonic clock, and how many scans had ended then.
     written: Option<(Instant, usize)>,
     complained: bool,
 }
@@ -153,7 +155,7 @@ impl Keeper<'_> {
 
 /// What a run that stops before its end still does, and what it leaves.
 fn stopping(run: &Snapshot, now: Timestamp, key: &str) -> String {
-    let mut text = format!("stopping after the stages that are being worked on ({key}: at once)\n");
+    let mut text = format!("stopping after the current stages ({key} stops at once)\n");
     for active in run.active.iter().take(NAMED) {
         let stage = active.stage().map_or("", |(stage, _)| stage.as_str());
         let time = clock(seconds_between(active.stage().map_or(active.since, |(_, since)| since), now));
@@ -162,7 +164,8 @@ fn stopping(run: &Snapshot, now: Timestamp, key: &str) -> String {
     if run.active.len() > NAMED {
         let _ = writeln!(text, "  and {} more", run.active.len() - NAMED);
     }
-    let _ = writeln!(text, "  {} of {} scans remain; the same command does them", run.left(), run.planned);
+    let _ =
+        writeln!(text, "  {} of {} scans remain; run the same command again to process them", run.left(), run.planned);
     text
 }
 
@@ -181,7 +184,10 @@ mod tests {
         }
         let said = stopping(&run, second(7), "Ctrl-C again");
         assert!(said.contains("  finishing sub-02_T1w bias_correction, 4 s so far\n"), "{said}");
-        assert!(said.ends_with("  and 2 more\n  19 of 20 scans remain; the same command does them\n"), "{said}");
+        assert!(
+            said.ends_with("  and 2 more\n  19 of 20 scans remain; run the same command again to process them\n"),
+            "{said}"
+        );
         assert!(said.lines().all(|line| line.len() <= 80), "{said}");
     }
 }

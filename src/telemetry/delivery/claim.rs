@@ -26,7 +26,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Takes the claim on the files with `stem` (`HOST-PID-START`) in `dir`; `None` when somebody else has it.
+    /// Takes the claim on the files with `stem` (`HOST-PID-START`) in `dir`; `None` when another process has it.
     ///
     /// # Errors
     /// When the folder does not let itself be written to.

@@ -212,14 +212,14 @@ impl Lane {
             }
             Answer::Stop(reason) => {
                 self.stopped = true;
-                stats.warn_network(&self.url, &reason, "nothing more is sent; it is kept");
+                stats.warn_network(&self.url, &reason, "nothing more is sent in this run; the files keep it");
                 Outcome::Blocked
             }
             Answer::Later { after, reason } => {
                 self.failures = self.failures.saturating_add(1);
                 self.ordered = after.is_some();
                 self.opens = Instant::now().checked_add(after.unwrap_or_else(|| jittered(wait(self.failures))));
-                stats.warn_network(&self.url, &reason, "it is kept, and tried again");
+                stats.warn_network(&self.url, &reason, "it is kept and sent again later");
                 Outcome::Blocked
             }
         }

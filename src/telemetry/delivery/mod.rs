@@ -113,7 +113,7 @@ impl fmt::Display for Replayed {
 /// that were acknowledged, for a store that lost them; metrics never, because they would be counted twice.
 ///
 /// # Errors
-/// When there is nothing to send or nobody to send to. That a collector did not take everything is no error.
+/// When there is nothing to send or no collector. A partial delivery is not an error.
 pub fn replay(
     dir: &Path,
     config: &TelemetryConfig,

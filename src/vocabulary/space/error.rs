@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// A space that cannot be had. All of them are faults of the request.
+/// An invalid output space. All of these are errors of the request.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SpaceError {
     /// There was no space in the texts.

@@ -47,7 +47,7 @@ pub enum Space {
     Func,
 }
 
-/// The spaces that were asked for: at least one, each once, in the order asked.
+/// The requested spaces: at least one, each once, in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spaces(Vec<Space>);
 

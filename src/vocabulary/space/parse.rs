@@ -1,4 +1,4 @@
-//! Takes one word apart: a name, then modifiers after colons. Several values of one modifier stand for several spaces.
+//! Parses one word: a name, then modifiers after colons. Several values of one modifier mean several spaces.
 
 use super::known::{FUNC, T1W, TEMPLATES, nearest, unsupported};
 use super::{Resolution, Space, SpaceError, TemplateId};
@@ -52,7 +52,7 @@ fn modified(word: &str, modifiers: Option<&str>) -> Result<(Vec<u8>, Vec<Resolut
     Ok((cohorts, resolutions))
 }
 
-/// The cohorts, held against those the template has: `known` is their number, `None` for a template of the site's own, where
+/// The cohorts, compared with those of the template: `known` is their number, `None` for a template of the site's own, where
 /// only its folder can tell.
 fn allowed(word: &str, name: &str, known: Option<u8>, cohorts: Vec<u8>) -> Result<Vec<Option<u8>>, SpaceError> {
     let (space, template) = (word.to_owned(), name.to_owned());

@@ -70,7 +70,7 @@ fn descriptions() -> Vec<Run> {
         ("latin-1", b"{\"Name\": \"\xE9\"}", "not UTF-8"),
         ("no Name", b"{\"BIDSVersion\": \"1.10.0\"}", "Name is missing"),
         ("a number for a text", b"{\"Name\": \"x\", \"BIDSVersion\": 1.8}", "must be a text"),
-        ("Name twice", b"{\"Name\": \"x\", \"Name\": \"y\"}", "stands there twice"),
+        ("Name twice", b"{\"Name\": \"x\", \"Name\": \"y\"}", "occurs twice"),
     ];
     let without = |d: &Path| fs::remove_file(d.join("in/dataset_description.json")).unwrap();
     let mut all = vec![

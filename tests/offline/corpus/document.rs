@@ -16,8 +16,8 @@ const HEAD: &str = "\
 `tests/corpus` makes every input below and runs the program on it. The test fails when the outcome, code, exit status or
 message differs, when anything panics, hangs or changes the input, and when a good scan beside the bad ones does not finish.
 
-- **refused**: the scan fails alone, with the code and a message that names it; [errors.md](../../../docs/errors.md) says what to
-  do about each code. The run goes on and exits with 1. For datasets and requests, the last column is the exit status.
+- **refused**: the scan fails alone, with the code and a message that names it ([errors.md](../../../docs/errors.md)). The
+  run continues and exits with 1. For datasets and requests, the last column is the exit status.
 - **noted**: the scan is processed, and its log, summary and report carry a note. Notes on a dataset are warnings of the run.
   With `--strict` a note is an error with the code `NP-STRICT`: the scan fails, or the dataset is refused before anything is
   processed (exit 16).

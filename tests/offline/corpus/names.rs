@@ -52,7 +52,7 @@ pub fn left_out() -> Vec<Case> {
         named("the long name of an entity", "did you mean acq?", "SUB/anat/SUB_acquisition-x_T1w.nii.gz"),
         named("an entity of derivatives", "no entity desc-", "SUB/anat/SUB_desc-preproc_T1w.nii.gz"),
         named("entities out of order", "acq- belongs before run-", "SUB/anat/SUB_run-1_acq-x_T1w.nii.gz"),
-        named("an entity twice", "stands there twice", "SUB/anat/SUB_acq-a_acq-b_T1w.nii.gz"),
+        named("an entity twice", "occurs twice", "SUB/anat/SUB_acq-a_acq-b_T1w.nii.gz"),
         named("a run that is no number", "must be a number", "SUB/anat/SUB_run-one_T1w.nii.gz"),
         named("an unknown part", "mag, phase, real or imag", "SUB/anat/SUB_part-abs_T1w.nii.gz"),
         named("a label with a dot", "is not key-label", "SUB/anat/SUB_acq-1.5mm_T1w.nii.gz"),

@@ -289,7 +289,7 @@ fn accepted(scan: &Value, notes: &[&str]) -> Result<(), String> {
 
 /// Notes of the stages that work on a scan, which are about the work and not about the file.
 const OF_METHODS: [&str; 5] = [
-    "the bias field was still changing",
+    "the bias field did not converge",
     "the image has no skull",
     "could not be aligned",
     "moved more than most analyses",

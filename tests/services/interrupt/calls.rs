@@ -163,7 +163,7 @@ fn a_disk_that_refuses_everything_ends_the_run_with_a_word_of_its_own() {
 pub fn assert_given_up(ran: &Ran, word: &str) {
     let said = format!("{}\n{}", ran.stdout, ran.stderr);
     assert_eq!(ran.code, 74, "{said}");
-    assert!(ran.stderr.contains("the run was given up") && ran.stderr.contains(word), "{said}");
+    assert!(ran.stderr.contains("the run stopped") && ran.stderr.contains(word), "{said}");
     assert!(ran.stderr.contains("NP-WRITE-FAILED"), "{said}");
     assert!(!said.contains("Ctrl-C again"), "nobody has pressed it yet: {said}");
     let few = [" 1 failed, ", " 2 failed, "].iter().any(|failed| ran.last_line().contains(failed));

@@ -80,7 +80,7 @@ fn a_disk_that_can_only_be_read_is_refused_at_once_and_left_as_it_is() {
     run_command(one.args(["--participant-label", "01"])).exits(0);
     disk.remount("ro");
     let refused = study.run(&out).exits(73);
-    assert!(refused.stderr.contains("can only be read") && refused.stderr.contains("NP-OUTPUT-UNUSABLE"));
+    assert!(refused.stderr.contains("is read-only") && refused.stderr.contains("NP-OUTPUT-UNUSABLE"));
     disk.remount("rw");
     study.run(&out).exits(0);
     study.assert_complete(&out, "writable again");
@@ -102,7 +102,7 @@ fn a_folder_of_somebody_else_is_refused_at_once() {
     run_command(study.command(&out).args(["--participant-label", "01"])).exits(0);
     theirs.arg(&program).arg(&bids).arg(&out).args(["participant", "--nprocs", "1"]);
     let refused = run_command(&mut theirs).exits(73);
-    assert!(refused.stderr.contains("you may not write there"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("you have no write permission there"), "{}", refused.stderr);
     study.run(&out).exits(0);
     study.assert_complete(&out, "by its owner");
 }

@@ -56,7 +56,7 @@ fn what_another_run_holds_is_left_to_it_until_it_is_gone() {
     let mut other = study.command(&out);
     let other = run_command(other.args(["--participant-label", "02"])).exits(0);
     assert!(other.last_line().starts_with("2 scans: 0 ok, 0 failed, 2 left to other runs"), "{}", other.stdout);
-    let named = format!("another run is doing it, process {} on ", holder.id());
+    let named = format!("another run is processing it, process {} on ", holder.id());
     assert!(other.stderr.contains(&named), "{}", other.stderr);
     holder.kill();
     let last = study.run(&out).exits(0);

@@ -191,7 +191,7 @@ fn a_terminal_gets_no_commands_but_our_own() {
         let path = std::env::var_os("PATH").unwrap();
         let seen = run_command(python.env("TERM", "xterm-256color").env("PATH", path)).stdout;
         is_harmless(&format!("the terminal of {args:?}"), without_own_commands(&seen).as_bytes());
-        let redrawn = seen.contains("A\r\u{1b}[J") && seen.contains("\u{1b}[1;31mERROR\u{1b}[0m");
+        let redrawn = seen.contains("A\r\u{1b}[J") && seen.contains("\u{1b}[1;31mfailed\u{1b}[0m");
         assert!(redrawn || !args.contains(&"--slow-stage"), "it was no terminal: {seen}");
     }
 }
