@@ -14,6 +14,7 @@ neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
        neuro-preprocess report OUTPUT_DIR [OPTIONS]
        neuro-preprocess verify OUTPUT_DIR [OPTIONS]
        neuro-preprocess descriptor
+       neuro-preprocess bundle DIR
        neuro-preprocess --invocation FILE
        neuro-preprocess telemetry replay|status|show DIR [OPTIONS]
        neuro-preprocess telemetry config [OPTIONS]
@@ -141,6 +142,16 @@ Every output is read and compared with the size and the XXH3 that the ledger of 
 belongs to the whole dataset, such as pages and tables, has no entry and is not looked at.
 
 Exit status: 0 when all are as they were written, 1 when one is missing, changed or extra, 66 when no ledger is there.";
+
+/// Ends `bundle --help`.
+pub(super) const BUNDLE: &str = "\
+Examples:
+  neuro-preprocess bundle bundles
+  nipoppy pipeline install --study STUDY bundles/neuro-preprocess
+  nipoppy pipeline install --study STUDY bundles/neuro-preprocess-idps
+
+The first processes (steps default and group), the second makes one table of all runs. Bundles of
+an earlier version in DIR are replaced.";
 
 /// Ends `telemetry --help`.
 pub(super) const TELEMETRY: &str = "\

@@ -1,0 +1,62 @@
+//! The wheel: built by the project's own script, installed by pip into an empty environment, and run there.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
+
+use crate::common::install::{must, or_skip, python, root, without_cargo};
+use crate::common::{NO_TEMPLATE, Ran, binary, outputs, run_command, text};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The wheel, of the present source.
+fn wheel() -> Option<PathBuf> {
+    let python = or_skip("maturin", python("wheel", "tests/peers/requirements-wheel.txt"))?;
+    let path = format!("{}:{}", python.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut script = Command::new("bash");
+    script.arg(root("containers/static.sh")).arg("--wheel").env("PATH", path);
+    let ran = run_command(without_cargo(&mut script)).exits(0);
+    Some(ran.last_line().into())
+}
+
+/// An environment with nothing but the wheel. Its `pip` is another environment's.
+fn environment(dir: &Path, wheel: &Path) -> PathBuf {
+    let home = dir.join("environment");
+    must(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&home)).unwrap();
+    let mut pip = Command::new(root(".cache/pip/bin/python"));
+    pip.args(["-m", "pip", "--quiet", "--python", text(&home.join("bin/python")), "install", "--no-index"]).arg(wheel);
+    must(&mut pip).unwrap();
+    home
+}
+
+fn demo(mut program: Command, dir: &Path) -> Ran {
+    run_command(program.args(["demo", "normal", "-o"]).arg(dir)).exits(0)
+}
+
+#[test]
+fn pip_installs_a_program_that_runs_anywhere_and_gives_the_same_bytes() {
+    let Some(wheel) = wheel() else { return };
+    let name = wheel.file_name().unwrap().to_string_lossy().into_owned();
+    let expected = format!("neuro_preprocess-{}-py3-none-manylinux", env!("CARGO_PKG_VERSION"));
+    assert!(name.starts_with(&expected) && name.contains("manylinux2014"), "{name}");
+    let size = fs::metadata(&wheel).unwrap().len();
+    assert!(size < 20_000_000, "{size} bytes");
+
+    let dir = tempfile::tempdir().unwrap();
+    let program = environment(dir.path(), &wheel).join("bin/neuro-preprocess");
+    // No program interpreter and no shared library: it asks nothing of the C library that is there, however old.
+    let headers = run_command(Command::new("readelf").args(["--program-headers", "--dynamic", "--wide"]).arg(&program));
+    let headers = headers.exits(0).stdout;
+    assert!(headers.contains("LOAD") && !headers.contains("INTERP") && !headers.contains("NEEDED"), "{headers}");
+    assert_eq!(fs::read(&program).unwrap(), fs::read(root("target/containers/neuro-preprocess")).unwrap());
+
+    let mut installed = Command::new(&program);
+    installed.env_clear().env(NO_TEMPLATE.0, NO_TEMPLATE.1);
+    let [pip, local] = ["pip", "local"].map(|name| dir.path().join(name));
+    assert!(demo(installed, &pip).last_line().starts_with("10 scans: 10 ok, 0 failed"));
+    demo(binary(), &local);
+    let [pip, local] = [pip, local].map(|dir| outputs::files(&dir.join("derivatives")));
+    assert!(local.len() >= 100, "{:?}", local.keys());
+    assert!(pip.keys().eq(local.keys()), "{:?} and {:?}", pip.keys(), local.keys());
+    let other: Vec<&PathBuf> =
+        pip.iter().filter(|(path, bytes)| local[*path] != **bytes).map(|(path, _)| path).collect();
+    assert!(other.is_empty(), "{other:?} are not the same");
+}
