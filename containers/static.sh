@@ -23,8 +23,8 @@ need cc "install gcc and libc6-dev, or what your distribution calls them"
 need make "the memory allocator is built with it; install the package make"
 [[ -z $wheel ]] || need maturin "pip install maturin"
 
-target=${CARGO_TARGET_DIR:-target}
-mkdir -p target/containers target/wheels "$target"
+mkdir -p target/containers target/wheels "${CARGO_TARGET_DIR:-target}"
+target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
 exec 9>"$target/static.lock"
 flock 9
 cargo build --release --locked --bin neuro-preprocess
@@ -36,7 +36,8 @@ mkdir -p "$own/release"
 cp -a "$target/release/.fingerprint" "$target/release/build" "$own/release/"
 cp -al "$target/release/deps" "$own/release/"
 export CARGO_TARGET_DIR=$own
-flags=(-C target-feature=+crt-static -C relocation-model=static -C strip=symbols)
+cc -O1 -c containers/lookups.c -o "$own/lookups.o"
+flags=(-C target-feature=+crt-static -C relocation-model=static -C strip=symbols -C "link-arg=$own/lookups.o")
 cargo rustc --release --locked --bin neuro-preprocess -- "${flags[@]}"
 install -m 755 "$own/release/neuro-preprocess" target/containers/neuro-preprocess
 if [[ -n $wheel ]]; then

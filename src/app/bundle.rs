@@ -50,6 +50,9 @@ fn with_image(config: &str, image: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bids::{Entities, Modality};
+    use crate::derivatives::outputs::{outputs_of, outputs_of_field};
+    use crate::vocabulary::Wanted;
 
     /// Every file of the folders, so that a new one is not forgotten here.
     #[test]
@@ -76,6 +79,53 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Whether a path is one that a pattern stands for.
+    fn fits(pattern: &str, path: &str) -> bool {
+        let Some((start, rest)) = pattern.split_once('*') else { return pattern == path };
+        let Some(left) = path.strip_prefix(start) else { return false };
+        (0..=left.len()).any(|skipped| fits(rest, &left[skipped..]))
+    }
+
+    /// QC-Studio shows the first file, in the order of names, that a pattern finds.
+    #[test]
+    fn what_is_to_be_looked_at_is_an_output() {
+        let entities = |names: &[(&'static str, &'static str)]| {
+            Entities::from_pairs([("sub", "01"), ("ses", "A")].iter().chain(names).copied()).unwrap()
+        };
+        let (head, run) = (entities(&[]), entities(&[("task", "rest")]));
+        let mut paths: Vec<String> = outputs_of(Modality::T1w, &head, &Wanted::default())
+            .unwrap()
+            .into_iter()
+            .chain(outputs_of(Modality::Bold, &run, &Wanted::default()).unwrap())
+            .chain(outputs_of_field(&run, "x").unwrap())
+            .map(|output| output.path.display().to_string())
+            .chain(Modality::ALL.map(|modality| format!("group_{}.tsv", modality.as_str())))
+            .collect();
+        paths.sort();
+        let text = BUNDLES[0].1.iter().find(|(file, _)| *file == "qc.json").unwrap().1;
+        let text =
+            text.replace("[[NIPOPPY_BIDS_PARTICIPANT_ID]]", "sub-01").replace("[[NIPOPPY_BIDS_SESSION_ID]]", "ses-A");
+        let tasks: Value = serde_json::from_str(&text).unwrap();
+        let output = concat!("derivatives/neuro-preprocess/", env!("CARGO_PKG_VERSION"), "/output/");
+        let shown = |pattern: &Value| {
+            let pattern = pattern.as_str().unwrap().strip_prefix(output).unwrap().to_owned();
+            paths.iter().find(|path| fits(&pattern, path)).unwrap_or_else(|| panic!("{pattern} is none of {paths:#?}"))
+        };
+        for task in tasks.as_object().unwrap().values() {
+            for (key, value) in task.as_object().unwrap().iter().filter(|(key, _)| key.ends_with("_path")) {
+                value
+                    .as_array()
+                    .map_or_else(|| vec![value], |list| list.iter().collect())
+                    .into_iter()
+                    .map(shown)
+                    .for_each(drop);
+            }
+        }
+        let head = &tasks["T1w_brain_and_tissues"];
+        assert!(!shown(&head["base_mri_image_path"]).contains("space-"), "the image as it was scanned");
+        assert!(!shown(&head["overlay_mri_image_path"]).contains("space-"), "and its mask");
     }
 
     #[test]

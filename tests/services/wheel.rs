@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 use crate::common::install::{must, or_skip, python, root, without_cargo};
-use crate::common::{NO_TEMPLATE, Ran, binary, outputs, run_command, text};
+use crate::common::{NO_TEMPLATE, Ran, binary, outputs, run, run_command, text};
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,4 +60,42 @@ fn pip_installs_a_program_that_runs_anywhere_and_gives_the_same_bytes() {
     let other: Vec<&PathBuf> =
         pip.iter().filter(|(path, bytes)| local[*path] != **bytes).map(|(path, _)| path).collect();
     assert!(other.is_empty(), "{other:?} are not the same");
+}
+
+/// A library that ends the process it is loaded into.
+const TRAP: &str = "__attribute__((constructor)) static void end(void) {
+#if defined(__x86_64__)
+    __asm__ volatile(\"syscall\" : : \"a\"(231), \"D\"(42));
+#else
+    __builtin_trap();
+#endif
+}";
+
+/// Of the machine's libraries for looking up names, which are made for its own C library, none is loaded; the ordinary build does
+/// load the one of this test.
+#[test]
+fn names_are_looked_up_without_libraries_of_the_machine() {
+    let Some(_) = wheel() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let [bids, source, config] = ["bids", "trap.c", "nsswitch.conf"].map(|name| dir.path().join(name));
+    run(["synth", text(&bids), "--participants", "1", "--modalities", "T1w", "--voxel-size", "6"]).exits(0);
+    fs::write(&source, TRAP).unwrap();
+    fs::write(&config, "hosts: trap files dns\npasswd: trap files\n").unwrap();
+    let library = dir.path().join("libnss_trap.so.2");
+    must(Command::new("cc").args(["-shared", "-nostdlib", "-fPIC", "-o"]).args([&library, &source])).unwrap();
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    collector.set_nonblocking(true).unwrap();
+    let endpoint = format!("http://localhost:{}", collector.local_addr().unwrap().port());
+    let under_the_trap = |program: &Path, out: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+        unshare.arg("mount --bind \"$0\" /etc/nsswitch.conf && exec \"$@\"").args([&config, program, &bids]);
+        unshare.arg(dir.path().join(out)).args(["participant", "--otel-endpoint", &endpoint, "--flush-timeout", "1"]);
+        run_command(unshare.env("LD_LIBRARY_PATH", dir.path()).env(NO_TEMPLATE.0, NO_TEMPLATE.1).env_remove("HOME"))
+    };
+    let ordinary = Path::new(env!("CARGO_BIN_EXE_neuro-preprocess"));
+    assert_ne!(under_the_trap(ordinary, "ordinary").code, 0, "the trap can be sprung");
+    while collector.accept().is_ok() {}
+    under_the_trap(&root("target/containers/neuro-preprocess"), "static").exits(0);
+    assert!(collector.accept().is_ok(), "nobody came to {endpoint}");
 }
