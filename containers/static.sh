@@ -39,7 +39,8 @@ export CARGO_TARGET_DIR=$own
 cc -O1 -c containers/lookups.c -o "$own/lookups.o"
 flags=(-C target-feature=+crt-static -C relocation-model=static -C strip=symbols -C "link-arg=$own/lookups.o")
 cargo rustc --release --locked --bin neuro-preprocess -- "${flags[@]}"
-install -m 755 "$own/release/neuro-preprocess" target/containers/neuro-preprocess
+install -m 755 "$own/release/neuro-preprocess" "$own/neuro-preprocess"
+mv "$own/neuro-preprocess" target/containers/neuro-preprocess # whole at any time: others may read it
 if [[ -n $wheel ]]; then
     # The C library is inside, so any will do; pip of ten years ago knows this tag.
     maturin build --release --locked --compatibility manylinux2014 --out "$own/wheels" -- "${flags[@]}" >&2

@@ -114,7 +114,7 @@ mod tests {
             paths.iter().find(|path| fits(&pattern, path)).unwrap_or_else(|| panic!("{pattern} is none of {paths:#?}"))
         };
         for task in tasks.as_object().unwrap().values() {
-            for (key, value) in task.as_object().unwrap().iter().filter(|(key, _)| key.ends_with("_path")) {
+            for (_, value) in task.as_object().unwrap().iter().filter(|(key, _)| key.ends_with("_path")) {
                 value
                     .as_array()
                     .map_or_else(|| vec![value], |list| list.iter().collect())

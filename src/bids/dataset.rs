@@ -7,11 +7,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::error::BidsError;
-use super::instead;
+use super::instead::{self, FILE};
 use super::json::read_object;
-
-/// The file that makes a folder a dataset.
-pub(super) const FILE: &str = "dataset_description.json";
 
 /// How much of the dataset's own description must be right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 //! Only names, descriptions and the first bytes of files are read, and of a large tree only a part: this is about the folder
 //! that somebody named by mistake.
 
-use super::dataset::FILE;
 use super::error::BidsError;
 use super::json::read_object;
 use std::fs::File;
@@ -11,6 +10,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
+/// The file that makes a folder a dataset.
+pub(super) const FILE: &str = "dataset_description.json";
 /// Names that are looked at before the search ends.
 const MOST_NAMES: usize = 5000;
 /// Files that are opened before the search ends.

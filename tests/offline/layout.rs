@@ -42,6 +42,21 @@ fn the_top_is_short() {
     assert!(odd.is_empty(), "{odd:?} at the top");
 }
 
+/// What is released is made by scripts that are tested.
+#[test]
+fn the_release_runs_scripts_that_are_here() {
+    let text = fs::read_to_string(root(".github/workflows/release.yml")).unwrap();
+    let words = text.split([' ', '"', '\n']);
+    let ours: BTreeSet<&str> =
+        words.filter(|word| word.starts_with("containers/") || word.starts_with("tests/")).collect();
+    assert!(ours.contains("containers/release.sh") && ours.contains("containers/Dockerfile"), "{ours:?}");
+    let absent: Vec<&&str> = ours.iter().filter(|path| !root(path).is_file()).collect();
+    assert!(absent.is_empty(), "{absent:?}");
+    for script in ["containers/build_all.sh", "containers/static.sh"] {
+        assert!(fs::read_to_string(root("containers/release.sh")).unwrap().contains(script), "{script}");
+    }
+}
+
 #[test]
 fn the_citation_is_of_this_version() {
     let text = fs::read_to_string(root("CITATION.cff")).unwrap();

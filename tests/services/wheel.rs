@@ -2,14 +2,20 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 use crate::common::install::{must, or_skip, python, root, without_cargo};
-use crate::common::{NO_TEMPLATE, Ran, binary, outputs, run, run_command, text};
+use crate::common::{NO_TEMPLATE, binary, outputs, run, run_command, text};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-/// The wheel, of the present source.
+/// The wheel, of the present source; made once for all tests of this file.
 fn wheel() -> Option<PathBuf> {
+    static WHEEL: OnceLock<Option<PathBuf>> = OnceLock::new();
+    WHEEL.get_or_init(build).clone()
+}
+
+fn build() -> Option<PathBuf> {
     let python = or_skip("maturin", python("wheel", "tests/peers/requirements-wheel.txt"))?;
     let path = format!("{}:{}", python.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut script = Command::new("bash");
@@ -26,10 +32,6 @@ fn environment(dir: &Path, wheel: &Path) -> PathBuf {
     pip.args(["-m", "pip", "--quiet", "--python", text(&home.join("bin/python")), "install", "--no-index"]).arg(wheel);
     must(&mut pip).unwrap();
     home
-}
-
-fn demo(mut program: Command, dir: &Path) -> Ran {
-    run_command(program.args(["demo", "normal", "-o"]).arg(dir)).exits(0)
 }
 
 #[test]
@@ -49,16 +51,17 @@ fn pip_installs_a_program_that_runs_anywhere_and_gives_the_same_bytes() {
     assert!(headers.contains("LOAD") && !headers.contains("INTERP") && !headers.contains("NEEDED"), "{headers}");
     assert_eq!(fs::read(&program).unwrap(), fs::read(root("target/containers/neuro-preprocess")).unwrap());
 
-    let mut installed = Command::new(&program);
-    installed.env_clear().env(NO_TEMPLATE.0, NO_TEMPLATE.1);
-    let [pip, local] = ["pip", "local"].map(|name| dir.path().join(name));
-    assert!(demo(installed, &pip).last_line().starts_with("10 scans: 10 ok, 0 failed"));
-    demo(binary(), &local);
-    let [pip, local] = [pip, local].map(|dir| outputs::files(&dir.join("derivatives")));
-    assert!(local.len() >= 100, "{:?}", local.keys());
-    assert!(pip.keys().eq(local.keys()), "{:?} and {:?}", pip.keys(), local.keys());
-    let other: Vec<&PathBuf> =
-        pip.iter().filter(|(path, bytes)| local[*path] != **bytes).map(|(path, _)| path).collect();
+    let [demo, local] = ["demo", "local"].map(|name| dir.path().join(name));
+    let ran = run_command(Command::new(&program).env_clear().args(["demo", "normal", "-o"]).arg(&demo)).exits(0);
+    assert!(ran.last_line().starts_with("10 scans: 10 ok, 0 failed"), "{}", ran.stdout);
+    // With templates, as the demo.
+    let mut ordinary = binary();
+    ordinary.env_remove(NO_TEMPLATE.0).arg(demo.join("bids")).arg(&local);
+    run_command(ordinary.args(["participant", "--participant-label", "01"])).exits(0);
+    let files = |output: &Path| outputs::files(&output.join("sub-01"));
+    let (installed, local) = (files(&demo.join("derivatives")), files(&local));
+    assert!(local.len() > 50 && installed.keys().eq(local.keys()), "{:?}", local.keys());
+    let other: Vec<&PathBuf> = local.keys().filter(|path| installed[*path] != local[*path]).collect();
     assert!(other.is_empty(), "{other:?} are not the same");
 }
 
