@@ -23,7 +23,16 @@ if [[ $EUID -eq 0 && $(awk '/^CapEff/ {print $2}' /proc/self/status) != 000001ff
     as_root=(unshare --user --map-root-user --mount)
 fi
 
+need() {
+    command -v "$1" >/dev/null && return
+    echo "error: $1 is missing: install the package $2" >&2
+    exit 66
+}
+need "${APPTAINER:-apptainer}" apptainer
+need mksquashfs squashfs-tools
 if [[ " ${definitions[*]} " == *-scratch.def* ]]; then
+    # Its shell; it has to be the static one.
+    need /bin/busybox busybox-static
     bash containers/static.sh || exit 1
 fi
 

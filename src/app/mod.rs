@@ -1,6 +1,7 @@
 //! The application: one request, from the resolved command line to the exit code.
 
 mod budget;
+mod bundle;
 mod demo;
 mod explain;
 mod extract;
@@ -54,6 +55,7 @@ pub fn run(request: Request) -> ExitStatus {
             say(&format!("{:#}\n", descriptor::dataset()));
             ExitStatus::Success
         }
+        Request::Bundle(dir) => bundle::run(&dir).unwrap_or_else(|e| refuse(&e)),
         Request::Telemetry(request) => telemetry::run(&request),
         Request::List(config) => list::run(&config).unwrap_or_else(|e| refuse(&e)),
         Request::Explain(topic) => {

@@ -7,10 +7,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::error::BidsError;
+use super::instead::{self, FILE};
 use super::json::read_object;
-
-/// The file that makes a folder a dataset.
-const FILE: &str = "dataset_description.json";
 
 /// How much of the dataset's own description must be right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +37,8 @@ pub struct DatasetDescription {
 ///
 /// # Errors
 /// [`BidsError::Missing`] or [`BidsError::NotBids`] when `root` is no folder, whatever `check` says; with
-/// [`Check::Validate`] also [`BidsError::NotBids`] when there is no description and [`BidsError::BadDescription`]
-/// when it breaks a rule.
+/// [`Check::Validate`] also [`BidsError::NotBids`], [`BidsError::NotTheRoot`] or [`BidsError::Dicom`] when there is no
+/// description and [`BidsError::BadDescription`] when it breaks a rule.
 pub(super) fn describe(root: &Path, check: Check) -> Result<(DatasetDescription, Vec<String>), BidsError> {
     let found = fs::metadata(root).map_err(|e| match e.kind() {
         ErrorKind::NotFound => BidsError::Missing { root: root.to_owned() },
@@ -51,8 +49,7 @@ pub(super) fn describe(root: &Path, check: Check) -> Result<(DatasetDescription,
     }
     let path = root.join(FILE);
     if fs::symlink_metadata(&path).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
-        let error = BidsError::NotBids { root: root.to_owned(), reason: format!("it has no {FILE}") };
-        return tolerate(check, error, DatasetDescription::default());
+        return tolerate(check, instead::refusal(root), DatasetDescription::default());
     }
     match read_object(&path) {
         Err(reason) => tolerate(check, BidsError::BadDescription { path, reason }, DatasetDescription::default()),

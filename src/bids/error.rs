@@ -23,6 +23,22 @@ pub enum BidsError {
         /// What is missing.
         reason: String,
     },
+    /// The folder lies in a dataset, or datasets lie in it.
+    #[error("{}: not a BIDS dataset: {meant}", root.display())]
+    NotTheRoot {
+        /// The folder as given.
+        root: PathBuf,
+        /// Where the datasets are and what to give.
+        meant: String,
+    },
+    /// The folder holds what a scanner sends.
+    #[error("{}: not a BIDS dataset: it holds DICOM files, such as {}", root.display(), example.display())]
+    Dicom {
+        /// The folder as given.
+        root: PathBuf,
+        /// One of the files.
+        example: PathBuf,
+    },
     /// `dataset_description.json` breaks a rule.
     #[error("{}: {reason}", path.display())]
     BadDescription {
@@ -157,6 +173,8 @@ impl Coded for BidsError {
         match self {
             Self::Missing { .. } => ErrorCode::InputMissing,
             Self::NotBids { .. } => ErrorCode::NotBids,
+            Self::NotTheRoot { .. } => ErrorCode::NotTheRoot,
+            Self::Dicom { .. } => ErrorCode::Dicom,
             Self::BadDescription { .. } | Self::CaseCollision { .. } => ErrorCode::DatasetInvalid,
             Self::Unreadable { .. } => ErrorCode::ReadFailed,
             Self::BadSidecar { .. } | Self::SidecarConflict { .. } => ErrorCode::BadSidecar,

@@ -4,7 +4,7 @@ use super::args::{
     DatasetArgs, DemoArgs, ExtractArgs, OutputArg, PLAIN, ReportArgs, RunArgs, ScoreArgs, SynthArgs, VerifyArgs,
 };
 use super::help;
-use super::help_args::{CompletionsArgs, ExplainArgs, ListArgs, ManArgs};
+use super::help_args::{BundleArgs, CompletionsArgs, ExplainArgs, ListArgs, ManArgs};
 use super::slurm_args::SlurmArgs;
 use super::telemetry_args::TelemetryVerb;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -94,6 +94,9 @@ pub(super) enum Verb {
     /// Print the Boutiques descriptor of the forms for datasets
     #[command(after_long_help = help::DESCRIPTOR)]
     Descriptor,
+    /// Write the Nipoppy bundles of this version, to be installed by: nipoppy pipeline install
+    #[command(after_long_help = help::BUNDLE)]
+    Bundle(BundleArgs),
     /// Show, deliver or inspect the telemetry that runs left in their output folders
     #[command(subcommand, after_long_help = help::TELEMETRY)]
     Telemetry(TelemetryVerb),

@@ -51,9 +51,12 @@ impl From<ErrorCode> for ExitStatus {
     fn from(code: ErrorCode) -> Self {
         match code {
             ErrorCode::InputMissing => Self::NoInput,
-            ErrorCode::NotBids | ErrorCode::DatasetInvalid | ErrorCode::NipoppyInvalid | ErrorCode::Strict => {
-                Self::InvalidDataset
-            }
+            ErrorCode::NotBids
+            | ErrorCode::NotTheRoot
+            | ErrorCode::Dicom
+            | ErrorCode::DatasetInvalid
+            | ErrorCode::NipoppyInvalid
+            | ErrorCode::Strict => Self::InvalidDataset,
             ErrorCode::UnknownLabel | ErrorCode::NothingMatches => Self::NothingMatches,
             ErrorCode::UnknownLevel => Self::UnknownLevel,
             ErrorCode::InvocationMixed => Self::InvocationMixed,

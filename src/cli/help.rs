@@ -14,6 +14,7 @@ neuro-preprocess BIDS_DIR OUTPUT_DIR participant|group [OPTIONS]
        neuro-preprocess report OUTPUT_DIR [OPTIONS]
        neuro-preprocess verify OUTPUT_DIR [OPTIONS]
        neuro-preprocess descriptor
+       neuro-preprocess bundle DIR
        neuro-preprocess --invocation FILE
        neuro-preprocess telemetry replay|status|show DIR [OPTIONS]
        neuro-preprocess telemetry config [OPTIONS]
@@ -145,6 +146,16 @@ Reads every output and compares it with the size and the XXH3 checksum in the le
 Writes nothing. Pages and tables of the whole dataset have no entry and are not checked.
 
 Exit status: 0 all unchanged, 1 an output is missing, changed or extra, 66 no ledger.";
+
+/// Ends `bundle --help`.
+pub(super) const BUNDLE: &str = "\
+Examples:
+  neuro-preprocess bundle bundles
+  nipoppy pipeline install --study STUDY bundles/neuro-preprocess
+  nipoppy pipeline install --study STUDY bundles/neuro-preprocess-idps
+
+The first processes (steps default and group), the second makes one table of all runs. Bundles of
+an earlier version in DIR are replaced.";
 
 /// Ends `telemetry --help`.
 pub(super) const TELEMETRY: &str = "\

@@ -1,4 +1,4 @@
-//! The arguments of the verbs that help without processing anything: `list`, `explain`, `completions`, `man`.
+//! The arguments of the verbs that help without processing anything: `list`, `explain`, `completions`, `man`, `bundle`.
 
 use super::args::SelectArgs;
 use super::exit::ExitStatus;
@@ -47,6 +47,13 @@ pub(super) struct CompletionsArgs {
 #[derive(Debug, Args)]
 pub(super) struct ManArgs {
     /// Folder for the pages, such as /usr/local/share/man/man1; created when missing
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BundleArgs {
+    /// Folder for the two bundles, a folder each; created when missing
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
 }

@@ -30,6 +30,8 @@ pub enum Request {
     Report(ReportConfig),
     /// Print the Boutiques descriptor.
     Descriptor,
+    /// Write the Nipoppy bundles into a folder.
+    Bundle(PathBuf),
     /// Show, deliver or inspect telemetry that runs left behind.
     Telemetry(TelemetryRequest),
     /// Say what of a dataset would be processed.

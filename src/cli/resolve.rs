@@ -28,6 +28,7 @@ pub(super) fn resolve(cli: Cli, env: Env) -> Result<Request, Refusal> {
         Some(Verb::Report(args)) => report(args, env),
         Some(Verb::Verify(args)) => verify(args, env),
         Some(Verb::Descriptor) => Ok(Request::Descriptor),
+        Some(Verb::Bundle(args)) => bundle(args.dir),
         Some(Verb::List(args)) => list(args, env),
         Some(Verb::Explain(args)) => Ok(Request::Explain(args.code)),
         Some(Verb::Completions(args)) => Ok(Request::Completions(args.shell)),
@@ -114,6 +115,11 @@ fn finished(derivatives: PathBuf, nprocs: Option<u16>, env: Env) -> Result<(Path
 fn manual(dir: PathBuf) -> Result<Request, Refusal> {
     paths::output_folder("manual", &dir, None)?;
     Ok(Request::Manual(dir))
+}
+
+fn bundle(dir: PathBuf) -> Result<Request, Refusal> {
+    paths::output_folder("bundle", &dir, None)?;
+    Ok(Request::Bundle(dir))
 }
 
 /// The verb `list` as a request.

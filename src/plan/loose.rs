@@ -8,7 +8,7 @@ use super::memory::estimate;
 use super::resume::decide;
 use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan, Source};
 use super::{PlanError, PlanOptions, be_strict};
-use crate::bids::{Entities, EntityError, Modality, SkipReason, read_object, split_extension};
+use crate::bids::{BidsError, Entities, EntityError, Modality, SkipReason, dicom_below, read_object, split_extension};
 use crate::derivatives::outputs::outputs_of;
 use crate::derivatives::sidecar::used;
 use crate::error::ErrorCode;
@@ -35,7 +35,7 @@ pub fn plan_file(file: &Path, output: &Path, options: &PlanOptions) -> Result<Pl
 /// Plans every `.nii` and `.nii.gz` file below a folder, without following links to folders.
 ///
 /// # Errors
-/// [`PlanError`] when two of them would be written to the same place.
+/// [`PlanError`] when two of them would be written to the same place, or there are DICOM files in their place.
 pub fn plan_folder(
     folder: &Path,
     output: &Path,
@@ -54,6 +54,11 @@ pub fn plan_folder(
             },
             Err(e) => skipped.push((e.path().unwrap_or(folder).to_owned(), SkipReason::Unreadable(why(&e)))),
         }
+    }
+    if files.is_empty()
+        && let Some(example) = dicom_below(folder)
+    {
+        return Err(BidsError::Dicom { root: folder.to_owned(), example }.into());
     }
     files.sort();
     let skipped = skipped

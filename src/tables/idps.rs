@@ -1,12 +1,13 @@
 //! The table of image-derived phenotypes: a row per participant-session with what was measured and what it cost, from
 //! the summaries alone, so that it can be made wherever the derivatives are.
 //!
-//! Beside `NAME.tsv` stands its data dictionary `NAME.json`, as BIDS has it for tabular files. Measures are the mean over
+//! The table is as Nipoppy's specification of such tables wants it: labels without `sub-` and `ses-`. Beside `NAME.tsv` stands
+//! its data dictionary `NAME.json`, as BIDS has it for tabular files. Measures are the mean over
 //! the successful scans of a kind, times their sum; `n/a` stands where nothing was measured.
 
 use super::cell::cell;
 use super::measures::describe;
-use crate::bids::Modality;
+use crate::bids::{Modality, without_sub};
 use crate::derivatives::summary::{ScanSummary, SessionSummary, read_all};
 use crate::derivatives::{DerivativeError, atomic};
 use crate::vocabulary::Stage;
@@ -80,12 +81,12 @@ fn of_unit() -> Vec<Column> {
         "skipped": "The run was stopped before all scans were processed."
     });
     vec![
-        column("participant_id", about("Participant, as in participants.tsv of the dataset."), |u| {
-            cell(&u.participant_id)
-        }),
-        column("session_id", about("Session; ses-unnamed is Nipoppy's name for data without sessions."), |u| {
-            text(u.session_id.as_deref())
-        }),
+        column("participant_id", about("Participant, without sub-."), |u| cell(without_sub(&u.participant_id))),
+        column(
+            "session_id",
+            about("Session, without ses-; unnamed is Nipoppy's name for data without sessions."),
+            |u| text(u.session_id.as_deref().map(|id| id.strip_prefix("ses-").unwrap_or(id))),
+        ),
         column("status", json!({ "Description": "How processing ended.", "Levels": statuses }), |u| cell(&u.status)),
         column("error_code", about("Code of the first failure, explained in docs/errors.md."), move |u| {
             text(first_code(u).as_deref())
@@ -259,7 +260,7 @@ mod tests {
         let header = reader.headers().unwrap().clone();
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
         let cell = |row: usize, name: &str| rows[row][header.iter().position(|h| h == name).unwrap()].to_owned();
-        assert_eq!([cell(0, "participant_id"), cell(0, "session_id")], ["sub-01", "ses-A"]);
+        assert_eq!([cell(0, "participant_id"), cell(0, "session_id")], ["01", "A"]);
         assert_eq!([cell(0, "bold_scans"), cell(0, "bold_tsnr")], ["2", "50.000000"]);
         assert_eq!([cell(0, "bold_seconds"), cell(0, "bold_seconds_load")], ["3.000", "1.500"]);
         assert_eq!([cell(0, "bold_scans_distortion_corrected"), cell(0, "bold_distortion_kind")], ["1", "two phases"]);

@@ -18,8 +18,8 @@ const RUN_ELSEWHERE: [&str; 5] = [
 /// Documents outside of `docs/`.
 const BESIDE: [&str; 5] =
     ["README.md", "SECURITY.md", "benches/README.md", "tests/offline/corpus/expected.md", "tests/fuzz/README.md"];
-/// Tried with the programs they are about, by `stack`, `nipoppy.rs` and `nipoppy_inside.rs` of `tests/services`.
-const TRIED_ELSEWHERE: [&str; 3] = ["01-setup.md", "02-running.md", "04-nipoppy-integration.md"];
+/// Tried with the programs they are about, by `stack`, `nipoppy.rs`, `nipoppy_inside.rs` and `dicom.rs` of `tests/services`.
+const TRIED_ELSEWHERE: [&str; 4] = ["01-setup.md", "02-running.md", "04-nipoppy-integration.md", "from-dicom.md"];
 /// Programs that take minutes or change this checkout; their documents say what they need.
 const LONG: [&str; 7] = [
     "cargo bench",

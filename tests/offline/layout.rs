@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // The lints' exemption does not reach helpers of tests.
 
 use crate::common::install::root;
+use crate::common::run_command;
+use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 /// Each crate of tests is linked with everything, so there are two, and `tests/run.sh` runs both by name.
 #[test]
@@ -19,6 +22,45 @@ fn there_are_two_crates_of_tests() {
     }
     crates.sort();
     assert_eq!(crates, ["offline", "services"], "a file of tests belongs into one of these");
+}
+
+/// What stands at the top: folders, what a reader looks for first, and what tools look for there and nowhere else.
+#[test]
+fn the_top_is_short() {
+    let folders =
+        [".ci", ".git", ".github", "benches", "boutiques", "configs", "containers", "crates", "docs", "examples"];
+    let more = ["nipoppy", "src", "tests", "target", ".cache"];
+    let read = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"];
+    let of_tools =
+        ["Cargo.lock", "Cargo.toml", "CITATION.cff", "build.rs", "clippy.toml", "deny.toml", "pyproject.toml"];
+    let more_of_tools = [".gitignore", "rust-toolchain.toml", "rustfmt.toml"];
+    let known: Vec<&str> = [&folders[..], &more, &read, &of_tools, &more_of_tools].concat();
+    // What git ignores may lie there: demos, virtual environments.
+    let listed = run_command(Command::new("git").args(["ls-files"]).current_dir(root("")));
+    let top = listed.stdout.lines().map(|path| path.split('/').next().unwrap());
+    let odd: BTreeSet<&str> = top.filter(|name| !known.contains(name)).collect();
+    assert!(odd.is_empty(), "{odd:?} at the top");
+}
+
+/// What is released is made by scripts that are tested.
+#[test]
+fn the_release_runs_scripts_that_are_here() {
+    let text = fs::read_to_string(root(".github/workflows/release.yml")).unwrap();
+    let words = text.split([' ', '"', '\n']);
+    let ours: BTreeSet<&str> =
+        words.filter(|word| word.starts_with("containers/") || word.starts_with("tests/")).collect();
+    assert!(ours.contains("containers/release.sh") && ours.contains("containers/Dockerfile"), "{ours:?}");
+    let absent: Vec<&&str> = ours.iter().filter(|path| !root(path).is_file()).collect();
+    assert!(absent.is_empty(), "{absent:?}");
+    for script in ["containers/build_all.sh", "containers/static.sh"] {
+        assert!(fs::read_to_string(root("containers/release.sh")).unwrap().contains(script), "{script}");
+    }
+}
+
+#[test]
+fn the_citation_is_of_this_version() {
+    let text = fs::read_to_string(root("CITATION.cff")).unwrap();
+    assert!(text.contains(concat!("\nversion: ", env!("CARGO_PKG_VERSION"), "\n")), "{text}");
 }
 
 /// A file that no `mod` names is not compiled.

@@ -15,6 +15,8 @@ peer() { bash "tests/peers/install_$1.sh" "${@:2}" >/dev/null || echo "not insta
     peer browser
     peer registry
     peer python nipoppy tests/peers/requirements-nipoppy.txt
+    peer python dicom tests/peers/requirements-dicom.txt
+    peer python wheel tests/peers/requirements-wheel.txt
     peer python secure tests/peers/requirements-secure.txt
     peer python grafana tests/peers/requirements-grafana.txt
     peer python shellcheck tests/peers/requirements-shellcheck.txt

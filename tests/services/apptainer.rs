@@ -139,19 +139,58 @@ fn building_names_what_it_cannot_build() {
     assert!(ran.stderr.contains("no-such") && ran.stderr.contains("neuro-preprocess-scratch.def"), "{}", ran.stderr);
 }
 
+/// Without what the images are made with the scripts say what to install.
+#[test]
+fn building_names_what_is_missing() {
+    let Some(apptainer) = apptainer::program() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["bash", "dirname", "sed", "head", "git", "awk", "cargo", "gcc"] {
+        let found = run_command(Command::new("sh").args(["-c", &format!("command -v {name}")])).exits(0);
+        std::os::unix::fs::symlink(found.stdout.trim(), dir.path().join(name)).unwrap();
+    }
+    let script = |name: &str, args: &[&str]| {
+        let mut bash = Command::new("/bin/bash");
+        bash.arg(root("containers").join(name)).args(args).env_clear().env("PATH", dir.path());
+        run_command(bash.env("APPTAINER", &apptainer)).exits(66).stderr
+    };
+    let said = script("build_all.sh", &["neuro-preprocess-scratch"]);
+    assert!(said.contains("mksquashfs is missing: install the package squashfs-tools"), "{said}");
+    let said = script("static.sh", &[]);
+    assert!(said.contains("cc is missing: install gcc"), "{said}");
+    std::os::unix::fs::symlink("/usr/bin/gcc", dir.path().join("cc")).unwrap();
+    let said = script("static.sh", &[]);
+    assert!(said.contains("make is missing") && said.contains("install the package make"), "{said}");
+}
+
 /// No registry is asked in tests; what can be held against each other without one is.
 #[test]
 fn the_three_definitions_make_the_same_program_in_the_same_place() {
     let read = |name: &str| fs::read_to_string(root("containers").join(name)).unwrap();
     let (docker, debian, scratch) =
         (read("Dockerfile"), read("neuro-preprocess.def"), read("neuro-preprocess-scratch.def"));
-    let build = "cargo rustc --release --locked --bin neuro-preprocess -- -C target-feature=+crt-static -C relocation-model=static -C strip=symbols";
     let place = " /usr/local/bin/neuro-preprocess\n";
-    for text in [&docker, &debian, &read("static.sh")] {
-        assert!(text.contains(build), "{text}");
+    for text in [&docker, &debian] {
+        assert!(
+            text.contains("containers/static.sh\n") && text.contains("/target/containers/neuro-preprocess /usr"),
+            "{text}"
+        );
     }
     for text in [&docker, &debian, &scratch] {
         assert!(text.contains(place), "{text}");
+    }
+    // What the program is made of gets into the images, and the allocator is built with make.
+    let sources = ["Cargo.toml", "Cargo.lock", "build.rs", "benches", "crates", "nipoppy", "src"];
+    let sources = sources.iter().chain(&["containers/lookups.c", "containers/static.sh"]);
+    let let_in = read("Dockerfile.dockerignore");
+    for source in sources {
+        assert!(
+            let_in.contains(&format!("!{source}\n")) && debian.contains(&format!(" {source} /source/{source}\n")),
+            "{source}"
+        );
+        assert!(docker.lines().any(|line| line.starts_with("COPY") && line.contains(source)), "{source}");
+    }
+    for text in [&docker, &debian] {
+        assert!(text.contains(" install --yes --no-install-recommends make\n"), "{text}");
     }
     let tail = |text: &str| text[text.find("%environment").unwrap()..].to_owned();
     assert_eq!(tail(&debian), tail(&scratch));

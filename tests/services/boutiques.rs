@@ -80,6 +80,9 @@ fn bundles_have_the_version_of_the_package() {
         let title = read(&format!("{bundle}/zenodo.json"))["title"].as_str().unwrap().to_owned();
         assert_eq!(title, format!("{}-{version}", bundle.trim_start_matches("nipoppy/")));
     }
+    let quality = std::fs::read_to_string(root().join("nipoppy/neuro-preprocess/qc.json")).unwrap();
+    let outputs = quality.matches("derivatives/neuro-preprocess/").count();
+    assert_eq!(quality.matches(&format!("derivatives/neuro-preprocess/{version}/output/")).count(), outputs);
     let needs = &read("nipoppy/neuro-preprocess-idps/config.json")["PROC_DEPENDENCIES"][0];
     assert_eq!([&needs["NAME"], &needs["VERSION"]], ["neuro-preprocess", version]);
 }

@@ -4,7 +4,9 @@
 
 use crate::common;
 use crate::common::console::{Step, environment, section, steps, try_steps};
+use crate::common::run_command;
 use std::path::Path;
+use std::process::Command;
 
 /// The trace of whoever calls Nipoppy.
 const CALLER: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -27,7 +29,23 @@ fn the_document_is_right() {
     }
     try_steps(&steps, dir.path(), &environment);
     the_table_is_described(dir.path());
+    the_table_is_read_by_nipoppy(dir.path(), peers);
     the_trace_of_the_caller_goes_on(dir.path());
+}
+
+/// Nipoppy's own reader of such tables, which knows participants and sessions by the labels of the study.
+fn the_table_is_read_by_nipoppy(dir: &Path, peers: &Path) {
+    let read = "import sys, nipoppy
+table = ('neuro-preprocess', sys.argv[1], 'idp/neuro-preprocess_idps.tsv')
+read = nipoppy.NipoppyDataRetriever('study').get_derivatives([table])
+print(len(read), *(round(read.loc[('01', '02'), f't1w_{name}_volume_ml']) for name in ('gm', 'wm', 'csf', 'intracranial')))";
+    let mut python = Command::new(peers.join("python"));
+    python.args(["-c", read, env!("CARGO_PKG_VERSION")]).current_dir(dir);
+    let ran = run_command(&mut python).exits(0);
+    let numbers: Vec<i32> = ran.last_line().split(' ').map(|word| word.parse().unwrap()).collect();
+    let [rows, grey, white, fluid, whole] = numbers[..] else { panic!("{numbers:?}") };
+    assert!(rows == 6 && grey > 300 && white > 300 && fluid > 50, "{numbers:?}");
+    assert!((grey + white + fluid - whole).abs() <= 2, "{numbers:?}");
 }
 
 /// Without a container the variables of whoever called Nipoppy reach the program: each of its runs is in that trace.
@@ -59,7 +77,7 @@ fn the_table_is_described(dir: &Path) {
         assert!((0.0..=100.0).contains(&number(row, "t1w_quality_score")), "{row:?}");
         assert!(number(row, "peak_memory_mb") > 1.0 && number(row, "seconds") > 0.0, "{row:?}");
         assert_eq!(row[column("trace_id")].len(), 32);
-        let without_bold = &row[0] == "sub-02" && &row[1] == "ses-02";
+        let without_bold = &row[0] == "02" && &row[1] == "02";
         assert_eq!(&row[column("bold_fd_mean")] == "n/a", without_bold, "{row:?}");
     }
 }

@@ -51,16 +51,21 @@ fn images(modality: Modality, session: bool, suffix: &str) -> Vec<Value> {
         return Vec::new();
     };
     let entities = parsed.as_str().to_owned();
-    let mut outputs = outputs_of(modality, &parsed, &Wanted::default()).unwrap_or_default();
-    // Parts of the reports, not results. What is in the space of a template depends on what was asked for.
-    outputs.retain(|output| !output.kind.is_figure() && (output.space.is_none() || output.kind.is_transform()));
+    let outputs = outputs_of(modality, &parsed, &Wanted::default()).unwrap_or_default();
+    // Figures are parts of the reports, not results.
+    let results = outputs.into_iter().filter(|output| !output.kind.is_figure());
+    // What is in the default template is there unless another one is asked for.
+    let (resampled, outputs): (Vec<Output>, Vec<Output>) =
+        results.partition(|output| output.space.is_some() && !output.kind.is_transform());
     let rests: Vec<String> = outputs.iter().map(|output| rest(&output.path, &entities)).collect();
     // With its wildcard `_boldref.nii.gz` would also find `_desc-biasfield_boldref.nii.gz`, so it cannot be told.
     let alone = |rest: &str| rests.iter().filter(|other| other.ends_with(rest)).count() == 1;
     let told = outputs.iter().zip(&rests).filter(|(_, rest)| alone(rest));
     // With its wildcard it would also find its like in the space of a template, so it is told of scans without more entities.
     let wildcard = |output: &Output| if modality == Modality::T1w && output.kind.is_resampled() { "" } else { "*" };
-    told.map(|(output, rest)| image(&output.path, &entities, (wildcard(output), rest), suffix)).collect()
+    let told = told.map(|(output, rest)| image(&output.path, &entities, (wildcard(output), rest), suffix));
+    let in_template = |output: &Output| image(&output.path, &entities, ("*", &rest(&output.path, &entities)), suffix);
+    told.chain(resampled.iter().map(in_template)).collect()
 }
 
 /// What follows the entities of the scan in the name of a file.
@@ -100,6 +105,10 @@ mod tests {
             "[OUTPUT_DIR]/sub-[PARTICIPANT_LABEL]/ses-[SESSION_LABEL]/anat/\
              sub-[PARTICIPANT_LABEL]_ses-[SESSION_LABEL]_desc-preproc_T1w.nii.gz",
             "[OUTPUT_DIR]/sub-[PARTICIPANT_LABEL]/func/sub-[PARTICIPANT_LABEL]*_desc-confounds_timeseries.tsv",
+            "[OUTPUT_DIR]/sub-[PARTICIPANT_LABEL]/anat/sub-[PARTICIPANT_LABEL]_dseg.nii.gz",
+            "[OUTPUT_DIR]/sub-[PARTICIPANT_LABEL]/anat/sub-[PARTICIPANT_LABEL]*_space-MNI152NLin2009cAsym_res-2_dseg.nii.gz",
+            "[OUTPUT_DIR]/sub-[PARTICIPANT_LABEL]/func/\
+             sub-[PARTICIPANT_LABEL]*_space-MNI152NLin2009cAsym_res-2_desc-preproc_bold.nii.gz",
             "[OUTPUT_DIR]/sub-[PARTICIPANT_LABEL]/sub-[PARTICIPANT_LABEL]_ses-[SESSION_LABEL]_summary.json",
         ] {
             assert!(of("path-template").contains(path), "{path} is not among {:#?}", of("path-template"));
