@@ -72,6 +72,10 @@ fn clap_text(error: &clap::Error) -> String {
             let meant = nearest.map(|option| format!(" did you mean {option}?")).unwrap_or_default();
             format!("error: there is no option {typed};{meant} --help lists all options [{code}]\n")
         }
+        (
+            ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::DisplayVersion,
+            _,
+        ) => error.render().to_string(),
         _ => short_usage(&error.render().to_string()),
     }
 }

@@ -61,6 +61,9 @@ fn many(participants: usize) -> tempfile::TempDir {
         let factor = 0.5 + (n as f64 * 0.618_033_988_75).fract();
         for scan in words["scans"].as_array_mut().unwrap() {
             scan["seconds"] = json!(scan["seconds"].as_f64().unwrap() * factor);
+            if let Some(score) = scan["quality_score"].as_f64() {
+                scan["quality_score"] = json!(score * factor / 1.5);
+            }
             for value in scan["quality"].as_object_mut().unwrap().values_mut() {
                 *value = json!(value.as_f64().unwrap() * factor);
             }

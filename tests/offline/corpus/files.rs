@@ -235,7 +235,7 @@ pub fn locked() -> Vec<Case> {
     }
     vec![
         t1w("a good scan beside locked ones", FINE, |s| s.gz(&s.head().bytes())),
-        t1w("scan without permission", Refused(ReadFailed, &["Permission denied", "check permissions"]), |s| {
+        t1w("scan without permission", Refused(ReadFailed, &["cannot be read", "Permission denied"]), |s| {
             s.gz(&s.head().bytes());
             lock(s.scan(".nii.gz"));
         }),
