@@ -214,7 +214,7 @@ fn without_a_usable_t1w_image_what_was_asked_for_fails_and_what_is_the_default_i
     let bids = dataset(folder.path(), None, "func");
     let out = folder.path().join("absent");
     let asked = run(&bids, &out, &["--output-spaces", "T1w"]).exits(1);
-    assert!(asked.stderr.contains("NP-NO-ANATOMY") && asked.stderr.contains("sub-01 has none"), "{}", asked.stderr);
+    assert!(asked.stderr.contains("NP-NO-ANATOMY") && asked.stdout.contains("sub-01 has none"), "{}", asked.stdout);
     let plan = planned(&bids, &out, &["--output-spaces", "T1w"]);
     assert!(plan.contains("NP-NO-ANATOMY"), "{plan}");
     run(&bids, &out, &[]).exits(0);

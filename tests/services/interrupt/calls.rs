@@ -144,7 +144,7 @@ fn whichever_call_fails_nothing_is_torn_and_a_rerun_completes_it() {
 #[test]
 fn a_disk_that_refuses_everything_ends_the_run_with_a_word_of_its_own() {
     let (study, calls) = (Study::get(), Calls::build());
-    for (number, word) in [(EDQUOT, "your quota"), (EROFS, "can only be read"), (ESTALE, "went away")] {
+    for (number, word) in [(EDQUOT, "your quota"), (EROFS, "is read-only"), (ESTALE, "was disconnected")] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         let mut command = study.command(&out);
