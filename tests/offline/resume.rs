@@ -446,7 +446,7 @@ fn what_was_noted_is_refused_when_strict() {
     run(place.args()).exits(0);
     place.is_kept("");
     let bold = "sub-01/func/sub-01_task-rest_bold.nii.gz";
-    let why = format!("rerun: --strict asked for, and there was a note on {bold}");
+    let why = format!("rerun: --strict is given, and {bold} has a note");
     assert_eq!(place.reason(&["--strict"]), ("strict".into(), why));
     let args = place.args();
     let strict = run(args.iter().map(String::as_str).chain(["--strict"])).exits(1);

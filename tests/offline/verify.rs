@@ -66,7 +66,7 @@ fn what_is_missing_changed_or_extra_is_named_and_made_again() {
     found.0.sort();
     assert_eq!(found.0, sorted);
     let told = run(["verify", text(&out)]).exits(1);
-    assert!(told.stdout.contains(&format!("changed: {image}: it has other content than the ")), "{}", told.stdout);
+    assert!(told.stdout.contains(&format!("changed: {image}: its content differs from the ")), "{}", told.stdout);
     assert!(told.stdout.contains(": 2 missing, 2 changed, 2 extra\nwhat to do: "), "{}", told.stdout);
 
     fs::remove_file(at(pipe)).unwrap();
@@ -106,7 +106,7 @@ fn ledgers_and_markers_are_held_against_each_other() {
     // Cut, of another form, gone: its outputs are nobody's then.
     for (text, why) in [
         (good[..good.len() / 2].to_owned(), "it is damaged: "),
-        (good.replace("\"form\": ", "\"form\": 9"), "it is of another form"),
+        (good.replace("\"form\": ", "\"form\": 9"), "it has another format"),
         ("[]".to_owned(), "it is damaged: "),
     ] {
         fs::write(&ledger, text).unwrap();
@@ -125,7 +125,7 @@ fn ledgers_and_markers_are_held_against_each_other() {
     }
     fs::write(&ledger, &good).unwrap();
     fs::write(&marker, marked.replacen("\"bytes\": ", "\"bytes\": 1", 1)).unwrap();
-    assert_eq!(says("it and the ledger say different things of sub-01/"), ["changed sub-01/sub-01_success.json"]);
+    assert_eq!(says("it and the ledger disagree about sub-01/"), ["changed sub-01/sub-01_success.json"]);
     fs::write(&marker, "").unwrap();
     assert_eq!(says("it is damaged: "), ["changed sub-01/sub-01_success.json"]);
     // A session that is not finished is no fault.

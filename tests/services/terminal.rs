@@ -125,7 +125,7 @@ fn ctrl_c_says_what_it_finishes_and_leaves_a_clean_screen() {
         let screen = terminal.ended();
         keep(name, &terminal);
         assert!(!screen.lines().any(is_bar), "{screen}");
-        let part = "(Ctrl-C again: at once)\n  finishing sub-01_T1w skull_strip, ";
+        let part = "(Ctrl-C again stops at once)\n  finishing sub-01_T1w skull_strip, ";
         assert!(screen.contains(part) && screen.contains("exit 75\n"), "{screen}");
         assert!(screen.contains("\n  1 of 1 scans remain; run the same command again to process them\n"), "{screen}");
         let status = fs::read(dir.path().join("out/logs/status.json")).unwrap();

@@ -290,7 +290,7 @@ fn accepted(scan: &Value, notes: &[&str]) -> Result<(), String> {
 /// Notes of the stages that work on a scan, which are about the work and not about the file.
 const OF_METHODS: [&str; 5] = [
     "the bias field did not converge",
-    "the image has no skull",
+    "already skull-stripped",
     "could not be aligned",
     "moved more than most analyses",
     "tissue",
