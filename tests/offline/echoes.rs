@@ -169,7 +169,7 @@ fn echoes_that_do_not_fit_together_are_refused_by_name() {
         let out = folder.path().join(what);
         let ran = run(&bids, &out, &plain).exits(1);
         for said in ["NP-ECHOES-UNFIT"].iter().chain(says) {
-            assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+            assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
         }
     };
     let short = series.slice_axis(Axis(0), (0..12).into()).to_owned();
