@@ -70,7 +70,7 @@ fn a_limit_of_the_shell_is_named_with_what_to_do_about_it() {
     let sizes = limited("-f 8", &args).exits(74);
     assert!(sizes.stderr.contains("ulimit -f"), "{}", sizes.stderr);
     let open = limited("-n 14", &args).exits(1);
-    assert!(open.stderr.contains("ulimit -n"), "{}", open.stderr);
+    assert!(open.stdout.contains("ulimit -n"), "{}", open.stdout);
     let left = walkdir::WalkDir::new(&out).into_iter().map(Result::unwrap);
     let parts: Vec<_> = left.filter(|e| e.file_name().to_string_lossy().ends_with(".part")).collect();
     assert!(parts.is_empty(), "{parts:?}");
