@@ -77,9 +77,20 @@ pub fn order(measure: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imaging::confounds::Confounds;
     use imaging::quality_bold::{BoldQuality, bold_quality, bold_verdict};
     use imaging::quality_t1w::{T1wQuality, t1w_quality, t1w_verdict};
     use ndarray::{Array3, Array4};
+
+    fn no_volumes() -> Confounds {
+        Confounds {
+            framewise_displacement: vec![],
+            rmsd: vec![],
+            dvars: vec![],
+            std_dvars: vec![],
+            global_signal: vec![],
+        }
+    }
 
     /// Measures of empty images have no values, but all their names.
     #[test]
@@ -87,14 +98,7 @@ mod tests {
         let (image, mask) = (Array3::<f32>::zeros((2, 2, 2)), Array3::<u8>::zeros((2, 2, 2)));
         let t1w = t1w_quality(image.view(), mask.view(), None, [1.0; 3]).named();
         let series = Array4::<f32>::zeros((2, 2, 2, 2));
-        let found = imaging::confounds::Confounds {
-            framewise_displacement: vec![],
-            rmsd: vec![],
-            dvars: vec![],
-            std_dvars: vec![],
-            global_signal: vec![],
-        };
-        let bold = bold_quality(series.view(), mask.view(), &found, 0).named();
+        let bold = bold_quality(series.view(), mask.view(), &no_volumes(), 0).named();
         let mut measured: Vec<&str> = t1w.iter().chain(&bold).map(|(name, _)| *name).collect();
         let mut described: Vec<&str> = MEASURES.iter().map(|(name, ..)| *name).collect();
         measured.sort_unstable();
@@ -119,14 +123,7 @@ mod tests {
         }
         assert_eq!(t1w_verdict(&T1wQuality { efc: one, qi_1: one, ..none() }).quality_score, None);
         let series = Array4::<f32>::zeros((1, 2, 2, 2));
-        let still = imaging::confounds::Confounds {
-            framewise_displacement: vec![],
-            rmsd: vec![],
-            dvars: vec![],
-            std_dvars: vec![],
-            global_signal: vec![],
-        };
-        let none = || bold_quality(series.view(), mask.view(), &still, 0);
+        let none = || bold_quality(series.view(), mask.view(), &no_volumes(), 0);
         let bold = [
             ("rmsd_mean", BoldQuality { rmsd_mean: one, ..none() }),
             ("tsnr", BoldQuality { tsnr: one, ..none() }),

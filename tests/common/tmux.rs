@@ -1,13 +1,13 @@
 //! A real terminal: tmux with one window of a given size, and a shell in it.
 
 use crate::common::install::{or_skip, script};
-use crate::common::run_command;
+use crate::common::{NO_TEMPLATE, run_command};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long anything here may take before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long anything here may take, also where others keep all cores busy, before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The terminal; it ends with it.
 pub struct Terminal {
@@ -16,7 +16,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// A shell in `dir`, in a window of `columns` and `rows`. `environment` is all the shell has, with our program in the
-    /// path and `%` as its prompt.
+    /// path, no template asked for and `%` as its prompt.
     pub fn open(name: &str, dir: &Path, (columns, rows): (u16, u16), environment: &[(&str, &str)]) -> Option<Self> {
         or_skip("tmux", script("install_tmux.sh", &[]))?;
         let bin = Path::new(env!("CARGO_BIN_EXE_neuro-preprocess")).parent().unwrap();
@@ -24,7 +24,7 @@ impl Terminal {
         let mut shell =
             format!("exec env -i PATH={}:/usr/bin:/bin HOME={} LC_ALL=C.UTF-8", bin.display(), dir.display());
         shell += " TERM=\"$TERM\" PS1='% '";
-        for (name, value) in environment {
+        for (name, value) in [&NO_TEMPLATE].into_iter().chain(environment) {
             shell += &format!(" {name}='{value}'");
         }
         shell += " bash --norc --noprofile";

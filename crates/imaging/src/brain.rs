@@ -140,7 +140,7 @@ fn compare(
     // Only a T1w head is known to be bright where the template is.
     let straight = if contrast == Contrast::T1w { straightened(template, &copy, &head) } else { None };
     let head = straight.as_ref().and_then(|scan| refine_head(template, scan, &head)).unwrap_or(head);
-    let prior = carry_over(template, &copy, straight.as_ref().unwrap_or(&copy), &head)?;
+    let prior = carry_over(template, &copy, straight.as_ref(), &head)?;
     let belief = belief(&prior)?;
     Some((head, prior, belief))
 }

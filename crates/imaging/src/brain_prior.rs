@@ -40,8 +40,13 @@ pub(crate) struct Prior {
 }
 
 /// Carries the template over to the scan `copy` (about 2 mm), in which the head was found; the warp follows `straight`, the same
-/// scan with its contrast straightened. `None` where the scan has nothing to compare.
-pub(crate) fn carry_over(template: &HeadTemplate, copy: &Placed, straight: &Placed, head: &HeadFit) -> Option<Prior> {
+/// scan with its contrast straightened, where there is one. `None` where the scan has nothing to compare.
+pub(crate) fn carry_over(
+    template: &HeadTemplate,
+    copy: &Placed,
+    straight: Option<&Placed>,
+    head: &HeadFit,
+) -> Option<Prior> {
     let [z, y, x] = template.box_around(MARGIN_MM);
     let mut corner = IDENTITY;
     [x.start, y.start, z.start].into_iter().enumerate().for_each(|(a, v)| corner[a][3] = v as f64);
@@ -51,15 +56,19 @@ pub(crate) fn carry_over(template: &HeadTemplate, copy: &Placed, straight: &Plac
     let shape = [z.len(), y.len(), x.len()];
     let map = compose(&invert_affine(&copy.to_world)?, &compose(&head.matrix, &to_template));
     let sampled = |scan: &Placed| resample(scan.voxels.view(), &map, shape, f32::NAN);
-    let (raw, straight) = (sampled(copy), sampled(straight));
+    let raw = sampled(copy);
     let seen = raw.mapv(|v| u8::from(!v.is_nan()));
     let inner = rough.mapv(|d| u8::from(d < DEEP_MM));
     let [middle] = quantiles(&mut values(image.view(), inner.view()), [0.5])?;
     let bright = image.mapv(|v| v * 100.0 / middle.max(1e-6));
     let scan = scaled(raw, rough.view(), bright.view(), seen.view())?;
-    let straight = scaled(straight, rough.view(), bright.view(), seen.view())?;
+    let straight = match straight {
+        Some(straight) => Some(scaled(sampled(straight), rough.view(), bright.view(), seen.view())?),
+        None => None,
+    };
     let voxel_mm = template.voxel_mm()[0];
-    let warp = coarse_warp(straight.view(), bright.view(), voxel_mm, &CoarseRecipe::brain_mask()).ok()?;
+    let followed = straight.as_ref().unwrap_or(&scan);
+    let warp = coarse_warp(followed.view(), bright.view(), voxel_mm, &CoarseRecipe::brain_mask()).ok()?;
     let through = |v: &Array3<f32>, fill: f32| carry(v.view(), &corner, &warp.displacement, voxel_mm, fill);
     let distance = through(&template.distance.voxels, FAR_MM);
     let moved = through(&template.image.voxels, 0.0).mapv(|v| v * 100.0 / middle.max(1e-6));

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::affine::{Fit, Freedom, Search, fit_affine};
-use super::linear::{cube_root, determinant, ln, product, rotation, squared_stretches};
+use super::linear::{determinant, ln, product, rotation, squared_stretches};
 use super::orientation::Orientation;
 use super::placed::{Placed, voxel_size};
 use crate::filter::quantiles;
@@ -110,33 +110,10 @@ pub(crate) fn refine_head(template: &HeadTemplate, scan: &Placed, head: &HeadFit
     let fine = scan.coarser(LEVELS_MM[1]);
     let coarse = normalised(fine.coarser(LEVELS_MM[0]))?;
     let levels = [coarse, normalised(fine)?];
-    let start = similarity(&head.matrix, template.centre);
-    let fit = Fit { matrix: start, cost: f64::INFINITY, correlation: 0.0, seen: 0.0 };
+    let fit = Fit { matrix: head.matrix, cost: f64::INFINITY, correlation: 0.0, seen: 0.0 };
     let start = Candidate { fit, cost: f64::INFINITY, orientation: head.orientation };
-    let starts = follow(template, &levels[0], vec![start], 15);
-    let best = finish(template, &levels, &starts)?;
+    let best = finish(template, &levels, &[start])?;
     Some(HeadFit { matrix: best.fit.matrix, seen: best.fit.seen, ..*head })
-}
-
-/// A similarity near a map: its columns made orthogonal in turn (Gram–Schmidt), its size, and where it takes `centre`.
-fn similarity(m: &Matrix4, centre: [f64; 3]) -> Matrix4 {
-    let size = cube_root(determinant(m).abs());
-    let mut columns: [[f64; 3]; 3] = std::array::from_fn(|c| std::array::from_fn(|r| m[r][c]));
-    for c in 0..3 {
-        for before in 0..c {
-            let along: f64 = (0..3).map(|r| columns[c][r] * columns[before][r]).sum();
-            (0..3).for_each(|r| columns[c][r] -= along * columns[before][r]);
-        }
-        let length = columns[c].iter().map(|v| v * v).sum::<f64>().sqrt();
-        columns[c] = columns[c].map(|v| v / length);
-    }
-    let goal = apply(m, centre);
-    let mut out = crate::rigid::IDENTITY;
-    for r in 0..3 {
-        (0..3).for_each(|c| out[r][c] = size * columns[c][r]);
-        out[r][3] = goal[r] - (0..3).map(|c| out[r][c] * centre[c]).sum::<f64>();
-    }
-    out
 }
 
 /// Intensities from 0 (the lowest hundredth) to 1 (a high level of what is brighter than the mean), at most 1.15; `None` for
