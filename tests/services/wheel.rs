@@ -28,7 +28,7 @@ fn build() -> Option<PathBuf> {
 fn environment(dir: &Path, wheel: &Path) -> PathBuf {
     let home = dir.join("environment");
     must(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&home)).unwrap();
-    let mut pip = Command::new(root(".cache/pip/bin/python"));
+    let mut pip = Command::new(root(".cache/uv/bin/python"));
     pip.args(["-m", "pip", "--quiet", "--python", text(&home.join("bin/python")), "install", "--no-index"]).arg(wheel);
     must(&mut pip).unwrap();
     home
