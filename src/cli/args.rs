@@ -180,8 +180,6 @@ fn voxel_size(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn clap_finds_no_fault_in_the_definitions() {
         super::super::command::command().debug_assert();
