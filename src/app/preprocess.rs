@@ -15,7 +15,7 @@ use crate::derivatives::summary::session_file;
 use crate::derivatives::{self, DerivativeError};
 use crate::error::{Coded, ErrorCode};
 use crate::machine::process;
-use crate::plan::{self, MemoryBudget, Plan, PlanError, PlanOptions, ScanPlan, SessionPlan, Source};
+use crate::plan::{self, MemoryBudget, Plan, PlanError, PlanOptions, ScanPlan, SessionPlan};
 use crate::printable;
 use crate::progress::screen::View;
 use crate::progress::tally::Tally;
@@ -132,7 +132,6 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
     let plan_options = PlanOptions {
         force: options.force,
         resume: options.resume,
-        synthetic: options.synthetic.then_some(options.faults().seed),
         skip_validation: options.skip_bids_validation,
         wanted: Wanted {
             spaces: Arc::new(spaces),
@@ -373,9 +372,7 @@ pub(super) fn personal(plan: &Plan) -> Vec<(Personal, String)> {
             out.push((Personal::Scan, scan.id.clone()));
             out.push(path(&scan.relative));
             out.extend(scan.relative.file_name().map(|name| path(Path::new(name))));
-            if let Source::File(file) = &scan.source {
-                out.push(path(file));
-            }
+            out.push(path(&scan.file));
         }
     }
     out

@@ -130,12 +130,12 @@ mod tests {
 
     #[test]
     fn a_whole_file_is_read() {
-        let text = "[run]\nnprocs = 3\nmem = \"4GB\"\nwork_dir = \"/w\"\nmodalities = [\"bold\"]\n\
-                    [observability]\nno-telemetry = false\nverbosity = \"debug\"\n";
+        let text = "[run]\nnprocs = 3\nmem = \"4GB\"\nmodalities = [\"bold\"]\n\
+                    [observability]\nno-telemetry = false\npseudonymize_key = \"/w\"\nverbosity = \"debug\"\n";
         let s = read(Path::new("c.toml"), text).unwrap().options;
         assert_eq!((s.nprocs, s.no_telemetry, s.verbosity), (Some(3), false, Verbosity::Debug));
         assert_eq!(s.mem.unwrap().bytes, 4_000_000_000);
-        assert_eq!((s.work_dir, s.modalities), (Some(PathBuf::from("/w")), vec![Modality::Bold]));
+        assert_eq!((s.pseudonymize_key, s.modalities), (Some(PathBuf::from("/w")), vec![Modality::Bold]));
         assert_eq!(read(Path::new("c.toml"), "\u{feff}").unwrap().options, Options::default());
     }
 
@@ -148,13 +148,13 @@ mod tests {
             // A TOML writer of its own; numbers may also stand in quotes.
             let word = |text: String| if quoted { format!("\"{text}\"") } else { text };
             let text = format!(
-                "[run]\nnprocs = {}\nmem = \"{megabytes}MB\"\nwork-dir = {}\nstrict = {}\n[observability]\nflush_timeout = {}\n",
-                word(nprocs.to_string()), Value::String(folder.clone()), word(yes.to_string()), word(format!("{seconds:?}")),
+                "[run]\nnprocs = {}\nmem = \"{megabytes}MB\"\nstrict = {}\n[observability]\nflush_timeout = {}\npseudonymize-key = {}\n",
+                word(nprocs.to_string()), word(yes.to_string()), word(format!("{seconds:?}")), Value::String(folder.clone()),
             );
             let read = read(Path::new("c.toml"), &text).unwrap().options;
             proptest::prop_assert_eq!((read.nprocs, read.strict), (Some(nprocs), yes));
             proptest::prop_assert_eq!(read.mem.unwrap().bytes, megabytes * 1_000_000);
-            proptest::prop_assert_eq!(read.work_dir, Some(PathBuf::from(folder.trim())));
+            proptest::prop_assert_eq!(read.pseudonymize_key, Some(PathBuf::from(folder.trim())));
             proptest::prop_assert_eq!(read.flush_timeout, Some(std::time::Duration::from_secs_f64(seconds)));
         }
     }

@@ -54,10 +54,8 @@ pub struct Options {
     pub fail_rate: f64,
     /// A stage that is made to take longer, and by how many seconds.
     pub slow_stage: Option<(Stage, f64)>,
-    /// Seed of failures and of synthetic scans; see [`Options::faults`].
+    /// Seed of failures; see [`Options::faults`].
     pub seed: Option<u64>,
-    /// Process made-up scans in place of the content of the files.
-    pub synthetic: bool,
     /// The collector.
     pub otel_endpoint: Option<Url>,
     /// W3C trace context to continue.
@@ -214,9 +212,8 @@ pub const OPTIONS: &[Row] = &[
     value("work-dir", "DIR", RUN, "Accepted for compatibility; not used, because there are no work files", |o| {
         &mut o.work_dir
     })
-    .section(R, "a folder")
     .not_for_tasks()
-    .clap(|arg| arg.short('w')),
+    .clap(|arg| arg.short('w').hide(true)),
     // Of these a task has its own.
     value(
         "nprocs",
@@ -261,12 +258,11 @@ pub const OPTIONS: &[Row] = &[
         "seed",
         "N",
         TRIAL,
-        "Seed of the failures and of synthetic scans: the same seed gives the same run",
+        "Seed of the failures: the same seed gives the same run",
         |o| &mut o.seed,
     )
     .limits(0.0, None)
     .clap(|arg| arg.default_value("1").value_parser(clap::value_parser!(u64))),
-    flag("synthetic", TRIAL, "Process synthetic scans instead of the files' content", |o| &mut o.synthetic),
     value(
         "otel-endpoint",
         "URL",

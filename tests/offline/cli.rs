@@ -276,17 +276,12 @@ fn every_option_of_a_run_arrives() {
     let config = place.run(
         "@/bids @/out participant --bids-filter-file @/filter.json -w @/work --n_cpus 3 --mem 2GiB \
          --skip-bids-validation --strict --dry-run --format json --force --fail-rate 0.2 --slow-stage process:1.5 --seed 7 \
-         --synthetic --otel-endpoint http://c:4317 --traceparent 00-a-b-01 --trace --log-format json --debug",
+         --otel-endpoint http://c:4317 --traceparent 00-a-b-01 --trace --log-format json --debug",
     );
     assert_eq!(config.selection.filter_file, Some(place.path("filter.json")));
     assert_eq!(config.threads, 3);
     assert_eq!(config.memory_bytes, Some(2 << 30));
-    assert!(
-        config.options.skip_bids_validation
-            && config.options.dry_run
-            && config.options.force
-            && config.options.synthetic
-    );
+    assert!(config.options.skip_bids_validation && config.options.dry_run && config.options.force);
     assert!(config.options.strict);
     assert_eq!(config.options.format, Format::Json);
     assert_eq!((config.options.fail_rate, config.options.seed), (0.2, Some(7)));
@@ -301,7 +296,7 @@ fn every_option_of_a_run_arrives() {
 }
 
 const FILE: &str = "[run]\nnprocs = 5\nmem = \"5GB\"\nmodalities = [\"bold\"]\nskip-bids-validation = true\n\
-                    strict = true\nwork-dir = \"/scratch/work\"\n[observability]\notel-endpoint = \"http://file:4317\"\n\
+                    strict = true\n[observability]\notel-endpoint = \"http://file:4317\"\n\
                     log-format = \"json\"\nverbosity = \"quiet\"\ntrace = true\n";
 
 #[test]
