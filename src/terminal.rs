@@ -53,6 +53,13 @@ pub fn size() -> Option<(usize, usize)> {
     Some((usize::from(rows).max(1), usize::from(columns).max(1)))
 }
 
+/// Columns of the terminal that shows the results; `None` without one.
+#[must_use]
+pub fn columns() -> Option<usize> {
+    let size = Term::stdout().size_checked().or_else(|| Term::stderr().size_checked())?;
+    Some(usize::from(size.1))
+}
+
 /// Whether lines on standard error may be coloured: it is a terminal, and neither `NO_COLOR`, `CLICOLOR=0` nor
 /// `TERM=dumb` speaks against it; or `CLICOLOR_FORCE` asks for it.
 #[must_use]

@@ -3,9 +3,10 @@
 use super::{preprocess, say, synth};
 use crate::bids::{Modality, Selection};
 use crate::cli::exit::ExitStatus;
-use crate::cli::{DemoConfig, Format, Input, Level, RunConfig, Scenario};
+use crate::cli::options::Options;
+use crate::cli::{DemoConfig, Input, Level, RunConfig, Scenario};
 use crate::terminal::shell_word;
-use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, Resume, SliceTiming, Stage};
+use crate::vocabulary::Stage;
 use phantom::{Kind, SynthConfig};
 use std::path::{Path, PathBuf};
 
@@ -69,21 +70,8 @@ fn run_config(config: &DemoConfig, bids: PathBuf, output: PathBuf) -> RunConfig 
         selection: Selection { modalities: Modality::ALL.to_vec(), ..Selection::default() },
         threads: config.threads,
         memory_bytes: config.memory_bytes,
-        output_spaces: Vec::new(),
-        bold2anat_init: RegistrationStart::default(),
-        slice_timing: SliceTiming::default(),
-        fieldmaps: Fieldmaps::default(),
-        me_output_echos: false,
-        strict: false,
-        skip_validation: false,
-        dry_run: false,
-        format: Format::Text,
         // A demo shows the work, also when it was done before.
-        force: true,
-        resume: Resume::default(),
-        report: true,
-        faults: faults(config.scenario),
-        synthetic: false,
+        options: Options { force: true, ..faults(config.scenario) },
         telemetry: config.telemetry.clone(),
         notes: config.notes.clone(),
     }
@@ -103,11 +91,11 @@ fn dataset(config: &DemoConfig, dir: PathBuf) -> SynthConfig {
     }
 }
 
-fn faults(scenario: Scenario) -> Faults {
-    let none = Faults { seed: SEED, ..Faults::default() };
+fn faults(scenario: Scenario) -> Options {
+    let none = Options { seed: Some(SEED), ..Options::default() };
     match scenario {
-        Scenario::Failures => Faults { fail_rate: FAIL_RATE, ..none },
-        Scenario::Slow => Faults { slow: Some((Stage::Process, SLOW_SECONDS)), ..none },
+        Scenario::Failures => Options { fail_rate: FAIL_RATE, ..none },
+        Scenario::Slow => Options { slow_stage: Some((Stage::Process, SLOW_SECONDS)), ..none },
         Scenario::Normal | Scenario::Concurrent => none,
     }
 }

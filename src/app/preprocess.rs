@@ -15,7 +15,7 @@ use crate::derivatives::summary::session_file;
 use crate::derivatives::{self, DerivativeError};
 use crate::error::{Coded, ErrorCode};
 use crate::machine::process;
-use crate::plan::{self, MemoryBudget, Plan, PlanError, PlanOptions, ScanPlan, SessionPlan, Source};
+use crate::plan::{self, MemoryBudget, Plan, PlanError, PlanOptions, ScanPlan, SessionPlan};
 use crate::printable;
 use crate::progress::screen::View;
 use crate::progress::tally::Tally;
@@ -96,8 +96,8 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     let (room, note) = budget::room(config);
     plan.warnings.extend(note);
     plan.refuse_too_large(&room);
-    if config.dry_run {
-        match config.format {
+    if config.options.dry_run {
+        match config.options.format {
             // A closed pipe is not an error.
             Format::Json => {
                 terminal::said(pool::within(config.threads, || plan::write_json(&plan, std::io::stdout().lock()))?);
@@ -112,7 +112,7 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
     plan.refuse_empty()?;
     // A dry run also reports a template that is not available.
     let targets = pool::within(config.threads, || targets(&plan))??;
-    if config.dry_run {
+    if config.options.dry_run {
         return Ok(ExitStatus::Success);
     }
     prepare_output(&plan)?;
@@ -121,36 +121,36 @@ pub fn run(config: &RunConfig) -> Result<ExitStatus, RunError> {
 
 /// The plan of a run, and what of it is done.
 pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
-    let spaces = match config.output_spaces.as_slice() {
+    let options = &config.options;
+    let spaces = match options.output_spaces.as_slice() {
         [] => Spaces::default(),
         words => {
             let known = template_home().as_deref().map(templates::names).transpose()?.unwrap_or_default();
             Spaces::parse(words.iter().map(String::as_str), &known)?
         }
     };
-    let options = PlanOptions {
-        force: config.force,
-        resume: config.resume,
-        synthetic: config.synthetic.then_some(config.faults.seed),
-        skip_validation: config.skip_validation,
+    let plan_options = PlanOptions {
+        force: options.force,
+        resume: options.resume,
+        skip_validation: options.skip_bids_validation,
         wanted: Wanted {
             spaces: Arc::new(spaces),
-            asked: !config.output_spaces.is_empty(),
-            echoes: config.me_output_echos,
-            start: config.bold2anat_init,
-            slices: config.slice_timing,
-            fieldmaps: config.fieldmaps,
+            asked: !options.output_spaces.is_empty(),
+            echoes: options.me_output_echos,
+            start: options.bold2anat_init,
+            slices: options.slice_timing(),
+            fieldmaps: options.fieldmaps(),
         },
-        selected_only: !config.dry_run,
-        images: config.dry_run && config.format == Format::Json,
-        strict: config.strict,
+        selected_only: !options.dry_run,
+        images: options.dry_run && options.format == Format::Json,
+        strict: options.strict,
     };
     let output = config.output.as_deref();
     let needed = || output.ok_or(PlanError::NoOutput);
     let plan = || match &config.input {
-        Input::Bids { dir } => plan::plan_dataset(dir, output, &config.selection, &options),
-        Input::File { path } => plan::plan_file(path, needed()?, &options),
-        Input::Folder { dir } => plan::plan_folder(dir, needed()?, &config.selection.modalities, &options),
+        Input::Bids { dir } => plan::plan_dataset(dir, output, &config.selection, &plan_options),
+        Input::File { path } => plan::plan_file(path, needed()?, &plan_options),
+        Input::Folder { dir } => plan::plan_folder(dir, needed()?, &config.selection.modalities, &plan_options),
     };
     Ok(pool::within(config.threads, plan)??)
 }
@@ -262,8 +262,8 @@ fn work_through(
         run_id,
         output: &plan.output,
         targets,
-        faults: config.faults,
-        strict: config.strict,
+        faults: config.options.faults(),
+        strict: config.options.strict,
         cancel,
         sinks,
         run_span: run_span.as_ref(),
@@ -372,9 +372,7 @@ pub(super) fn personal(plan: &Plan) -> Vec<(Personal, String)> {
             out.push((Personal::Scan, scan.id.clone()));
             out.push(path(&scan.relative));
             out.extend(scan.relative.file_name().map(|name| path(Path::new(name))));
-            if let Source::File(file) = &scan.source {
-                out.push(path(file));
-            }
+            out.push(path(&scan.file));
         }
     }
     out
@@ -387,7 +385,7 @@ fn group(config: &RunConfig) -> Result<ExitStatus, RunError> {
         (None, Input::Bids { dir }) => study_output(dir)?,
         (None, _) => return Err(PlanError::NoOutput.into()),
     };
-    Ok(report::remake(&output, config.threads, config.report)?)
+    Ok(report::remake(&output, config.threads, !config.options.no_report)?)
 }
 
 fn study_output(folder: &Path) -> Result<PathBuf, PlanError> {

@@ -95,7 +95,7 @@ pub fn remake(output: &Path, threads: usize, report: bool) -> Result<ExitStatus,
 /// warning: the scans are done.
 #[must_use]
 pub fn after_run(config: &RunConfig, plan: &Plan, telemetry: &Telemetry) -> Option<String> {
-    if !config.report {
+    if config.options.no_report {
         return None;
     }
     let has_page = |unit: &SessionPlan| {

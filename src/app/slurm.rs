@@ -3,13 +3,12 @@
 use super::preprocess::{RunError, describe_delivery, make_plan, personal, prepare_output, targets};
 use super::say;
 use crate::cli::exit::ExitStatus;
-use crate::cli::{Input, RunConfig, SlurmConfig};
+use crate::cli::{Input, RunConfig, SlurmConfig, row};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, SessionPlan};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
-use crate::telemetry::config::{LogFormat, Verbosity, without_password};
+use crate::telemetry::config::without_password;
 use crate::telemetry::{TOLD_ELSEWHERE, context, names, spans};
-use crate::vocabulary::{Fieldmaps, RegistrationStart, Resume, SliceTiming};
 use std::path::{Path, PathBuf};
 
 /// Jobs that were not made or not sent.
@@ -50,7 +49,7 @@ pub fn run(config: &SlurmConfig) -> Result<ExitStatus, SubmissionError> {
         say(&format!("all {} participant-sessions are done: nothing to submit\n", plan.units.len()));
         return Ok(ExitStatus::Success);
     }
-    if config.run.dry_run {
+    if config.run.options.dry_run {
         say(&scripts(config, &plan, units, &plan.output.join("logs"), Vec::new())?.array);
         return Ok(ExitStatus::Success);
     }
@@ -146,9 +145,9 @@ fn scripts(
         image: image.as_deref(),
         files: files.iter().map(|(_, file)| file.as_path()).collect(),
         arguments: arguments(&config.run, &files),
-        report: config.run.report,
+        report: !config.run.options.no_report,
         scans: plan.scans(),
-        force: config.run.force,
+        force: config.run.options.force,
         groups,
         batch,
         max_concurrent: config.max_concurrent,
@@ -166,56 +165,7 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// The options of a task's run; its participant-sessions are in its list.
 fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
-    let mut words = vec!["--modalities".to_owned()];
-    words.extend(run.selection.modalities.iter().map(|m| m.as_str().to_owned()));
-    if !run.selection.tasks.is_empty() {
-        words.push("--task-id".to_owned());
-        words.extend(run.selection.tasks.clone());
-    }
-    if !run.output_spaces.is_empty() {
-        words.push("--output-spaces".to_owned());
-        words.extend(run.output_spaces.clone());
-    }
-    let mut option = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            words.push(format!("{name}={value}"));
-        }
-    };
-    for (name, file) in files {
-        option(name, Some(file.display().to_string()));
-    }
-    let slices = run.slice_timing;
-    let share = slices.share().filter(|_| slices != SliceTiming::default());
-    option("--slice-time-ref", share.map(|share| share.to_string()));
-    option("--ignore", (slices == SliceTiming::Ignored).then(|| "slicetiming".to_owned()));
-    option("--ignore", (run.fieldmaps == Fieldmaps::Ignored).then(|| "fieldmaps".to_owned()));
-    option("--use-fieldmap", (run.fieldmaps == Fieldmaps::Always).then(|| "always".to_owned()));
-    let start = run.bold2anat_init;
-    option("--bold2anat-init", (start != RegistrationStart::default()).then(|| start.as_str().to_owned()));
-    option("--resume", (run.resume != Resume::default()).then(|| run.resume.as_str().to_owned()));
-    option("--otel-endpoint", run.telemetry.endpoint.clone().filter(|_| run.telemetry.enabled));
-    option("--flush-timeout", run.telemetry.flush_timeout.map(|t| t.as_secs_f64().to_string()));
-    option("--log-format", (run.telemetry.log_format == LogFormat::Json).then(|| "json".to_owned()));
-    let faults = run.faults;
-    option("--fail-rate", (faults.fail_rate > 0.0).then(|| faults.fail_rate.to_string()));
-    option("--slow-stage", faults.slow.map(|(stage, seconds)| format!("{}:{seconds}", stage.as_str())));
-    option("--seed", (run.synthetic || faults.fail_rate > 0.0).then(|| faults.seed.to_string()));
-    let telemetry = &run.telemetry;
-    let flags = [
-        ("--me-output-echos", run.me_output_echos),
-        ("--strict", run.strict),
-        ("--no-report", !run.report),
-        ("--skip-bids-validation", run.skip_validation),
-        ("--synthetic", run.synthetic),
-        ("--no-telemetry", !telemetry.enabled),
-        ("--no-subject-metrics", telemetry.no_subject_metrics),
-        // Names must stay hidden: a task that finds no key refuses to run.
-        ("--pseudonymize", telemetry.pseudonyms.is_some()),
-        ("--trace", telemetry.enabled && telemetry.print_tree),
-        ("--quiet", telemetry.verbosity == Verbosity::Quiet),
-        ("--verbose", telemetry.verbosity == Verbosity::Verbose),
-        ("--debug", telemetry.verbosity == Verbosity::Debug),
-    ];
-    words.extend(flags.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag.to_owned()));
-    words
+    let tasks = run.selection.tasks.iter().map(|task| format!("--task-id={task}"));
+    let files = files.iter().map(|(option, file)| format!("{option}={}", file.display()));
+    row::words(&run.options).into_iter().chain(tasks).chain(files).collect()
 }

@@ -7,6 +7,7 @@ use crate::error::{Coded, ErrorCode};
 use crate::telemetry::delivery::{self, DeliveryError};
 use crate::telemetry::env::Environment;
 use crate::telemetry::in_force as settings;
+use crate::terminal;
 use crate::trace_view::{self, Archive, Filter, Status, ViewError};
 use serde_json::json;
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ pub fn show(folders: &[PathBuf], config: &ShowConfig) -> Result<ExitStatus, View
     filter.apply(&mut archive);
     say(&match config.format {
         Format::Text => {
-            let width = terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0));
+            let width = terminal::columns().unwrap_or(WIDTH);
             trace_view::to_text(&archive, config.limit, width)
         }
         Format::Json => json_text(archive, config.limit),

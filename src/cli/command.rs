@@ -18,7 +18,7 @@ use std::path::PathBuf;
     version = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("NEURO_PREPROCESS_COMMIT"), ")"),
     override_usage = help::USAGE,
     after_help = help::SHORT,
-    after_long_help = help::EXAMPLES,
+    after_long_help = help::examples(),
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
     max_term_width = 100

@@ -1,21 +1,23 @@
 //! Reads the TOML configuration file: `--config FILE`, else `neuro-preprocess/config.toml` in the user's configuration
-//! folder. Every key is a row of [`SETTINGS`]; an unknown one is refused, naming the nearest.
+//! folder. Every key is a row of the table of options; an unknown one is refused, naming the nearest.
 
 use super::error::Refusal;
-use super::settings::{SETTINGS, Settings, nearest};
+use super::options::Options;
+use super::row::{self, Texts, settings};
 use super::small_file;
+use super::values::nearest;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// What the file that applies says.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Loaded {
-    pub settings: Settings,
+    pub options: Options,
     /// The file; `None` when there is none.
     pub path: Option<PathBuf>,
     /// Each key with what was written.
-    pub texts: Vec<(String, String)>,
+    pub texts: Texts,
     /// A remark when the user's own file had to be left out.
     pub note: Option<String>,
 }
@@ -51,7 +53,7 @@ fn read(file: &Path, text: &str) -> Result<Loaded, Refusal> {
     let mut loaded = Loaded { path: Some(file.to_owned()), ..Loaded::default() };
     for (section, content) in &table {
         let content = content.as_table().ok_or_else(|| bad(misplaced(section)))?;
-        if !SETTINGS.iter().any(|s| s.section == section) {
+        if !settings().any(|s| s.section == section) {
             return Err(bad(unknown_section(section)));
         }
         for (key, value) in content {
@@ -63,16 +65,14 @@ fn read(file: &Path, text: &str) -> Result<Loaded, Refusal> {
 
 fn set(loaded: &mut Loaded, section: &str, key: &str, value: &Value) -> Result<(), String> {
     let written = key.replace('_', "-");
-    let here = || SETTINGS.iter().filter(|s| s.section == section).map(|s| s.key);
-    if !here().any(|k| k == written) {
-        return Err(match SETTINGS.iter().find(|s| s.key == written) {
-            Some(other) => format!("belongs to the section [{}]", other.section),
-            None => unknown_key(&written, here()),
-        });
-    }
+    let row = match row::of(&written) {
+        Some(row) if row.section == section => row,
+        Some(other) if !other.section.is_empty() => return Err(format!("belongs to the section [{}]", other.section)),
+        _ => return Err(unknown_key(&written, settings().filter(|row| row.section == section).map(|row| row.key))),
+    };
     let text = text_of(value)?;
-    loaded.settings.set(&written, &text)?;
-    loaded.texts.push((written, text));
+    row.set(&mut loaded.options, text.trim())?;
+    loaded.texts.0.push((row.key, text));
     Ok(())
 }
 
@@ -103,7 +103,7 @@ fn unknown_section(section: &str) -> String {
 }
 
 fn misplaced(key: &str) -> String {
-    match SETTINGS.iter().find(|s| s.key == key.replace('_', "-")) {
+    match settings().find(|s| s.key == key.replace('_', "-")) {
         Some(s) => format!("{key} stands outside a section; put it under [{}]", s.section),
         None => format!("{key} stands outside a section; the sections are [run] and [observability]"),
     }
@@ -122,6 +122,7 @@ fn unreadable(file: &Path, error: &std::io::Error) -> Refusal {
 mod tests {
     use super::*;
     use crate::bids::Modality;
+    use crate::telemetry::config::Verbosity;
 
     fn problem(text: &str) -> String {
         read(Path::new("c.toml"), text).unwrap_err().to_string()
@@ -129,13 +130,13 @@ mod tests {
 
     #[test]
     fn a_whole_file_is_read() {
-        let text = "[run]\nnprocs = 3\nmem = \"4GB\"\nwork_dir = \"/w\"\nmodalities = [\"bold\"]\n\
-                    [observability]\nno-telemetry = false\nverbosity = \"debug\"\n";
-        let s = read(Path::new("c.toml"), text).unwrap().settings;
-        assert_eq!((s.nprocs, s.no_telemetry, s.trace), (Some(3), Some(false), None));
+        let text = "[run]\nnprocs = 3\nmem = \"4GB\"\nmodalities = [\"bold\"]\n\
+                    [observability]\nno-telemetry = false\npseudonymize_key = \"/w\"\nverbosity = \"debug\"\n";
+        let s = read(Path::new("c.toml"), text).unwrap().options;
+        assert_eq!((s.nprocs, s.no_telemetry, s.verbosity), (Some(3), false, Verbosity::Debug));
         assert_eq!(s.mem.unwrap().bytes, 4_000_000_000);
-        assert_eq!((s.work_dir, s.modalities), (Some(PathBuf::from("/w")), Some(vec![Modality::Bold])));
-        assert_eq!(read(Path::new("c.toml"), "\u{feff}").unwrap().settings, Settings::default());
+        assert_eq!((s.pseudonymize_key, s.modalities), (Some(PathBuf::from("/w")), vec![Modality::Bold]));
+        assert_eq!(read(Path::new("c.toml"), "\u{feff}").unwrap().options, Options::default());
     }
 
     proptest::proptest! {
@@ -147,13 +148,13 @@ mod tests {
             // A TOML writer of its own; numbers may also stand in quotes.
             let word = |text: String| if quoted { format!("\"{text}\"") } else { text };
             let text = format!(
-                "[run]\nnprocs = {}\nmem = \"{megabytes}MB\"\nwork-dir = {}\nstrict = {}\n[observability]\nflush_timeout = {}\n",
-                word(nprocs.to_string()), Value::String(folder.clone()), word(yes.to_string()), word(format!("{seconds:?}")),
+                "[run]\nnprocs = {}\nmem = \"{megabytes}MB\"\nstrict = {}\n[observability]\nflush_timeout = {}\npseudonymize-key = {}\n",
+                word(nprocs.to_string()), word(yes.to_string()), word(format!("{seconds:?}")), Value::String(folder.clone()),
             );
-            let read = read(Path::new("c.toml"), &text).unwrap().settings;
-            proptest::prop_assert_eq!((read.nprocs, read.strict), (Some(nprocs), Some(yes)));
+            let read = read(Path::new("c.toml"), &text).unwrap().options;
+            proptest::prop_assert_eq!((read.nprocs, read.strict), (Some(nprocs), yes));
             proptest::prop_assert_eq!(read.mem.unwrap().bytes, megabytes * 1_000_000);
-            proptest::prop_assert_eq!(read.work_dir, Some(PathBuf::from(folder.trim())));
+            proptest::prop_assert_eq!(read.pseudonymize_key, Some(PathBuf::from(folder.trim())));
             proptest::prop_assert_eq!(read.flush_timeout, Some(std::time::Duration::from_secs_f64(seconds)));
         }
     }
@@ -161,7 +162,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_the_nearest() {
         assert!(problem("[run]\nnproc = 3").contains("[run] nproc: unknown key; did you mean nprocs?"));
-        assert!(problem("[run]\ncolour = 3").contains("the keys are nprocs, mem"));
+        assert!(problem("[run]\ncolour = 3").contains("the keys are skip-bids-validation, modalities"));
         assert!(problem("[run]\ntrace = true").contains("belongs to the section [observability]"));
         assert!(problem("[observabilty]\ntrace = true").contains("did you mean [observability]?"));
         assert!(problem("nprocs = 3").contains("put it under [run]"));

@@ -1,7 +1,7 @@
 //! Why a command line was not turned into a request, and what to print then.
 
 use super::exit::ExitStatus;
-use super::settings;
+use super::values;
 use crate::bids::SkipReason;
 use crate::error::{Coded, ErrorCode};
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ fn clap_text(error: &clap::Error) -> String {
         (ErrorKind::UnknownArgument, Some(typed)) if typed.starts_with('-') => {
             let typed = typed.split('=').next().unwrap_or(typed);
             let nearest = context(ContextKind::SuggestedArg).filter(|option| {
-                settings::nearest(typed.trim_start_matches('-'), [option.trim_start_matches('-')]).is_some()
+                values::nearest(typed.trim_start_matches('-'), [option.trim_start_matches('-')]).is_some()
             });
             let meant = nearest.map(|option| format!(" did you mean {option}?")).unwrap_or_default();
             format!("error: there is no option {typed};{meant} --help lists all options [{code}]\n")

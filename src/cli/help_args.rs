@@ -3,7 +3,7 @@
 use super::args::SelectArgs;
 use super::exit::ExitStatus;
 use super::request::{Format, Topic};
-use super::settings::{self, MODALITIES};
+use super::values::{self, MODALITIES};
 use crate::bids::Modality;
 use crate::error::ErrorCode;
 use clap::Args;
@@ -23,7 +23,7 @@ pub(super) struct ListArgs {
     pub select: SelectArgs,
     /// Kinds of scan to list [default: T1w bold]
     #[arg(long, value_name = "KIND", num_args = 1.., value_delimiter = ',', ignore_case = true,
-          value_parser = PossibleValuesParser::new(MODALITIES).try_map(|s| settings::modality(&s)))]
+          value_parser = PossibleValuesParser::new(MODALITIES).try_map(|s| values::modality(&s)))]
     pub modalities: Vec<Modality>,
     /// Format of the list
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
@@ -75,7 +75,7 @@ fn topic(text: &str) -> Result<Topic, String> {
         Some(n) => Err(format!("the program never ends with {n}; neuro-preprocess explain lists all codes")),
         None => {
             let names: Vec<String> = ErrorCode::ALL.iter().map(short).collect();
-            let meant = settings::nearest(plain, names.iter().map(String::as_str));
+            let meant = values::nearest(plain, names.iter().map(String::as_str));
             let meant = meant.map(|name| format!("did you mean NP-{}? ", name.to_ascii_uppercase()));
             Err(format!("there is no such code; {}neuro-preprocess explain lists all", meant.unwrap_or_default()))
         }

@@ -1,119 +1,71 @@
 //! One answer out of four sources: option, environment, configuration file, default.
 
-use super::args::{ObserveArgs, ResourceArgs};
 use super::config_file::{self, Loaded};
 use super::error::Refusal;
+use super::options::Options;
 use super::request::Stated;
-use super::settings::{self, Env, SETTINGS, Settings};
-use crate::telemetry::config::{Verbosity, without_password};
+use super::row::{self, Texts, settings};
+use super::values::{self, Env};
+use crate::telemetry::config::without_password;
 use std::path::Path;
-
-/// Who said what about telemetry: each setting of `[observability]` with the strongest source that names it.
-pub(super) fn stated(observe: &ObserveArgs, env: Env) -> Result<Vec<Stated>, Refusal> {
-    let file = config_file::load(observe.config.as_deref(), env)?;
-    let of = |key: &'static str, variable: String| {
-        let option = typed(observe, key).map(|value| (value, "option".to_owned()));
-        let in_environment = || {
-            let value = env(&variable).filter(|value| !value.trim().is_empty())?;
-            Some((value, format!("environment {variable}")))
-        };
-        let in_file = || {
-            let value = file.texts.iter().find(|(k, _)| k == key)?.1.clone();
-            Some((value, format!("file {}", file.path.as_deref().unwrap_or(Path::new("")).display())))
-        };
-        match option.or_else(in_environment).or_else(in_file) {
-            Some((value, source)) => Stated { key, value: Some(value), source },
-            None => Stated { key, value: None, source: "default".to_owned() },
-        }
-    };
-    let ours = SETTINGS.iter().filter(|setting| setting.section == "observability");
-    Ok(ours.map(|setting| of(setting.key, setting.variable())).collect())
-}
-
-/// What an option of `[observability]` was given as.
-fn typed(observe: &ObserveArgs, key: &str) -> Option<String> {
-    let yes = |given: bool| given.then(|| "true".to_owned());
-    match key {
-        "no-telemetry" => yes(observe.no_telemetry),
-        "otel-endpoint" => observe.otel_endpoint.clone(),
-        "flush-timeout" => observe.flush_timeout.map(|time| time.as_secs_f64().to_string()),
-        "no-subject-metrics" => yes(observe.no_subject_metrics),
-        "pseudonymize" => yes(observe.pseudonymize),
-        "pseudonymize-key" => observe.pseudonymize_key.as_ref().map(|path| path.display().to_string()),
-        "trace" => yes(observe.trace),
-        "log-format" => observe.log_format.map(|format| format!("{format:?}").to_lowercase()),
-        "verbosity" => verbosity(observe).map(|verbosity| format!("{verbosity:?}").to_lowercase()),
-        _ => None,
-    }
-}
 
 /// The settings after precedence, and the number of threads, which has one source more.
 pub(super) struct Layers {
-    /// Options over environment over file; unset values are `None`.
-    pub settings: Settings,
+    /// Options over environment over file over defaults.
+    pub options: Options,
     /// At least 1.
     pub threads: usize,
     /// Remarks for the start of the run.
     pub notes: Vec<String>,
+    /// What each source said, the strongest last.
+    said: Vec<Stated>,
 }
 
 impl Layers {
-    /// Reads the environment and the configuration file, and puts the options over them.
+    /// Reads the configuration file and the environment, and puts what was typed over them.
     ///
-    /// `flags` holds the options that only some forms have. The file comes after `SLURM_CPUS_PER_TASK`, because it is
-    /// written for a machine and Slurm speaks of this very task.
-    pub fn gather(resources: &ResourceArgs, observe: &ObserveArgs, flags: Settings, env: Env) -> Result<Self, Refusal> {
-        let flags = Settings {
-            nprocs: resources.nprocs.map(usize::from),
-            mem: resources.mem.clone(),
-            no_telemetry: observe.no_telemetry.then_some(true),
-            otel_endpoint: observe.otel_endpoint.clone(),
-            flush_timeout: observe.flush_timeout,
-            no_subject_metrics: observe.no_subject_metrics.then_some(true),
-            pseudonymize: observe.pseudonymize.then_some(true),
-            pseudonymize_key: observe.pseudonymize_key.clone(),
-            trace: observe.trace.then_some(true),
-            log_format: observe.log_format,
-            verbosity: verbosity(observe),
-            ..flags
-        };
-        let Loaded { settings: file, note, .. } = config_file::load(observe.config.as_deref(), env)?;
+    /// The file comes after `SLURM_CPUS_PER_TASK`, because it is written for a machine and Slurm speaks of this very task.
+    pub fn gather(typed: &Texts, env: Env) -> Result<Self, Refusal> {
+        let Loaded { mut options, path, texts, note } = config_file::load(typed.get("config").map(Path::new), env)?;
         let mut notes: Vec<String> = note.into_iter().collect();
-        let typed = flags.or(from_environment(env)?);
-        let threads = typed.nprocs.or_else(|| slurm_threads(env, &mut notes)).or(file.nprocs);
+        let say = |key, text: &str, source| Stated { key, value: Some(text.to_owned()), source };
+        let file = format!("file {}", path.as_deref().unwrap_or(Path::new("")).display());
+        let mut said: Vec<Stated> = texts.0.iter().map(|(key, text)| say(*key, text, file.clone())).collect();
+        let of_file = options.nprocs.take();
+        for row in settings() {
+            let name = row.variable();
+            // An empty variable counts as unset, as for the `OTEL_*` variables.
+            let Some(value) = env(&name).filter(|value| !value.trim().is_empty()) else { continue };
+            row.set(&mut options, value.trim()).map_err(|problem| bad(name.clone(), &value, problem))?;
+            said.push(say(row.key, &value, format!("environment {name}")));
+        }
+        for (key, text) in &typed.0 {
+            let set = row::of(key).map_or(Ok(()), |row| row.set(&mut options, text));
+            set.map_err(|problem| bad(format!("--{key}"), text, problem))?;
+            said.push(say(*key, text, "option".to_owned()));
+        }
+        let threads = options.nprocs.or_else(|| slurm_threads(env, &mut notes)).or(of_file);
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        Ok(Self { settings: typed.or(file), threads, notes })
+        Ok(Self { options, threads, notes, said })
+    }
+
+    /// Who said what: each setting of `section` with the strongest source that names it.
+    pub fn stated(&self, section: &str) -> Vec<Stated> {
+        let rows = settings().filter(|row| row.section == section);
+        let of = |key| self.said.iter().rfind(|said| said.key == key).cloned();
+        rows.map(|row| of(row.key).unwrap_or(Stated { key: row.key, value: None, source: "default".to_owned() }))
+            .collect()
     }
 }
 
-fn verbosity(observe: &ObserveArgs) -> Option<Verbosity> {
-    match (observe.quiet, observe.debug, observe.verbose) {
-        (true, ..) => Some(Verbosity::Quiet),
-        (_, true, _) => Some(Verbosity::Debug),
-        (_, _, true) => Some(Verbosity::Verbose),
-        _ => None,
-    }
-}
-
-/// An empty variable counts as unset, as for the `OTEL_*` variables.
-fn from_environment(env: Env) -> Result<Settings, Refusal> {
-    let mut settings = Settings::default();
-    for setting in SETTINGS {
-        let name = setting.variable();
-        let Some(value) = env(&name).filter(|value| !value.trim().is_empty()) else { continue };
-        settings.set(setting.key, &value).map_err(|problem| Refusal::BadVariable {
-            value: without_password(&value),
-            name,
-            problem,
-        })?;
-    }
-    Ok(settings)
+fn bad(name: String, value: &str, problem: String) -> Refusal {
+    Refusal::BadVariable { name, value: without_password(value), problem }
 }
 
 /// The processors Slurm gave this task. What it writes is not the user's doing, so nonsense is a remark.
 fn slurm_threads(env: Env, notes: &mut Vec<String>) -> Option<usize> {
     let text = env("SLURM_CPUS_PER_TASK")?;
-    let threads = settings::threads(text.trim());
+    let threads = values::threads(text.trim());
     if threads.is_err() {
         notes.push(format!("SLURM_CPUS_PER_TASK={text:?} is not a number of processors; not used"));
     }

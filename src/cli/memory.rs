@@ -36,6 +36,12 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// As it was written.
+    #[must_use]
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
     /// One line for the start of the run: what was understood, and why where the unit was guessed.
     #[must_use]
     pub fn understood(&self) -> String {

@@ -1,10 +1,11 @@
 //! What the program can be asked to do, resolved: nothing in here is to be checked again.
 
 use super::exit::ExitStatus;
+use super::options::Options;
 use crate::bids::Selection;
 use crate::error::ErrorCode;
 use crate::telemetry::config::TelemetryConfig;
-use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, Resume, SliceTiming, Stage};
+use crate::vocabulary::Stage;
 use clap::ValueEnum;
 use phantom::SynthConfig;
 use std::path::PathBuf;
@@ -111,34 +112,8 @@ pub struct RunConfig {
     pub threads: usize,
     /// Memory to stay within, in bytes.
     pub memory_bytes: Option<u64>,
-    /// Output spaces as they were written; none for the default.
-    pub output_spaces: Vec<String>,
-    /// Where the search for a run's place on the T1w image begins.
-    pub bold2anat_init: RegistrationStart,
-    /// What becomes of the times of slices.
-    pub slice_timing: SliceTiming,
-    /// What becomes of fieldmaps.
-    pub fieldmaps: Fieldmaps,
-    /// Also write each echo of multi-echo runs.
-    pub me_output_echos: bool,
-    /// Refuse what is otherwise only noted about the input.
-    pub strict: bool,
-    /// Go on without a valid `dataset_description.json`.
-    pub skip_validation: bool,
-    /// Say what would be done, and write nothing.
-    pub dry_run: bool,
-    /// Form of what `dry_run` prints.
-    pub format: Format,
-    /// Process again what is already done.
-    pub force: bool,
-    /// What of an output must be as it was for a scan to be kept.
-    pub resume: Resume,
-    /// Write report pages at the end.
-    pub report: bool,
-    /// Failures and delays on purpose.
-    pub faults: Faults,
-    /// Process made-up scans in place of the content of the files.
-    pub synthetic: bool,
+    /// What the options say. Threads, memory, modalities and telemetry stand here resolved.
+    pub options: Options,
     /// Telemetry and messages.
     pub telemetry: TelemetryConfig,
     /// Remarks for the start of the run: what was understood, what was left out.

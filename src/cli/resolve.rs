@@ -1,6 +1,6 @@
 //! Options, environment, configuration file and defaults → one request. Every check is made here or called from here.
 
-use super::args::{DemoArgs, ExtractArgs, ObserveArgs, ReportArgs, ResourceArgs, ScoreArgs, SynthArgs, VerifyArgs};
+use super::args::{DemoArgs, ExtractArgs, ReportArgs, ScoreArgs, SynthArgs, VerifyArgs};
 use super::command::{Cli, Verb};
 use super::error::Refusal;
 use super::help_args::ListArgs;
@@ -9,7 +9,8 @@ use super::memory::Memory;
 use super::request::{DemoConfig, ExtractConfig, Format, ListConfig, ReportConfig, Request, ScoreConfig, VerifyConfig};
 use super::resolve_run::{each_once, run_file, run_folder, selection, without_verb};
 use super::resolve_telemetry::telemetry;
-use super::settings::{Env, Settings};
+use super::row::Texts;
+use super::values::{Env, Value as _};
 use super::{paths, resolve_slurm, resolve_telemetry};
 use phantom::SynthConfig;
 use std::path::PathBuf;
@@ -59,15 +60,14 @@ fn synth(args: SynthArgs) -> Result<Request, Refusal> {
 
 fn demo(args: DemoArgs, env: Env) -> Result<Request, Refusal> {
     paths::output_folder("output", &args.output, None)?;
-    let Layers { settings, threads, mut notes } =
-        Layers::gather(&args.resources, &args.observe, Settings::default(), env)?;
-    notes.extend(settings.mem.as_ref().map(Memory::understood));
+    let Layers { options, threads, mut notes, .. } = Layers::gather(&args.settings.0, env)?;
+    notes.extend(options.mem.as_ref().map(Memory::understood));
     Ok(Request::Demo(DemoConfig {
         scenario: args.scenario,
         dir: args.output,
         threads,
-        memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
-        telemetry: telemetry(&settings, &args.observe, env, &mut notes)?,
+        memory_bytes: options.mem.as_ref().map(|m| m.bytes),
+        telemetry: telemetry(&options, &args.settings.0, env, &mut notes)?,
         notes,
     }))
 }
@@ -107,8 +107,8 @@ fn verify(args: VerifyArgs, env: Env) -> Result<Request, Refusal> {
 /// Derivatives that are there, and the threads to work on them with.
 fn finished(derivatives: PathBuf, nprocs: Option<u16>, env: Env) -> Result<(PathBuf, usize), Refusal> {
     paths::input_folder(&derivatives, "name the folder of the derivatives", paths::bound_hint(&derivatives))?;
-    let resources = ResourceArgs { nprocs, mem: None };
-    let Layers { threads, .. } = Layers::gather(&resources, &ObserveArgs::default(), Settings::default(), env)?;
+    let typed = Texts::default().with("nprocs", nprocs.map(|n| n.to_string()));
+    let Layers { threads, .. } = Layers::gather(&typed, env)?;
     Ok((derivatives, threads))
 }
 
@@ -126,15 +126,10 @@ fn bundle(dir: PathBuf) -> Result<Request, Refusal> {
 fn list(args: ListArgs, env: Env) -> Result<Request, Refusal> {
     let dir = args.bids_dir;
     paths::input_folder(&dir, "name the folder of the dataset", paths::bound_hint(&dir))?;
-    let skip = args.select.skip_bids_validation;
-    let flags = Settings {
-        modalities: (!args.modalities.is_empty()).then_some(args.modalities),
-        skip_bids_validation: skip.then_some(true),
-        ..Settings::default()
-    };
-    let layers = Layers::gather(&ResourceArgs::default(), &ObserveArgs::default(), flags, env)?;
+    let typed = args.select.settings.0.clone().with("modalities", args.modalities.text());
+    let layers = Layers::gather(&typed, env)?;
     let mut selection = selection(args.select)?;
-    selection.modalities = each_once(layers.settings.modalities.unwrap_or_default());
-    let skip_validation = layers.settings.skip_bids_validation.unwrap_or(false);
+    selection.modalities = each_once(layers.options.modalities);
+    let skip_validation = layers.options.skip_bids_validation;
     Ok(Request::List(ListConfig { dir, selection, threads: layers.threads, skip_validation, format: args.format }))
 }

@@ -7,10 +7,11 @@ use super::layers::Layers;
 use super::memory::Memory;
 use super::request::{Input, Level, RunConfig};
 use super::resolve_telemetry::telemetry;
-use super::settings::{self, Env, Settings};
+use super::row::Texts;
+use super::values::{self, Env};
 use super::{paths, subcohort};
 use crate::bids::{Label, Modality, Selection};
-use crate::vocabulary::{Faults, Fieldmaps, SliceTiming};
+use crate::vocabulary::Fieldmaps;
 use std::path::{Path, PathBuf};
 
 /// Hint when OUTPUT_DIR is missing.
@@ -73,7 +74,7 @@ fn not_for_loose_scans(args: &DatasetArgs) -> Result<(), Refusal> {
         ("--task-id", !args.select.task_id.is_empty()),
         ("--subcohort", args.select.subcohort.is_some()),
         ("--bids-filter-file", args.select.bids_filter_file.is_some()),
-        ("--skip-bids-validation", args.select.skip_bids_validation),
+        ("--skip-bids-validation", args.select.settings.0.get("skip-bids-validation").is_some()),
     ];
     let found = used.into_iter().find(|(_, is_used)| *is_used);
     found.map_or(Ok(()), |(option, _)| {
@@ -85,9 +86,9 @@ pub(super) fn run_file(scan: PathBuf, output: PathBuf, run: RunArgs, env: Env) -
     paths::input_scan(&scan)?;
     let root = paths::dataset_above(&scan);
     paths::output_folder("output", &output, root.as_deref())?;
-    let layers = Layers::gather(&run.resources, &run.observe, flags_of_run(&run), env)?;
+    let layers = Layers::gather(&run.0, env)?;
     let input = Input::File { path: scan };
-    finish(input, Some(output), Level::Participant, Selection::default(), run, layers, (root.as_deref(), env))
+    finish(input, Some(output), Level::Participant, Selection::default(), &run.0, layers, (root.as_deref(), env))
 }
 
 pub(super) fn run_folder(folder: PathBuf, output: PathBuf, run: RunArgs, env: Env) -> Result<RunConfig, Refusal> {
@@ -95,13 +96,18 @@ pub(super) fn run_folder(folder: PathBuf, output: PathBuf, run: RunArgs, env: En
     paths::input_folder(&folder, "use the verb process (or --input) for one scan", hint)?;
     let root = paths::dataset_above(&folder).unwrap_or_else(|| folder.clone());
     paths::output_folder("output", &output, Some(&root))?;
-    let layers = Layers::gather(&run.resources, &run.observe, flags_of_run(&run), env)?;
+    let layers = Layers::gather(&run.0, env)?;
     let input = Input::Folder { dir: folder };
-    finish(input, Some(output), Level::Participant, Selection::default(), run, layers, (Some(&root), env))
+    finish(input, Some(output), Level::Participant, Selection::default(), &run.0, layers, (Some(&root), env))
 }
 
 /// A run on a dataset or a study.
-pub(super) fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: Env) -> Result<RunConfig, Refusal> {
+pub(super) fn run_dataset(
+    dir: PathBuf,
+    mut args: DatasetArgs,
+    mut run: RunArgs,
+    env: Env,
+) -> Result<RunConfig, Refusal> {
     let hint = verb_meant(&dir).unwrap_or_else(|| paths::bound_hint(&dir));
     paths::input_folder(&dir, "use the verb process for one scan", hint)?;
     // The study itself is read later; here it only matters that such a folder knows its own output.
@@ -112,15 +118,13 @@ pub(super) fn run_dataset(dir: PathBuf, args: DatasetArgs, run: RunArgs, env: En
         paths::output_folder("output", output, Some(&root))?;
         paths::not_the_same("output", output, &dir)?;
     }
-    let skip = args.select.skip_bids_validation;
+    run.0.0.append(&mut args.select.settings.0.0);
     let selection = selection(args.select)?;
-    let mut flags = flags_of_run(&run);
-    flags.skip_bids_validation = skip.then_some(true);
-    let mut layers = Layers::gather(&run.resources, &run.observe, flags, env)?;
-    if layers.settings.skip_bids_validation == Some(true) {
+    let mut layers = Layers::gather(&run.0, env)?;
+    if layers.options.skip_bids_validation {
         layers.notes.push("--skip-bids-validation: the dataset's description is not validated".to_owned());
     }
-    finish(Input::Bids { dir }, output, level, selection, run, layers, (Some(&root), env))
+    finish(Input::Bids { dir }, output, level, selection, &run.0, layers, (Some(&root), env))
 }
 
 /// The selection of a dataset; modalities are added later.
@@ -148,7 +152,7 @@ fn output_and_level(args: &DatasetArgs, study: bool) -> Result<(Option<PathBuf>,
             Some(level) if study => Ok((None, level)),
             Some(_) => Err(Refusal::OutputMissing { how: "OUTPUT_DIR between BIDS_DIR and the level", study: STUDY }),
             None => {
-                let meant = second.to_str().and_then(|text| settings::nearest(text, ["participant", "group"]));
+                let meant = second.to_str().and_then(|text| values::nearest(text, ["participant", "group"]));
                 let hint = meant.map(|level| format!("; did you mean {level}?")).unwrap_or_default();
                 Err(Refusal::LevelMissing { hint })
             }
@@ -164,7 +168,7 @@ fn level_word(word: &Path) -> Option<Level> {
 /// A hint when the first argument was meant as a verb: misspelt, or with options before it.
 fn verb_meant(first: &Path) -> Option<String> {
     let command = command();
-    let verb = settings::nearest(first.to_str()?, command.get_subcommands().map(clap::Command::get_name))?;
+    let verb = values::nearest(first.to_str()?, command.get_subcommands().map(clap::Command::get_name))?;
     Some(if first == Path::new(verb) {
         format!(": the verb {verb} comes before all options")
     } else {
@@ -204,19 +208,18 @@ fn finish(
     output: Option<PathBuf>,
     level: Level,
     mut selection: Selection,
-    run: RunArgs,
+    typed: &Texts,
     layers: Layers,
     (root, env): (Option<&Path>, Env),
 ) -> Result<RunConfig, Refusal> {
-    let Layers { settings, threads, mut notes } = layers;
-    if let Some(work) = &settings.work_dir {
+    let Layers { mut options, threads, mut notes, .. } = layers;
+    if let Some(work) = &options.work_dir {
         paths::output_folder("work", work, root)?;
     }
-    selection.modalities = each_once(settings.modalities.clone().unwrap_or_default());
-    notes.extend(settings.mem.as_ref().map(Memory::understood));
-    let trial = run.trial;
-    let ignored = |what: &str| settings.ignore.iter().flatten().any(|word| word.eq_ignore_ascii_case(what));
-    if ignored("fieldmaps") && settings.use_fieldmap == Some(Fieldmaps::Always) {
+    options.modalities = each_once(options.modalities);
+    selection.modalities.clone_from(&options.modalities);
+    notes.extend(options.mem.as_ref().map(Memory::understood));
+    if options.ignore.fieldmaps && options.use_fieldmap == Fieldmaps::Always {
         let advice = "leave out the one that is not meant: either no fieldmap is used or each that is there";
         return Err(conflict("--ignore fieldmaps", "--use-fieldmap always", advice));
     }
@@ -226,28 +229,9 @@ fn finish(
         level,
         selection,
         threads,
-        memory_bytes: settings.mem.as_ref().map(|m| m.bytes),
-        output_spaces: settings.output_spaces.clone().unwrap_or_default(),
-        bold2anat_init: settings.bold2anat_init.unwrap_or_default(),
-        slice_timing: match ignored("slicetiming") {
-            true => SliceTiming::Ignored,
-            false => settings.slice_time_ref.unwrap_or_default(),
-        },
-        fieldmaps: match ignored("fieldmaps") {
-            true => Fieldmaps::Ignored,
-            false => settings.use_fieldmap.unwrap_or_default(),
-        },
-        me_output_echos: settings.me_output_echos.unwrap_or(false),
-        strict: settings.strict.unwrap_or(false),
-        skip_validation: settings.skip_bids_validation.unwrap_or(false),
-        dry_run: run.dry_run,
-        format: run.format.unwrap_or_default(),
-        force: run.force,
-        resume: settings.resume.unwrap_or_default(),
-        report: !settings.no_report.unwrap_or(false),
-        faults: Faults { fail_rate: trial.fail_rate.unwrap_or(0.0), slow: trial.slow_stage, seed: trial.seed },
-        synthetic: trial.synthetic,
-        telemetry: telemetry(&settings, &run.observe, env, &mut notes)?,
+        memory_bytes: options.mem.as_ref().map(|m| m.bytes),
+        telemetry: telemetry(&options, typed, env, &mut notes)?,
+        options,
         notes,
     })
 }
@@ -255,21 +239,4 @@ fn finish(
 /// All modalities when none is named.
 pub(super) fn each_once(named: Vec<Modality>) -> Vec<Modality> {
     Modality::ALL.into_iter().filter(|m| named.is_empty() || named.contains(m)).collect()
-}
-
-fn flags_of_run(run: &RunArgs) -> Settings {
-    Settings {
-        work_dir: run.work_dir.clone(),
-        output_spaces: (!run.output_spaces.is_empty()).then(|| run.output_spaces.clone()),
-        bold2anat_init: run.bold2anat_init,
-        ignore: (!run.ignore.is_empty()).then(|| run.ignore.clone()),
-        use_fieldmap: run.use_fieldmap,
-        slice_time_ref: run.slice_time_ref,
-        me_output_echos: run.me_output_echos.then_some(true),
-        resume: run.resume,
-        strict: run.strict.then_some(true),
-        no_report: run.no_report.then_some(true),
-        modalities: (!run.modalities.is_empty()).then(|| run.modalities.clone()),
-        ..Settings::default()
-    }
 }

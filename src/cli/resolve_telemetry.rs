@@ -1,13 +1,14 @@
 //! Everything about telemetry in a request: its settings with the key of the pseudonyms, and the verb `telemetry`.
 
-use super::args::{ObserveArgs, ResourceArgs};
 use super::error::Refusal;
-use super::layers::{self, Layers};
+use super::layers::Layers;
+use super::options::Options;
 use super::paths;
 use super::request::{CompareConfig, InForceConfig, Request, ShowConfig, StatusRequest, TelemetryRequest};
-use super::settings::{Env, Settings};
+use super::row::Texts;
 use super::small_file;
 use super::telemetry_args::{CompareArgs, ConfigArgs, ReplayArgs, ShowArgs, StatusArgs, TelemetryVerb};
+use super::values::Env;
 use crate::bids::without_sub;
 use crate::telemetry::config::{PseudonymKey, TelemetryConfig};
 use std::path::PathBuf;
@@ -39,9 +40,10 @@ fn replay(args: ReplayArgs, env: Env) -> Result<Request, Refusal> {
 
 /// Where a run would send to. What is in the files is as it was written: pseudonyms need no key now.
 fn as_of_a_run(endpoint: Option<String>, file: Option<PathBuf>, env: Env) -> Result<TelemetryConfig, Refusal> {
-    let observe = ObserveArgs { otel_endpoint: endpoint, config: file, ..ObserveArgs::default() };
-    let layers = Layers::gather(&ResourceArgs::default(), &observe, Settings::default(), env)?;
-    telemetry(&Settings { pseudonymize: None, ..layers.settings }, &observe, env, &mut Vec::new())
+    let file = file.map(|path| path.to_string_lossy().into_owned());
+    let typed = Texts::default().with("otel-endpoint", endpoint).with("config", file);
+    let options = Layers::gather(&typed, env)?.options;
+    telemetry(&Options { pseudonymize: false, ..options }, &typed, env, &mut Vec::new())
 }
 
 fn status(args: StatusArgs, env: Env) -> Result<Request, Refusal> {
@@ -85,29 +87,26 @@ fn folder_and_run(path: PathBuf) -> (PathBuf, Option<String>) {
 }
 
 fn config(args: &ConfigArgs, env: Env) -> Result<Request, Refusal> {
-    let stated = layers::stated(&args.observe, env)?;
-    let Layers { settings, mut notes, .. } =
-        Layers::gather(&ResourceArgs::default(), &args.observe, Settings::default(), env)?;
-    let telemetry = telemetry(&settings, &args.observe, env, &mut notes)?;
+    let layers = Layers::gather(&args.settings.0, env)?;
+    let stated = layers.stated("observability");
+    let mut notes = layers.notes;
+    let telemetry = telemetry(&layers.options, &args.settings.0, env, &mut notes)?;
     let format = args.format;
     Ok(Request::Telemetry(TelemetryRequest::Config(InForceConfig { telemetry, stated, format, notes })))
 }
 
-/// Telemetry as it shall be. `observe` are the options as typed.
+/// Telemetry as it shall be.
 pub(super) fn telemetry(
-    settings: &Settings,
-    observe: &ObserveArgs,
+    options: &Options,
+    typed: &Texts,
     env: Env,
     notes: &mut Vec<String>,
 ) -> Result<TelemetryConfig, Refusal> {
-    let enabled = !settings.no_telemetry.unwrap_or(false);
-    let trace = settings.trace.unwrap_or(false);
-    let traceparent = observe.traceparent.clone();
-    if !enabled && (trace || settings.otel_endpoint.is_some() || traceparent.is_some()) {
+    let enabled = !options.no_telemetry;
+    if !enabled && (options.trace || options.otel_endpoint.is_some() || options.traceparent.is_some()) {
         notes.push("telemetry is off: the endpoint, trace tree and trace context have no effect".to_owned());
     }
-    let pseudonymize = settings.pseudonymize.unwrap_or(false);
-    if observe.pseudonymize_key.is_some() && !pseudonymize {
+    if typed.get("pseudonymize-key").is_some() && !options.pseudonymize {
         // Somebody who gives a key means names to be hidden; going on without would send them.
         return Err(Refusal::Conflict {
             first: "--pseudonymize-key",
@@ -117,21 +116,21 @@ pub(super) fn telemetry(
     }
     Ok(TelemetryConfig {
         enabled,
-        endpoint: settings.otel_endpoint.clone(),
-        traceparent,
-        flush_timeout: settings.flush_timeout,
-        print_tree: trace,
-        no_subject_metrics: settings.no_subject_metrics.unwrap_or(false),
-        pseudonyms: pseudonymize.then(|| pseudonym_key(settings, env)).transpose()?,
-        log_format: settings.log_format.unwrap_or_default(),
-        verbosity: settings.verbosity.unwrap_or_default(),
+        endpoint: options.otel_endpoint.clone().map(|url| url.0),
+        traceparent: options.traceparent.clone(),
+        flush_timeout: options.flush_timeout,
+        print_tree: options.trace,
+        no_subject_metrics: options.no_subject_metrics,
+        pseudonyms: options.pseudonymize.then(|| pseudonym_key(options, env)).transpose()?,
+        log_format: options.log_format,
+        verbosity: options.verbosity,
     })
 }
 
 /// The key of the pseudonyms: the file's, else the variable's. It is never repeated in a message.
-fn pseudonym_key(settings: &Settings, env: Env) -> Result<PseudonymKey, Refusal> {
+fn pseudonym_key(options: &Options, env: Env) -> Result<PseudonymKey, Refusal> {
     let refuse = |problem: String| Refusal::PseudonymKey { problem };
-    let (place, bytes) = match (&settings.pseudonymize_key, env(PSEUDONYM_KEY)) {
+    let (place, bytes) = match (&options.pseudonymize_key, env(PSEUDONYM_KEY)) {
         (Some(file), _) => {
             let bytes = small_file::bytes(file).map_err(|e| refuse(format!("the key file {}: {e}", file.display())))?;
             (file.display().to_string(), bytes)

@@ -1,8 +1,8 @@
 //! The verb `telemetry` as it is typed: what to do with the telemetry that runs left in their output folders.
 
-use super::args::ObserveArgs;
 use super::request::{Ended, Format};
-use super::{help, settings};
+use super::row::{Typed, form};
+use super::{help, values};
 use crate::vocabulary::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
@@ -33,7 +33,7 @@ pub(super) struct ReplayArgs {
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// Collector to send to, such as http://localhost:4317 [default: as for a run]
-    #[arg(long, visible_alias = "otel-endpoint", value_name = "URL", value_parser = settings::endpoint)]
+    #[arg(long, visible_alias = "otel-endpoint", value_name = "URL", value_parser = values::endpoint)]
     pub endpoint: Option<String>,
     /// Also spans and log lines that were taken before, for a store that lost them; metrics never
     #[arg(long)]
@@ -49,7 +49,7 @@ pub(super) struct StatusArgs {
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// Ask this Tempo, such as http://127.0.0.1:3200, whether it has all that was taken
-    #[arg(long, value_name = "URL", value_parser = settings::endpoint)]
+    #[arg(long, value_name = "URL", value_parser = values::endpoint)]
     pub check: Option<String>,
     /// Configuration file [default: neuro-preprocess/config.toml in XDG_CONFIG_HOME or ~/.config]
     #[arg(long, value_name = "FILE")]
@@ -104,7 +104,7 @@ pub(super) struct ConfigArgs {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: Format,
     #[command(flatten)]
-    pub observe: ObserveArgs,
+    pub settings: Typed<{ form::OBSERVE }>,
 }
 
 /// The stage of that name; the parser lets no other through.

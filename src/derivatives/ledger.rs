@@ -67,8 +67,6 @@ pub enum Input {
     File(Fingerprint),
     /// The echoes of a run, each with its path in the dataset.
     Echoes(Vec<(PathBuf, Fingerprint)>),
-    /// Generated from this seed.
-    Synthetic(u64),
 }
 
 /// One scan that is done.
@@ -183,7 +181,6 @@ pub(super) fn retime<'s>(scans: impl Iterator<Item = &'s mut DoneScan>, touched:
             Input::Echoes(prints) => {
                 prints.iter_mut().for_each(|(path, print)| print.modified = now(path).unwrap_or(print.modified));
             }
-            Input::Synthetic(_) => {}
         }
     }
 }

@@ -169,7 +169,7 @@ mod tests {
             anatomy: None,
             outputs,
         };
-        let made = DoneScan { path: "b.nii".into(), input: Input::Synthetic(u64::MAX), ..file.clone() };
+        let made = DoneScan { path: "b.nii".into(), ..file.clone() };
         let marker = Marker::new(&unit, None, vec![file, made]);
         marker.write(dir.path(), &unit, None).unwrap();
         assert_eq!(read(), Ok(marker.clone()));

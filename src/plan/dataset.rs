@@ -8,7 +8,7 @@ use super::images::Images;
 use super::lesions;
 use super::memory::estimate;
 use super::resume::decide;
-use super::units::{Common, Need, Plan, Problem, ScanPlan, SessionPlan, Source};
+use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan};
 use super::{PlanError, PlanOptions, be_strict};
 use crate::bids::{self, Check, Index, Modality, Other, ScanFile, Selection};
 use crate::derivatives::outputs::outputs_of;
@@ -20,7 +20,7 @@ use crate::vocabulary::{Fieldmaps, Reason, SessionId, State};
 use rayon::prelude::*;
 use serde_json::Map;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The label Nipoppy uses for data without sessions.
 const UNNAMED: &str = "unnamed";
@@ -186,11 +186,11 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: &PlanOpti
         problem = Some(Problem::of(&e));
     }
     let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
-    let (source, memory) = source_of(file, path, modality, options);
+    let memory = estimate(modality, nifti::read_header(&path).ok().as_ref(), &options.wanted);
     Some(ScanPlan {
         id: file.id(),
         modality,
-        source,
+        file: path,
         echoes: Vec::new(),
         fieldmap: FieldmapPlan::default(),
         lesions: Vec::new(),
@@ -204,17 +204,4 @@ fn scan_plan(index: &Index, file: &ScanFile, common: &Common, options: &PlanOpti
         wanted: options.wanted.clone(),
         state: State::ToDo(Reason::NeverDone),
     })
-}
-
-fn source_of(file: &ScanFile, path: PathBuf, modality: Modality, options: &PlanOptions) -> (Source, Need) {
-    if let Some(seed) = options.synthetic {
-        let source = Source::Synthetic {
-            participant: file.participant().into(),
-            session: file.session().map(str::to_owned),
-            seed,
-        };
-        return (source, estimate(modality, None, &options.wanted));
-    }
-    let header = nifti::read_header(&path).ok();
-    (Source::File(path), estimate(modality, header.as_ref(), &options.wanted))
 }

@@ -1,6 +1,6 @@
 //! Multi-echo runs: which files are echoes of one run, and the one scan they are together.
 
-use super::units::{Echo, Need, Problem, ScanPlan, Source};
+use super::units::{Echo, Need, Problem, ScanPlan};
 use crate::bids::{Entities, Modality};
 use crate::error::ErrorCode;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ pub(super) fn together(scans: Vec<ScanPlan>) -> Vec<ScanPlan> {
 
 /// The entities of the run that a scan is an echo of.
 fn of_run(scan: &ScanPlan) -> Option<Entities> {
-    let is_echo = scan.modality == Modality::Bold && matches!(scan.source, Source::File(_));
+    let is_echo = scan.modality == Modality::Bold;
     scan.entities.get("echo").filter(|_| is_echo)?;
     Entities::from_pairs(scan.entities.iter().filter(|(key, _)| *key != "echo")).ok()
 }
@@ -77,9 +77,8 @@ fn multi_echo(run: Entities, mut scans: Vec<ScanPlan>) -> Option<ScanPlan> {
 }
 
 fn echo(scan: &ScanPlan, seconds: f64) -> Option<Echo> {
-    let Source::File(path) = &scan.source else { return None };
     let label = scan.entities.get("echo")?.to_owned();
-    Some(Echo { path: path.clone(), relative: scan.relative.clone(), label, seconds })
+    Some(Echo { path: scan.file.clone(), relative: scan.relative.clone(), label, seconds })
 }
 
 /// Echo times that are missing, no seconds, or twice the same.

@@ -3,7 +3,7 @@
 //! together. The rules are those of sdcflows.
 
 use super::fieldmap::{EpiImage, FIELDMAP, FieldImage, FieldKind, Fieldmap, FieldmapPlan};
-use super::units::{ScanPlan, Source};
+use super::units::ScanPlan;
 use crate::bids::{Index, Modality, ScanFile, Suffix};
 use imaging::distortion::PhaseEncoding;
 use imaging::distortion::readout::{ReadoutFields, total_readout};
@@ -81,7 +81,7 @@ impl<'a> FieldImages<'a> {
 }
 
 fn is_run(scan: &ScanPlan) -> bool {
-    scan.modality == Modality::Bold && matches!(scan.source, Source::File(_))
+    scan.modality == Modality::Bold
 }
 
 /// The search for the fieldmap of one run.

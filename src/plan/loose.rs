@@ -6,7 +6,7 @@ use super::echoes;
 use super::fieldmap::FieldmapPlan;
 use super::memory::estimate;
 use super::resume::decide;
-use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan, Source};
+use super::units::{Common, Plan, Problem, ScanPlan, SessionPlan};
 use super::{PlanError, PlanOptions, be_strict};
 use crate::bids::{BidsError, Entities, EntityError, Modality, SkipReason, dicom_below, read_object, split_extension};
 use crate::derivatives::outputs::outputs_of;
@@ -137,7 +137,7 @@ fn plan_files(
         absolute(root).file_name().map_or_else(|| "loose scans".to_owned(), |n| n.to_string_lossy().into_owned());
     let nothing = units.is_empty().then(|| "no .nii or .nii.gz file of a selected modality".to_owned());
     let bold = || units.values().flatten().any(|scan| scan.modality == Modality::Bold);
-    let undistorted = (options.wanted.fieldmaps != Fieldmaps::Ignored && options.synthetic.is_none() && bold())
+    let undistorted = (options.wanted.fieldmaps != Fieldmaps::Ignored && bold())
         .then(|| "distortion of bold runs is not corrected: fieldmaps are used in BIDS datasets only".to_owned());
     let warnings = nothing.into_iter().chain(undistorted).collect();
     let unit = |(id, scans): (SessionId, _)| SessionPlan::new(id.session.clone(), id, echoes::together(scans));
@@ -175,24 +175,18 @@ fn scan_plan(root: &Path, file: &Path, common: &Common, options: &PlanOptions) -
         session: entities.get("ses").map(str::to_owned),
     };
     let bytes = std::fs::metadata(file).map_or(0, |m| m.len());
-    let source = if let Some(seed) = options.synthetic {
-        Source::Synthetic { participant: unit.participant.clone(), session: unit.session.clone(), seed }
-    } else {
-        Source::File(file.to_owned())
-    };
-    let read = header.as_ref().filter(|_| options.synthetic.is_none());
     let (metadata, problem) = sidecar(file, &id);
     let (metadata, oddities) = used(modality, metadata);
     let scan = ScanPlan {
         wanted: options.wanted.clone(),
         state: State::ToDo(Reason::NeverDone),
-        memory: estimate(modality, read, &options.wanted),
+        memory: estimate(modality, header.as_ref(), &options.wanted),
         metadata: common.of(metadata),
         oddities,
         relative: file.strip_prefix(root).unwrap_or(file).to_owned(),
         id: printable::line(&id).into_owned(),
         modality,
-        source,
+        file: file.to_owned(),
         echoes: Vec::new(),
         fieldmap: FieldmapPlan::default(),
         lesions: Vec::new(),

@@ -24,7 +24,7 @@ pub use loose::{plan_file, plan_folder};
 pub use memory::MemoryBudget;
 pub use resume::done_since;
 pub use show::{to_text, write_json};
-pub use units::{AnatomyPlan, AnatomySource, Echo, Lesion, Need, Plan, Problem, ScanPlan, SessionPlan, Source};
+pub use units::{AnatomyPlan, AnatomySource, Echo, FORMAT, Lesion, Need, Plan, Problem, ScanPlan, SessionPlan};
 
 use crate::bids::BidsError;
 use crate::error::{Coded, ErrorCode};
@@ -40,8 +40,6 @@ pub struct PlanOptions {
     pub force: bool,
     /// What of an output must be as it was for a scan to be kept.
     pub resume: Resume,
-    /// Generate volumes from this seed instead of reading them.
-    pub synthetic: Option<u64>,
     /// Take a folder that breaks BIDS rules as far as it can be understood.
     pub skip_validation: bool,
     /// What is wanted of each scan.

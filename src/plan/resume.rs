@@ -7,7 +7,7 @@
 use super::PlanOptions;
 use super::anatomy;
 use super::fieldmap::FIELDMAP;
-use super::units::{AnatomyPlan, AnatomySource, Echo, Plan, ScanPlan, SessionPlan, Source};
+use super::units::{AnatomyPlan, AnatomySource, Echo, Plan, ScanPlan, SessionPlan};
 use crate::bids::Modality;
 use crate::derivatives::ledger::{DoneScan, Input, Ledger, UsedAnatomy};
 use crate::derivatives::marker::{Marker, NoMarker};
@@ -185,9 +185,9 @@ type ToRead<'a> = (&'a Path, &'a Path, &'a Fingerprint);
 
 /// The files of a scan that have to be read to know whether they are what they were.
 fn input<'a>(scan: &'a ScanPlan, done: &'a Input) -> Result<Vec<ToRead<'a>>, Reason> {
-    let files: Vec<ToRead<'a>> = match (&scan.source, done) {
-        (Source::File(file), Input::File(then)) if scan.echoes.is_empty() => vec![(&scan.relative, file, then)],
-        (Source::File(_), Input::Echoes(then)) if !scan.echoes.is_empty() => {
+    let files: Vec<ToRead<'a>> = match done {
+        Input::File(then) if scan.echoes.is_empty() => vec![(&scan.relative, &scan.file, then)],
+        Input::Echoes(then) if !scan.echoes.is_empty() => {
             let of = |echo: &'a Echo| {
                 let then = then.iter().find(|(path, _)| *path == echo.relative).map(|(_, then)| then);
                 let then = then.ok_or_else(|| Reason::NewScan(echo.relative.clone()))?;
@@ -195,13 +195,7 @@ fn input<'a>(scan: &'a ScanPlan, done: &'a Input) -> Result<Vec<ToRead<'a>>, Rea
             };
             scan.echoes.iter().map(of).collect::<Result<_, _>>()?
         }
-        (Source::Synthetic { seed, .. }, Input::Synthetic(was)) if seed == was => return Ok(Vec::new()),
-        (Source::File(_), Input::File(_) | Input::Echoes(_)) => return Err(Reason::NewScan(scan.relative.clone())),
-        (now, was) => {
-            let now = if let Source::Synthetic { seed, .. } = now { Some(*seed) } else { None };
-            let was = if let Input::Synthetic(seed) = was { Some(*seed) } else { None };
-            return Err(Reason::Generated { scan: scan.relative.clone(), was, now });
-        }
+        _ => return Err(Reason::NewScan(scan.relative.clone())),
     };
     not_trusted_yet(files)
 }

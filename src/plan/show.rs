@@ -79,7 +79,7 @@ fn scan_json(scan: &ScanPlan) -> Value {
         "done": scan.state.is_kept(),
         "reason": scan.state.kind(),
         "modality": scan.modality.as_str(),
-        "format": scan.format(),
+        "format": super::units::FORMAT,
         "size_mb": scan.size_mb(),
         "memory_mb": megabytes(scan.memory.bytes),
         "fieldmap": scan.fieldmap.json(),

@@ -13,21 +13,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where a scan's voxels come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A NIfTI file.
-    File(PathBuf),
-    /// A volume generated from the labels (`--synthetic`).
-    Synthetic {
-        /// Participant label.
-        participant: String,
-        /// Session label.
-        session: Option<String>,
-        /// Seed of the run.
-        seed: u64,
-    },
-}
+/// The format of all scans: the `scan.format` attribute and `format` label.
+pub const FORMAT: &str = "nifti";
 
 /// One echo of a multi-echo run.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,9 +56,9 @@ pub struct ScanPlan {
     pub id: String,
     /// What kind of image it is.
     pub modality: Modality,
-    /// Where its voxels come from.
-    pub source: Source,
-    /// The echoes of a multi-echo run, the shortest echo time, which is also the source, first; else none.
+    /// Its NIfTI file.
+    pub file: PathBuf,
+    /// The echoes of a multi-echo run, the shortest echo time, which is also the file, first; else none.
     pub echoes: Vec<Echo>,
     /// The fieldmap of a bold run.
     pub fieldmap: FieldmapPlan,
@@ -127,15 +114,6 @@ impl ScanPlan {
     #[must_use]
     pub fn is_anatomical(&self) -> bool {
         self.modality == Modality::T1w
-    }
-
-    /// `nifti` or `synthetic`: the `scan.format` attribute and `format` label.
-    #[must_use]
-    pub const fn format(&self) -> &'static str {
-        match self.source {
-            Source::File(_) => "nifti",
-            Source::Synthetic { .. } => "synthetic",
-        }
     }
 
     /// The files it will leave; none when they cannot be named, which is its [`problem`](Self::problem) then. Made when

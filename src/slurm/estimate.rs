@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::bids::{Entities, Modality};
     use crate::error::ErrorCode;
-    use crate::plan::{Need, Problem, Source};
+    use crate::plan::{Need, Problem};
     use crate::vocabulary::{Reason, SessionId, Spaces, State, Wanted};
     use std::sync::Arc;
 
@@ -112,7 +112,7 @@ mod tests {
         let scan = |mb: &u64| ScanPlan {
             id: "x".into(),
             modality: Modality::T1w,
-            source: Source::File("x.nii".into()),
+            file: "x.nii".into(),
             echoes: Vec::new(),
             fieldmap: crate::plan::FieldmapPlan::default(),
             lesions: Vec::new(),

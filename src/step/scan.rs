@@ -8,7 +8,7 @@ use crate::derivatives::ledger::DoneScan;
 use crate::derivatives::save::{Saved, remove_old};
 use crate::derivatives::summary::{Failure, Received, ScanSummary, SummaryFile};
 use crate::error::{Coded, ErrorClass, ErrorCode};
-use crate::plan::{ScanPlan, Source};
+use crate::plan::{FORMAT, ScanPlan};
 use crate::telemetry::{TOLD_ELSEWHERE, names, spans};
 use crate::vocabulary::{RunEvent, SessionId, Stage, Status};
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ impl Context<'_> {
             session: session.clone(),
             scan_id: plan.id.clone(),
             modality: plan.modality,
-            format: plan.format(),
+            format: FORMAT,
             size_mb: plan.size_mb(),
         });
         info!("scan started");
@@ -186,12 +186,12 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
 
 /// The input of a failed scan, the first thing to look at.
 fn received(plan: &ScanPlan, status: Status) -> Option<Received> {
-    let (Status::Failed(code), Source::File(file)) = (status, &plan.source) else { return None };
+    let Status::Failed(code) = status else { return None };
     if code.class() == ErrorClass::Cancelled {
         return None;
     }
-    let header = nifti::facts(file).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let bytes = std::fs::metadata(file).ok().map(|meta| meta.len());
+    let header = nifti::facts(&plan.file).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let bytes = std::fs::metadata(&plan.file).ok().map(|meta| meta.len());
     Some(Received { file: plan.relative.clone(), bytes, header })
 }
 
@@ -207,9 +207,6 @@ fn failure(failed: &Failed) -> Failure {
 }
 
 fn described<'a>(plan: &'a ScanPlan, session: &'a SessionId) -> spans::Scan<'a> {
-    let path = match &plan.source {
-        Source::File(path) => path.as_path(),
-        Source::Synthetic { .. } => plan.relative.as_path(),
-    };
-    spans::Scan { session, id: &plan.id, modality: plan.modality, format: plan.format(), path, bytes: plan.bytes }
+    let path = plan.file.as_path();
+    spans::Scan { session, id: &plan.id, modality: plan.modality, format: FORMAT, path, bytes: plan.bytes }
 }

@@ -12,6 +12,17 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// Verbosity of stderr. The log files always have everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -24,6 +35,19 @@ pub enum Verbosity {
     Verbose,
     /// Also parameters (`--debug`).
     Debug,
+}
+
+impl Verbosity {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Normal => "normal",
+            Self::Verbose => "verbose",
+            Self::Debug => "debug",
+        }
+    }
 }
 
 /// Longest wait at the end of a run for a collector to take what is left.

@@ -26,7 +26,7 @@ pub struct Scan<'a> {
     pub id: &'a str,
     /// What kind of image.
     pub modality: Modality,
-    /// `nifti` or `synthetic`.
+    /// `nifti`.
     pub format: &'static str,
     /// The input file.
     pub path: &'a Path,

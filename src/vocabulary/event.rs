@@ -33,7 +33,7 @@ pub enum RunEvent {
         scan_id: String,
         /// What kind of image.
         modality: Modality,
-        /// `nifti` or `synthetic`.
+        /// `nifti`.
         format: &'static str,
         /// Size of the file.
         size_mb: f64,

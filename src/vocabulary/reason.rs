@@ -44,15 +44,6 @@ pub enum Reason {
     NewScan(PathBuf),
     /// It is known already that the scan fails now.
     WillFail(PathBuf, ErrorCode),
-    /// The scan was generated from this seed, or read (`None`), and is now to be made the other way.
-    Generated {
-        /// Which scan.
-        scan: PathBuf,
-        /// How it was made.
-        was: Option<u64>,
-        /// How it is to be made.
-        now: Option<u64>,
-    },
     /// The image has another size, in bytes.
     InputSize {
         /// Which scan.
@@ -142,7 +133,6 @@ impl Reason {
             Self::BadMarker(_) | Self::OlderMarker => "marker",
             Self::Version(_) => "version",
             Self::NewScan(_) | Self::WillFail(..) => "scans",
-            Self::Generated { .. } => "synthetic",
             Self::InputSize { .. } | Self::InputContent(_) | Self::InputUnreadable(..) => "input",
             Self::Metadata { .. } | Self::Fieldmap(_) => "metadata",
             Self::Option { .. } => "option",
@@ -184,9 +174,6 @@ impl fmt::Display for Reason {
             Self::Version(version) => write!(f, "made by version {}", short(version)),
             Self::NewScan(scan) => write!(f, "{} is new", scan.display()),
             Self::WillFail(scan, code) => write!(f, "{} can no longer be processed ({code})", scan.display()),
-            Self::Generated { scan, was, now } => {
-                write!(f, "{} was {}, now {}", scan.display(), made(*was), made(*now))
-            }
             Self::InputSize { scan, was, now } => write!(f, "{} changed (size {was} → {now} bytes)", scan.display()),
             Self::InputContent(scan) => write!(f, "{} changed (content)", scan.display()),
             Self::InputUnreadable(scan, why) => write!(f, "{} cannot be compared: {why}", scan.display()),
@@ -217,10 +204,6 @@ impl fmt::Display for Reason {
             Self::OutputContent(output) => write!(f, "output {} changed (content)", output.display()),
         }
     }
-}
-
-fn made(seed: Option<u64>) -> String {
-    seed.map_or_else(|| "read".to_owned(), |seed| format!("generated from seed {seed}"))
 }
 
 /// A value of a sidecar, cut where it is long; what is not there is `nothing`.

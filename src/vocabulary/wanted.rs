@@ -44,12 +44,6 @@ impl Fieldmaps {
             Self::Ignored => "ignored",
         }
     }
-
-    /// The choice of `--use-fieldmap` that is written so, in any case.
-    #[must_use]
-    pub fn named(text: &str) -> Option<Self> {
-        [Self::Checked, Self::Always].into_iter().find(|choice| choice.as_str().eq_ignore_ascii_case(text))
-    }
 }
 
 /// What becomes of the times at which the slices of a run were taken.
@@ -116,12 +110,6 @@ impl RegistrationStart {
             Self::Header => "header",
         }
     }
-
-    /// The choice that is written so, in any case.
-    #[must_use]
-    pub fn named(text: &str) -> Option<Self> {
-        [Self::Auto, Self::Header].into_iter().find(|start| start.as_str().eq_ignore_ascii_case(text))
-    }
 }
 
 /// What of an output must be as it was written for a scan to be kept: the choices of `--resume`.
@@ -142,12 +130,6 @@ impl Resume {
             Self::Size => "size",
             Self::Verify => "verify",
         }
-    }
-
-    /// The choice that is written so, in any case.
-    #[must_use]
-    pub fn named(text: &str) -> Option<Self> {
-        [Self::Size, Self::Verify].into_iter().find(|choice| choice.as_str().eq_ignore_ascii_case(text))
     }
 }
 

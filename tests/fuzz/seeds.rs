@@ -108,13 +108,13 @@ fn invocations() -> Vec<Vec<u8>> {
 
 fn configurations() -> Vec<Vec<u8>> {
     [
-        "[run]\nnprocs = 3\nmem = \"4GB\"\nwork_dir = \"/w\"\nmodalities = [\"bold\", \"T1w\"]\nstrict = true\n\
+        "[run]\nnprocs = 3\nmem = \"4GB\"\nno_report = true\nmodalities = [\"bold\", \"T1w\"]\nstrict = true\n\
          no-report = false\nskip-bids-validation = true\n",
         "[observability]\nno-telemetry = false\notel-endpoint = \"https://c.example:4317\"\nflush-timeout = 2.5\n\
          no-subject-metrics = true\npseudonymize = false\npseudonymize-key = \"/k\"\ntrace = true\nlog-format = \"json\"\n\
          verbosity = \"debug\"\n",
         "run.mem = '8GiB'\n# a comment\n[observabilty]\n",
-        "[run]\nnproc = 1\nmem = 0x10\nwork-dir = 1979-05-27T07:32:00Z\nmodalities = [[], {a = inf}]\n",
+        "[run]\nnproc = 1\nmem = 0x10\nno-report = 1979-05-27T07:32:00Z\nmodalities = [[], {a = inf}]\n",
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec()

@@ -80,7 +80,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry"]),
     ("tokio", &["telemetry"]),
     ("ring", &["telemetry"]),
-    ("terminal_size", &["app"]),
     ("ureq", &["telemetry"]),
     ("tracing", &["telemetry", "step", "run", "app"]),
     ("signal_hook", &["step"]),

@@ -3,11 +3,12 @@
 
 use neuro_preprocess::bids::Modality;
 use neuro_preprocess::cli::exit::ExitStatus;
+use neuro_preprocess::cli::options::Options;
 use neuro_preprocess::cli::{
     CliError, DemoConfig, Format, Input, Level, ReportConfig, Request, RunConfig, Scenario, parse,
 };
 use neuro_preprocess::telemetry::config::{LogFormat, Verbosity};
-use neuro_preprocess::vocabulary::Stage;
+use neuro_preprocess::vocabulary::{Faults, Fieldmaps, SliceTiming, Stage};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -79,9 +80,12 @@ fn a_bids_app_call() {
     assert_eq!(config.selection.modalities, Modality::ALL);
     assert!(config.selection.participants.is_empty() && config.selection.sessions.is_empty());
     assert!(config.threads >= 1 && config.memory_bytes.is_none());
-    assert!(!(config.strict || config.skip_validation || config.dry_run || config.force || config.synthetic));
+    assert!(
+        config.options.slice_timing() == SliceTiming::default() && config.options.fieldmaps() == Fieldmaps::Checked
+    );
     assert!(config.telemetry.enabled && config.telemetry.endpoint.is_none() && config.notes.is_empty());
-    assert_eq!((config.faults.fail_rate, config.faults.slow, config.faults.seed), (0.0, None, 1));
+    assert_eq!(config.options, Options { modalities: Modality::ALL.to_vec(), ..Options::default() });
+    assert_eq!(config.options.faults(), Faults { seed: 1, ..Faults::default() });
     assert_eq!(place.run("@/bids @/out group").level, Level::Group);
     assert!(!place.path("out").exists(), "parsing writes nothing");
 }
@@ -272,16 +276,16 @@ fn every_option_of_a_run_arrives() {
     let config = place.run(
         "@/bids @/out participant --bids-filter-file @/filter.json -w @/work --n_cpus 3 --mem 2GiB \
          --skip-bids-validation --strict --dry-run --format json --force --fail-rate 0.2 --slow-stage process:1.5 --seed 7 \
-         --synthetic --otel-endpoint http://c:4317 --traceparent 00-a-b-01 --trace --log-format json --debug",
+         --otel-endpoint http://c:4317 --traceparent 00-a-b-01 --trace --log-format json --debug",
     );
     assert_eq!(config.selection.filter_file, Some(place.path("filter.json")));
     assert_eq!(config.threads, 3);
     assert_eq!(config.memory_bytes, Some(2 << 30));
-    assert!(config.skip_validation && config.dry_run && config.force && config.synthetic);
-    assert!(config.strict);
-    assert_eq!(config.format, Format::Json);
-    assert_eq!((config.faults.fail_rate, config.faults.seed), (0.2, 7));
-    assert_eq!(config.faults.slow, Some((Stage::Process, 1.5)));
+    assert!(config.options.skip_bids_validation && config.options.dry_run && config.options.force);
+    assert!(config.options.strict);
+    assert_eq!(config.options.format, Format::Json);
+    assert_eq!((config.options.fail_rate, config.options.seed), (0.2, Some(7)));
+    assert_eq!(config.options.slow_stage, Some((Stage::Process, 1.5)));
     let telemetry = config.telemetry;
     assert_eq!(
         (telemetry.endpoint.as_deref(), telemetry.traceparent.as_deref()),
@@ -292,7 +296,7 @@ fn every_option_of_a_run_arrives() {
 }
 
 const FILE: &str = "[run]\nnprocs = 5\nmem = \"5GB\"\nmodalities = [\"bold\"]\nskip-bids-validation = true\n\
-                    strict = true\nwork-dir = \"/scratch/work\"\n[observability]\notel-endpoint = \"http://file:4317\"\n\
+                    strict = true\n[observability]\notel-endpoint = \"http://file:4317\"\n\
                     log-format = \"json\"\nverbosity = \"quiet\"\ntrace = true\n";
 
 #[test]
@@ -315,16 +319,16 @@ fn option_beats_environment_beats_file_beats_default() {
     let base = "@/bids @/out participant";
     let file = place.run_with(base, &[xdg]);
     assert_eq!((file.threads, file.memory_bytes), (5, Some(5_000_000_000)));
-    assert_eq!((file.selection.modalities, file.skip_validation), (vec![Modality::Bold], true));
-    assert!(file.strict);
+    assert_eq!((file.selection.modalities, file.options.skip_bids_validation), (vec![Modality::Bold], true));
+    assert!(file.options.strict);
     assert_eq!((file.telemetry.log_format, file.telemetry.verbosity), (LogFormat::Json, Verbosity::Quiet));
     assert_eq!((file.telemetry.endpoint.as_deref(), file.telemetry.print_tree), (Some("http://file:4317"), true));
 
     let environment = place.run_with(base, &env);
     assert_eq!((environment.threads, environment.memory_bytes), (4, Some(4_000_000_000)));
     assert_eq!(environment.selection.modalities, [Modality::T1w]);
-    assert!(!environment.strict);
-    assert!(environment.skip_validation, "an empty variable counts as unset");
+    assert!(!environment.options.strict);
+    assert!(environment.options.skip_bids_validation, "an empty variable counts as unset");
     assert_eq!(environment.telemetry.endpoint.as_deref(), Some("http://env:4317"));
     assert_eq!(environment.telemetry.log_format, LogFormat::Text);
     assert_eq!((environment.telemetry.verbosity, environment.telemetry.print_tree), (Verbosity::Debug, false));
@@ -442,10 +446,10 @@ fn a_path_need_not_be_text() {
 #[test]
 fn reports_are_made_unless_somebody_says_no_and_again_of_a_folder() {
     let place = Place::new();
-    assert!(place.run("@/bids @/out participant").report);
-    assert!(!place.run("@/bids @/out participant --no-report").report);
+    assert!(!place.run("@/bids @/out participant").options.no_report);
+    assert!(place.run("@/bids @/out participant --no-report").options.no_report);
     let env = [("NEURO_PREPROCESS_NO_REPORT", "true"), ("NEURO_PREPROCESS_NPROCS", "3")];
-    assert!(!place.run_with("@/bids @/out participant", &env).report);
+    assert!(place.run_with("@/bids @/out participant", &env).options.no_report);
     let derivatives = place.path("bids");
     let report = |threads| Request::Report(ReportConfig { derivatives: derivatives.clone(), threads });
     assert_eq!(place.parse("report @/bids --nprocs 2", &env).unwrap(), report(2));

@@ -6,7 +6,7 @@
 
 use neuro_preprocess::bids::Modality;
 use neuro_preprocess::cli::exit::ExitStatus;
-use neuro_preprocess::cli::{command, settings::SETTINGS};
+use neuro_preprocess::cli::{command, row};
 use neuro_preprocess::error::{ErrorClass, ErrorCode};
 use neuro_preprocess::telemetry::names;
 use neuro_preprocess::vocabulary::Stage;
@@ -62,11 +62,12 @@ fn error_codes_and_exit_statuses() {
 #[test]
 fn settings() {
     let mut text = String::new();
-    for section in SETTINGS.chunk_by(|a, b| a.section == b.section) {
-        let keys: Vec<String> = section.iter().map(|s| format!("`{}` ({})", s.key, s.values)).collect();
+    let settings: Vec<_> = row::settings().collect();
+    for section in settings.chunk_by(|a, b| a.section == b.section) {
+        let keys: Vec<String> = section.iter().map(|s| format!("`{}` ({})", s.key, s.values())).collect();
         writeln!(text, "- `[{}]`: {}", section[0].section, keys.join(", ")).unwrap();
     }
-    for s in SETTINGS {
+    for s in settings {
         // What the page says of all of them.
         assert_eq!(s.variable(), format!("NEURO_PREPROCESS_{}", s.key.to_ascii_uppercase().replace('-', "_")));
         let option = command().get_arguments().any(|a| a.get_long() == Some(s.key));

@@ -426,14 +426,6 @@ fn options_count_when_they_change_what_is_made() {
     ] {
         assert!(with(idle).starts_with("kept"), "{idle:?}");
     }
-    let image = "sub-01/anat/sub-01_T1w.nii.gz";
-    assert_eq!(with(&["--synthetic", "--seed", "4"]), format!("rerun: {image} was read, now generated from seed 4"));
-    let mut synthetic = binary();
-    run_command(synthetic.args(place.args()).args(["--synthetic", "--seed", "4"])).exits(0);
-    assert!(with(&["--synthetic", "--seed", "4"]).starts_with("kept"));
-    let other = with(&["--synthetic", "--seed", "5"]);
-    assert_eq!(other, format!("rerun: {image} was generated from seed 4, now generated from seed 5"));
-    assert_eq!(place.reason(&[]), ("synthetic".into(), format!("rerun: {image} was generated from seed 4, now read")));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A dataset of empty images: `--synthetic` makes the volumes.
+/// A dataset of empty images.
 fn tree(root: &Path, scans: &[&str]) {
     fs::create_dir_all(root).unwrap();
     let description = json!({ "Name": "tree", "BIDSVersion": "1.10.0" });
@@ -22,7 +22,7 @@ fn tree(root: &Path, scans: &[&str]) {
     }
 }
 
-/// Two participants with readable T1w images of 4 mm.
+/// Participants with T1w images of 4 mm.
 fn dataset(dir: &Path, participants: usize) -> PathBuf {
     let root = dir.join("bids");
     let n = participants.to_string();
@@ -169,25 +169,12 @@ fn every_t1w_scan_has_maps_and_volumes_of_its_tissues() {
 }
 
 #[test]
-fn any_tree_can_be_run_with_generated_volumes() {
-    let dir = tempfile::tempdir().unwrap();
-    let (bids, out) = (dir.path().join("bids"), dir.path().join("out"));
-    tree(&bids, &["sub-01/anat/sub-01_T1w.nii.gz", "sub-01/func/sub-01_task-rest_bold.nii.gz"]);
-    run([text(&bids), text(&out), "participant"]).exits(1);
-    run([text(&bids), text(&out), "participant", "--synthetic"]).exits(0);
-    assert!(out.join("sub-01/func/sub-01_task-rest_desc-preproc_bold.nii.gz").exists());
-}
-
-#[test]
 fn failures_asked_for_are_the_same_every_time() {
     let dir = tempfile::tempdir().unwrap();
-    let bids = dir.path().join("bids");
-    let scans: Vec<String> = (1..=12).map(|i| format!("sub-{i:02}/anat/sub-{i:02}_T1w.nii.gz")).collect();
-    tree(&bids, &scans.iter().map(String::as_str).collect::<Vec<_>>());
+    let bids = dataset(dir.path(), 12);
     let failed = |out: &str, seed: &str| -> Vec<String> {
         let out = dir.path().join(out);
-        let ran =
-            run([text(&bids), text(&out), "participant", "--synthetic", "--fail-rate", "0.5", "--seed", seed]).exits(1);
+        let ran = run([text(&bids), text(&out), "participant", "--fail-rate", "0.5", "--seed", seed]).exits(1);
         let mut lines: Vec<_> = ran.stdout.lines().filter(|l| l.starts_with("FAILED")).map(str::to_owned).collect();
         lines.sort();
         lines
@@ -218,13 +205,12 @@ fn one_file_and_a_folder_of_loose_files() {
 fn a_nipoppy_study_runs_what_it_lists() {
     let dir = tempfile::tempdir().unwrap();
     let study = dir.path().join("study");
-    let bids = study.join("bids");
-    tree(&bids, &["sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz"]);
+    dataset(&study, 2);
     fs::create_dir_all(study.join(".nipoppy")).unwrap();
     fs::write(study.join("global_config.json"), "{}").unwrap();
     let manifest = "participant_id\tvisit_id\tsession_id\tdatatype\n02\tunnamed\tunnamed\t['anat']\n";
     fs::write(study.join("manifest.tsv"), manifest).unwrap();
-    run([text(&study), "--synthetic"]).exits(0);
+    run([text(&study)]).exits(0);
     let out = study.join("derivatives/neuro-preprocess").join(env!("CARGO_PKG_VERSION")).join("output");
     assert!(out.join("sub-02/sub-02_ses-unnamed_success.json").exists());
     assert!(!out.join("sub-01").exists(), "sub-01 is not in the manifest");
@@ -233,10 +219,8 @@ fn a_nipoppy_study_runs_what_it_lists() {
 #[test]
 fn a_run_told_to_stop_can_be_taken_up_again() {
     let dir = tempfile::tempdir().unwrap();
-    let (bids, out) = (dir.path().join("bids"), dir.path().join("out"));
-    let scans: Vec<String> = (1..=4).map(|i| format!("sub-{i:02}/anat/sub-{i:02}_T1w.nii.gz")).collect();
-    tree(&bids, &scans.iter().map(String::as_str).collect::<Vec<_>>());
-    let args = [text(&bids), text(&out), "participant", "--synthetic", "--nprocs", "1"];
+    let (bids, out) = (dataset(dir.path(), 4), dir.path().join("out"));
+    let args = [text(&bids), text(&out), "participant", "--nprocs", "1"];
     let mut slow = binary();
     slow.args(args).args(["--slow-stage", "save:3600"]);
     // Its participant has a log once the first scan is at work; it cannot come to the end of its save phase.

@@ -191,15 +191,6 @@ pub(crate) fn shrink_of(image: ArrayView3<f32>, factor: [usize; 3], each: impl F
     out
 }
 
-/// Trilinear interpolation onto `shape` covering the same extent: output voxel `o` of an axis has its centre at input
-/// coordinate `(o + 0.5) · n_in / n_out − 0.5`; beyond the outer centres the nearest voxel is taken.
-#[must_use]
-pub fn resample_to(image: ArrayView3<f32>, shape: [usize; 3]) -> Array3<f32> {
-    let (nz, ny, nx) = image.dim();
-    let axis = |n_in: usize, n_out: usize| axis_weights(n_in, n_out, n_in as f64 / n_out.max(1) as f64);
-    interpolate(image, &axis(nz, shape[0]), &axis(ny, shape[1]), &axis(nx, shape[2]))
-}
-
 /// Trilinear interpolation of a volume made by [`shrink`] with `factor` back onto the original `shape`, centres aligned
 /// exactly also when the shape is no multiple of the factor.
 #[must_use]
@@ -303,16 +294,6 @@ mod tests {
         assert!((small[[3, 0, 0]] - (18.0 + 1.0 + 1.0)).abs() < 1e-5);
         let back = expand(small.view(), [2, 2, 3], [7, 8, 9]);
         assert!((back[[3, 4, 4]] - r[[3, 4, 4]]).abs() < 1e-4);
-    }
-
-    #[test]
-    fn resample_is_centre_aligned_and_exact_on_its_own_grid() {
-        let r = ramp((6, 6, 6));
-        assert_eq!(resample_to(r.view(), [6, 6, 6]), r);
-        let fine = resample_to(r.view(), [12, 6, 6]);
-        assert!((fine[[4, 2, 2]] - (3.0 * 1.75 + 4.0 + 2.0)).abs() < 1e-5);
-        let single = resample_to(Array3::from_elem((1, 1, 1), 2.0f32).view(), [2, 3, 1]);
-        assert!(single.iter().all(|&v| v == 2.0));
     }
 
     #[test]

@@ -1,15 +1,9 @@
 //! The inputs of a descriptor and their groups, from clap's definitions: one input per argument that is shown.
 
-use super::super::settings::MOST_THREADS;
+use super::super::options::OPTIONS;
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Value, json};
 use std::any::TypeId;
-
-/// The limits of numbers, which clap's definitions check but do not tell: id, least, largest.
-const LIMITS: [(&str, f64, Option<f64>); 3] =
-    [("nprocs", 1.0, Some(MOST_THREADS as f64)), ("fail_rate", 0.0, Some(1.0)), ("seed", 0.0, None)];
-/// Which input makes sense only with which, likewise.
-const REQUIRES: [(&str, &str); 1] = [("format", "dry_run")];
 
 /// What a command takes.
 #[derive(Debug, Default)]
@@ -42,6 +36,8 @@ pub(super) fn of(command: &Command, keep: impl Fn(&Arg) -> bool) -> Inputs {
 
 fn input(command: &Command, arg: &Arg, all: &[&Arg]) -> Value {
     let id = arg.get_id().as_str();
+    // What clap checks but does not tell.
+    let row = OPTIONS.iter().find(|row| row.id() == id);
     let kind = kind(arg);
     let required = arg.is_positional();
     let mut input = json!({
@@ -66,7 +62,7 @@ fn input(command: &Command, arg: &Arg, all: &[&Arg]) -> Value {
     }
     if kind == "Number" {
         set("integer", (!is_a::<f64>(arg)).into());
-        for (_, least, largest) in LIMITS.iter().filter(|(limited, ..)| *limited == id) {
+        if let Some((least, largest)) = row.and_then(|row| row.limits) {
             set("minimum", json!(least));
             largest.iter().for_each(|largest| set("maximum", json!(largest)));
         }
@@ -77,8 +73,8 @@ fn input(command: &Command, arg: &Arg, all: &[&Arg]) -> Value {
     if !disabled.is_empty() {
         set("disables-inputs", disabled.into());
     }
-    if let Some((_, needed)) = REQUIRES.iter().find(|(needs, _)| *needs == id) {
-        set("requires-inputs", json!([needed]));
+    if let Some(row) = row.filter(|row| !row.needs.is_empty()) {
+        set("requires-inputs", json!([row.needs.replace('-', "_")]));
     }
     input
 }
@@ -135,18 +131,19 @@ mod tests {
 
     #[test]
     fn the_limits_told_are_those_that_are_checked() {
-        for (id, least, largest) in LIMITS {
-            let option = format!("--{}", id.replace('_', "-"));
-            assert!(accepts(&option, least), "{id}");
-            assert!(!accepts(&option, least - 1.0), "{id}");
+        let limited = OPTIONS.iter().filter_map(|row| Some((row.key, row.limits?)));
+        for (key, (least, largest)) in limited.clone() {
+            let option = format!("--{key}");
+            assert!(accepts(&option, least), "{key}");
+            assert!(!accepts(&option, least - 1.0), "{key}");
             if let Some(largest) = largest {
-                assert!(accepts(&option, largest) && !accepts(&option, largest + 1.0), "{id}");
+                assert!(accepts(&option, largest) && !accepts(&option, largest + 1.0), "{key}");
             }
         }
         let mut command = command();
         command.build();
         let numbers = of(&command, |arg| kind(arg) == "Number").inputs;
-        assert_eq!(numbers.len(), LIMITS.len(), "a number without limits");
+        assert_eq!(numbers.len(), limited.count(), "a number without limits");
     }
 
     #[test]

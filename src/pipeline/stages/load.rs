@@ -1,7 +1,7 @@
-//! Load: reads the file, or generates the volume of a synthetic run, into a canonical RAS+ array.
+//! Load: reads the file into a canonical RAS+ array.
 
 use crate::derivatives::ledger::Input;
-use crate::plan::{ScanPlan, Source};
+use crate::plan::ScanPlan;
 use crate::step::{Found, StageError};
 use crate::telemetry::names;
 use ndarray::Array4;
@@ -15,32 +15,20 @@ pub struct Read {
     pub voxels: Array4<f32>,
 }
 
-/// Reads or makes the image of a scan.
+/// Reads the image of a scan.
 pub fn image(plan: &ScanPlan, found: &mut Found) -> Result<Read, StageError> {
-    let file = match &plan.source {
-        Source::File(path) => path,
-        Source::Synthetic { .. } => &plan.relative,
-    };
+    let file = &plan.file;
     found.set(names::FILE_PATH, file.to_string_lossy().into_owned());
     found.set(names::FILE_NAME, file.file_name().unwrap_or_default().to_string_lossy().into_owned());
     found.set(names::FILE_SIZE, usize::try_from(plan.bytes).unwrap_or(usize::MAX));
     if let Some(problem) = &plan.problem {
         return Err(StageError::Invalid { code: problem.code, message: problem.message.clone() });
     }
-    let (header, voxels) = match &plan.source {
-        Source::File(path) => {
-            let image = nifti::read(path)?;
-            image.notes.iter().for_each(|note| found.note(note.to_string()));
-            found.known.input = Some(Input::File(image.fingerprint));
-            (image.header, image.data)
-        }
-        Source::Synthetic { participant, session, seed } => {
-            found.known.input = Some(Input::Synthetic(*seed));
-            phantom::scan_for(participant, session.as_deref(), plan.modality.into(), *seed)
-        }
-    };
-    describe(&header, found);
-    Ok(Read { header, voxels })
+    let image = nifti::read(file)?;
+    image.notes.iter().for_each(|note| found.note(note.to_string()));
+    found.known.input = Some(Input::File(image.fingerprint));
+    describe(&image.header, found);
+    Ok(Read { header: image.header, voxels: image.data })
 }
 
 fn describe(header: &Header, found: &mut Found) {

@@ -9,7 +9,7 @@ use neuro_preprocess::pipeline::handed::Handed;
 use neuro_preprocess::pipeline::stages::load::Read;
 use neuro_preprocess::pipeline::stages::validate;
 use neuro_preprocess::pipeline::{anatomical, functional};
-use neuro_preprocess::plan::{Need, ScanPlan, Source};
+use neuro_preprocess::plan::{Need, ScanPlan};
 use neuro_preprocess::step::{Context, cancel::Cancel};
 use neuro_preprocess::telemetry::spans;
 use neuro_preprocess::templates::Targets;
@@ -58,7 +58,7 @@ fn goes_through(modality: Modality, header: Header, image: Array4<f32>) {
     let plan = ScanPlan {
         id: "sub-01".to_owned(),
         modality,
-        source: Source::File("scan.nii".into()),
+        file: "scan.nii".into(),
         echoes: Vec::new(),
         fieldmap: neuro_preprocess::plan::FieldmapPlan::default(),
         lesions: Vec::new(),
