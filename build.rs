@@ -3,11 +3,12 @@ use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=NEURO_PREPROCESS_COMMIT");
-    // In a worktree they lie elsewhere. Cargo takes a path that is not there (a source archive) for changed, every time.
-    for name in ["HEAD", "refs/heads"] {
-        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|p| std::path::Path::new(p).exists()) {
-            println!("cargo:rerun-if-changed={path}");
-        }
+    // HEAD, and the branch it is on, which is a file of its own or, until the next commit, a line among others.
+    let file = |name: &str| git(&["rev-parse", "--git-path", name]).filter(|path| std::path::Path::new(path).exists());
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]).and_then(|name| file(&name)).or_else(|| file("refs/heads"));
+    // Cargo takes a path that is not there (a source archive) for changed, every time.
+    for path in [file("HEAD"), branch].into_iter().flatten() {
+        println!("cargo:rerun-if-changed={path}");
     }
     println!("cargo:rerun-if-changed=build.rs");
     // A container build has no .git: it passes the commit in.
