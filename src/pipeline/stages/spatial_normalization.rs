@@ -28,7 +28,8 @@ pub fn t1w<'a>(
     found: &mut Found,
 ) -> Result<Vec<Registered<'a>>, StageError> {
     let lesion = lesions::t1w((plan, strict), scaled.header.grid(), brain, found)?;
-    let one = |target| one(scaled, brain, lesion.as_ref(), target);
+    let recipe = if plan.wanted.fast { Recipe::fast() } else { Recipe::default_quality() };
+    let one = |target| one(scaled, brain, lesion.as_ref(), (target, &recipe));
     let registered: Vec<_> = targets.iter().map(one).collect::<Result<_, _>>()?;
     // What was said of the mask need not be said again.
     let known = brain.head.map(|head| head.orientation);
@@ -66,12 +67,11 @@ fn one<'a>(
     scaled: &ScaledVolume,
     brain: &Brain,
     lesion: Option<&Lesion>,
-    template: &'a TemplateTarget,
+    (template, recipe): (&'a TemplateTarget, &Recipe),
 ) -> Result<Registered<'a>, StageError> {
     let affine = scaled.header.grid().affine;
-    let recipe = Recipe::default_quality();
     let lesion = lesion.map(|lesion| lesion.mask.view());
-    let mut map = normalize(&template.target, scaled.image.view(), brain.mask.view(), lesion, &affine, &recipe)
+    let mut map = normalize(&template.target, scaled.image.view(), brain.mask.view(), lesion, &affine, recipe)
         .map_err(|source| StageError::Registration { template: template.id.to_string(), source })?;
     // As far as the template is seen, because readers take what lies beyond a field for not moved.
     let [low, high] = template.extent;
@@ -97,6 +97,7 @@ fn told(template: &TemplateTarget, map: &Normalization) -> Normalized {
     Normalized {
         template: template.id.to_string(),
         origin,
+        recipe: map.recipe.name().to_owned(),
         affine_correlation: fit.affine_correlation,
         volume_ratio: fit.volume_ratio,
         likeness_before: fit.likeness[0],
