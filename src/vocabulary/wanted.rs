@@ -48,13 +48,6 @@ impl OutputLevel {
             Self::Full => "full",
         }
     }
-
-    /// The choice that is written so, in any case.
-    #[must_use]
-    pub fn named(text: &str) -> Option<Self> {
-        let all = [Self::Minimal, Self::Resampling, Self::Full];
-        all.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text))
-    }
 }
 
 /// What becomes of the fieldmaps of bold runs.

@@ -132,7 +132,11 @@ fn each_level_leaves_its_files_and_a_higher_one_adds_what_is_missing() {
     run(&bids, &out, &at("resampling")).exits(0);
     assert_eq!(names(&out), resampling);
     let (t1w, bold) = (summary(&out, "T1w"), summary(&out, "bold"));
-    assert_eq!((&t1w["level"], &bold["level"]), (&Value::Null, &json!("resampling")), "of the T1w image nothing is left out");
+    assert_eq!(
+        (&t1w["level"], &bold["level"]),
+        (&Value::Null, &json!("resampling")),
+        "of the T1w image nothing is left out"
+    );
     assert_eq!(bold["quality"], measured);
     assert_eq!(reasons(&bids, &out, &at("full")), ["kept", "output"]);
 
@@ -158,8 +162,12 @@ fn each_level_leaves_its_files_and_a_higher_one_adds_what_is_missing() {
 /// It says what is not there, shows how the brain fits the template, and has no picture without a source.
 fn page_of_a_minimal_run(out: &Path) {
     let page = fs::read_to_string(out.join("sub-01.html")).unwrap();
-    let said = "Made at level minimal: without the preprocessed series, the images in output spaces and the confounds table";
-    assert!(page.contains(said) && page.contains("Made at level minimal: without the images in template spaces"), "{page}");
+    let said =
+        "Made at level minimal: without the preprocessed series, the images in output spaces and the confounds table";
+    assert!(
+        page.contains(said) && page.contains("Made at level minimal: without the images in template spaces"),
+        "{page}"
+    );
     for heading in [format!("In the space of {SPACE}"), "In the space of T1w".to_owned()] {
         assert_eq!(page.matches(&heading).count(), 1, "{heading}");
     }

@@ -270,7 +270,8 @@ fn a_lesion_pulls_less_when_a_mask_says_where_it_is() {
 /// The template as NiMARE packs it, under the names of TemplateFlow.
 fn nlin6(home: &Path) -> Option<PathBuf> {
     let python = install::or_skip("NiMARE", install::packed("nlin6", "tests/peers/requirements-nlin6.txt"))?;
-    let packages = fs::read_dir(python.parent().unwrap().parent().unwrap().join("lib")).unwrap().next().unwrap().unwrap();
+    let packages =
+        fs::read_dir(python.parent().unwrap().parent().unwrap().join("lib")).unwrap().next().unwrap().unwrap();
     let packed = packages.path().join("site-packages/nimare/resources/templates");
     let template = home.join("tpl-MNI152NLin6Asym");
     fs::create_dir_all(&template).unwrap();
@@ -309,9 +310,8 @@ fn a_head_comes_to_the_other_mni_template_of_templateflow() {
     let own = nifti::read(&template.join("tpl-MNI152NLin6Asym_res-02_desc-brain_mask.nii.gz")).unwrap();
     assert_eq!(ours.data.dim(), own.data.dim());
     assert_eq!(ours.header.grid().affine, own.header.grid().affine);
-    let count = |of: &dyn Fn(f32, f32) -> bool| {
-        ours.data.iter().zip(&own.data).filter(|(a, b)| of(**a, **b)).count() as f64
-    };
+    let count =
+        |of: &dyn Fn(f32, f32) -> bool| ours.data.iter().zip(&own.data).filter(|(a, b)| of(**a, **b)).count() as f64;
     let (both, sum) = (count(&|a, b| a > 0.5 && b > 0.5), count(&|a, _| a > 0.5) + count(&|_, b| b > 0.5));
     let dice = 2.0 * both / sum;
     println!("overlap with the mask of MNI152NLin6Asym: {dice:.4}");

@@ -71,7 +71,7 @@ pub enum PictureKind {
     OnTemplate,
     /// The same slices of the template.
     Template,
-    /// The same slices of how much larger or smaller the scan is there than the template.
+    /// The same slices of how much larger or smaller each place of the scan is than in the template.
     Jacobian,
     /// Slices of the mean of a run before its distortion was corrected.
     Distorted,

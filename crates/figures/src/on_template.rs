@@ -55,7 +55,7 @@ pub fn draw_on_template(there: &OnTemplate<'_>) -> Result<TemplatePictures, Figu
 /// The ratios of volumes that the ends of the scale stand for: half and twice as large. In between it is logarithmic.
 pub const RATIOS: [f32; 2] = [0.5, 2.0];
 
-/// Draws how many times as large as the template a scan is, in the slices of [`draw_on_template`] and at half their resolution:
+/// Draws how many times as large as in the template each place of a scan is, in the slices of [`draw_on_template`] and at half their resolution:
 /// `ratio` is asked for voxels `[k, j, i]` in `mask`; the rest is black.
 ///
 /// # Errors

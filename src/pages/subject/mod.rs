@@ -256,7 +256,7 @@ fn templates(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> R
             json!({ "likeness": format!("{:.2}", fit.likeness), "overlap": format!("{:.3}", fit.mask_overlap),
                     "origin": fit.origin, "volume_ratio": format!("{:.2}", fit.volume_ratio),
                     "ratios": files.scan.file_in(OutputKind::Picture(PictureKind::Jacobian), Some(template))
-                        .map(|_| RATIOS.map(|ratio| number(f64::from(ratio)))) })
+                        .map(|_| RATIOS) })
         });
         let laid = files.scan.coregistration.as_ref().filter(|_| on_anatomy).map(|laid| {
             json!({ "t1w": laid.t1w, "accepted": laid.accepted, "cost": format!("{:.2}", laid.cost),

@@ -10,7 +10,9 @@ use super::spatial_normalization::Registered;
 use super::tissues::{Tissues, peaks};
 use crate::templates::{Targets, TemplateTarget};
 use crate::vocabulary::{Space, TemplateId};
-use figures::{FigureError, Figures, Mosaic, OnTemplate, PictureKind, Run, Series, TemplateMosaic, TemplatePictures, Volume};
+use figures::{
+    FigureError, Figures, Mosaic, OnTemplate, PictureKind, Run, Series, TemplateMosaic, TemplatePictures, Volume,
+};
 use figures::{draw_bold, draw_on_template, draw_t1w, draw_volume_ratio};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
@@ -69,7 +71,7 @@ fn on_template(
     })?;
     let mut pictures = Vec::from(pictures);
     #[expect(clippy::cast_precision_loss, reason = "an extent of an image")]
-    let ratio = |[k, j, i]: [usize; 3]| map.warp.volume_ratio(apply(&grid.affine, [i, j, k].map(|v| v as f64)));
+    let ratio = |[k, j, i]: [usize; 3]| map.warp.forward.jacobian(apply(&grid.affine, [i, j, k].map(|v| v as f64)));
     pictures.push((PictureKind::Jacobian, draw_volume_ratio(mask.view(), grid.voxel_mm, ratio)?));
     Ok((pictures, mosaic))
 }

@@ -69,11 +69,7 @@ pub fn t1w(
 }
 
 /// A T1w image without its tissues in the first space of each template: for pictures, where nothing else is made of it.
-pub fn to_be_seen(
-    scaled: &ScaledVolume,
-    brain: &Brain,
-    maps: &[Registered<'_>],
-) -> Result<Vec<Resampled>, StageError> {
+pub fn to_be_seen(scaled: &ScaledVolume, brain: &Brain, maps: &[Registered<'_>]) -> Result<Vec<Resampled>, StageError> {
     let mut seen = Vec::new();
     for (by, map) in maps.iter().enumerate() {
         let part = Part::of(scaled, brain, map)?;

@@ -171,13 +171,6 @@ impl Warp {
         self.inverse.moved(apply(&self.inverse_affine, point))
     }
 
-    /// How many times as large as in the template the moving image is at a point of the template (RAS+ mm), the affine included:
-    /// the size of the Jacobian determinant of [`Warp::to_moving`].
-    #[must_use]
-    pub fn volume_ratio(&self, point: [f64; 3]) -> f64 {
-        (determinant(&self.affine) * self.forward.jacobian(point)).abs()
-    }
-
     /// A moving image (`to_voxel` takes RAS+ mm to its voxels) as it looks on a grid of the template's space: `shape`
     /// `(nz, ny, nx)`, `affine` takes its voxels to RAS+ mm. `elsewhere` is what was not seen.
     #[must_use]
