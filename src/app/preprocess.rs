@@ -140,6 +140,8 @@ pub(super) fn make_plan(config: &RunConfig) -> Result<Plan, RunError> {
             start: options.bold2anat_init,
             slices: options.slice_timing(),
             fieldmaps: options.fieldmaps(),
+            level: options.level,
+            fast: options.fast,
         },
         selected_only: !options.dry_run,
         images: options.dry_run && options.format == Format::Json,

@@ -72,10 +72,7 @@ const TABLE: &[(&[&str], Answer)] = &[
     (&["--stop-on-first-crash"], Ignored(Nothing, "a failed scan never stops the others")),
     (&["--use-plugin", "--nipype-plugin-file", "--crashfile-format"], Refused(NO_NIPYPE)),
     (&["--config-file"], Refused("--config takes this program's own configuration file; see --help")),
-    (
-        &["--sloppy", "--testing"],
-        Refused("there is no faster mode of lower quality; neuro-preprocess demo is a quick trial"),
-    ),
+    (&["--sloppy", "--testing"], Means("--fast")),
     (&["--reports-only"], Refused("use neuro-preprocess report OUTPUT_DIR")),
     (&["--boilerplate-only"], Refused("the methods text is on each participant's page of the report")),
     // The network.
@@ -96,7 +93,6 @@ const TABLE: &[(&[&str], Answer)] = &[
     (&["--species"], Only(&["human"], "only human heads are processed")),
     (&["--infant"], Refused("heads of infants were not tried")),
     // How.
-    (&["--level"], Only(&["full"], "everything is always computed; --output-spaces func leaves out template spaces")),
     (&["--output-layout"], Only(&["bids"], "outputs are always a BIDS derivative dataset")),
     (&["--bold2t1w-dof", "--bold2anat-dof"], Only(&["6"], "coregistration is rigid")),
     (&["--skull-strip-t1w"], Only(&["auto", "force"], "every T1w image is skull-stripped")),
@@ -267,6 +263,7 @@ mod tests {
             ("slurm bids out --sbatch-option --mem-mb=3", "slurm bids out --sbatch-option --mem-mb=3"),
             ("bids out participant -- --mem-mb", "bids out participant -- --mem-mb"),
             ("synth heads --cifti-output", "synth heads --cifti-output"),
+            ("bids out participant --sloppy --level minimal", "bids out participant --fast --level minimal"),
         ] {
             assert_eq!(translated(typed), Ok((becomes.to_owned(), vec![])), "{typed}");
         }
@@ -274,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_is_accepted_with_a_note() {
-        let line = "--fs-license-file lic.txt bids out participant --notrack --omp-nthreads 4 --level full";
+        let line = "--fs-license-file lic.txt bids out participant --notrack --omp-nthreads 4";
         let (left, notes) = translated(line).unwrap();
         assert_eq!((left.as_str(), notes.len()), ("bids out participant", 3));
         assert!(notes[0].starts_with("--fs-license-file is accepted and not used: no surfaces"), "{notes:?}");

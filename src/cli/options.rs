@@ -9,7 +9,7 @@ use super::row::{Group, Row, flag, form, list, means, setting, value};
 use super::values::{self, Ignored, MOST_THREADS, Url};
 use crate::bids::Modality;
 use crate::telemetry::config::{LogFormat, Verbosity};
-use crate::vocabulary::{Faults, Fieldmaps, RegistrationStart, Resume, SliceTiming, Stage};
+use crate::vocabulary::{Faults, Fieldmaps, OutputLevel, RegistrationStart, Resume, SliceTiming, Stage};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +26,10 @@ pub struct Options {
     pub strict: bool,
     /// Output spaces as they were written; none for the default.
     pub output_spaces: Vec<String>,
+    /// How much is written.
+    pub level: OutputLevel,
+    /// Register to templates by the faster recipe.
+    pub fast: bool,
     /// Where the search for a run's place on the T1w image begins.
     pub bold2anat_init: RegistrationStart,
     /// What of the dataset is not used.
@@ -155,6 +159,17 @@ pub const OPTIONS: &[Row] = &[
         |o| &mut o.output_spaces,
     )
     .section(R, "spaces such as MNI152NLin2009cAsym:res-2"),
+    value(
+        "level",
+        "LEVEL",
+        SCANS,
+        "How much is written, as in fMRIPrep: minimal, without preprocessed series, images in output spaces and confounds, but \
+         with all that they can be made from; resampling, without confounds; full [default: full]",
+        |o| &mut o.level,
+    )
+    .section(R, ""),
+    flag("fast", SCANS, "Register to templates by a faster recipe, which fits less closely", |o| &mut o.fast)
+        .section(R, ""),
     value(
         "bold2anat-init",
         "START",

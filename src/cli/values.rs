@@ -4,7 +4,7 @@ use super::memory::Memory;
 use super::request::Format;
 use crate::bids::Modality;
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
-use crate::vocabulary::{Fieldmaps, RegistrationStart, Resume, SliceTiming, Stage};
+use crate::vocabulary::{Fieldmaps, OutputLevel, RegistrationStart, Resume, SliceTiming, Stage};
 use clap::ValueEnum as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,6 +56,7 @@ macro_rules! choices {
 choices!(RegistrationStart: Auto, Header);
 // `Ignored` is said by another option.
 choices!(Fieldmaps: Checked, Always);
+choices!(OutputLevel: Minimal, Resampling, Full);
 choices!(Resume: Size, Verify);
 choices!(LogFormat: Text, Json);
 choices!(Verbosity: Quiet, Normal, Verbose, Debug);

@@ -60,6 +60,9 @@ pub struct Normalized {
     pub template: String,
     /// Where it came from: `built-in`, or the folder of its files.
     pub origin: String,
+    /// How the warp was done: `default` or `fast`.
+    #[serde(default)]
+    pub recipe: String,
     /// Correlation of both brains after the affine, −1 to 1.
     pub affine_correlation: f64,
     /// Volume of the brain by that of the template.

@@ -1,7 +1,7 @@
 //! The table of outputs: what is written for a scan and what each file is called. Adding an output is adding a row.
 
 use crate::bids::{Datatype, Entities, Modality, NameError, derivative_name, participant_dir};
-use crate::vocabulary::{Resolution, Space, TemplateId, Wanted};
+use crate::vocabulary::{OutputLevel, Resolution, Space, TemplateId, Wanted};
 use figures::PictureKind;
 use imaging::segmentation::Tissue;
 use std::path::{Path, PathBuf};
@@ -131,8 +131,9 @@ const COREGISTRATION: OutputRow = OutputRow {
     extension: ".txt",
 };
 
-/// The pictures that there are for each space a scan is brought to: the scan there, and what it was brought to.
-fn pictures_in(modality: Modality, space: &Space) -> [OutputRow; 2] {
+/// The pictures that there are for each space a scan is brought to: the scan there, what it was brought to, and of a T1w image
+/// how volumes differ.
+fn pictures_in(modality: Modality, space: &Space) -> Vec<OutputRow> {
     let row = |kind, set| OutputRow {
         kind: OutputKind::Picture(kind),
         modality,
@@ -141,7 +142,11 @@ fn pictures_in(modality: Modality, space: &Space) -> [OutputRow; 2] {
         extension: ".jpg",
     };
     let other: &[_] = if *space == Space::T1w { &[("desc", "T1w")] } else { &[("desc", "template")] };
-    [row(PictureKind::OnTemplate, &[("desc", "mosaic")]), row(PictureKind::Template, other)]
+    let mut rows = vec![row(PictureKind::OnTemplate, &[("desc", "mosaic")]), row(PictureKind::Template, other)];
+    if modality == Modality::T1w {
+        rows.push(row(PictureKind::Jacobian, &[("desc", "jacobian")]));
+    }
+    rows
 }
 
 /// One file a scan will leave, relative to the output folder.
@@ -161,6 +166,22 @@ impl Output {
     /// The file and its sidecar.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         std::iter::once(&self.path).chain(&self.sidecar)
+    }
+
+    /// The least level at which a scan of this modality has it.
+    fn level(&self, modality: Modality) -> OutputLevel {
+        use OutputKind::{Confounds, Echo, Picture, Preproc, T2Star};
+        let of_bold = modality == Modality::Bold;
+        let elsewhere = self.space.is_some();
+        match self.kind {
+            Confounds => OutputLevel::Full,
+            Preproc | Echo(_) if of_bold => OutputLevel::Resampling,
+            T2Star if elsewhere => OutputLevel::Resampling,
+            kind if elsewhere && kind.is_resampled() => OutputLevel::Resampling,
+            // Those of a run on a template are made of its series there.
+            Picture(_) if of_bold && matches!(self.space, Some(Space::Template(..))) => OutputLevel::Resampling,
+            _ => OutputLevel::Minimal,
+        }
     }
 }
 
@@ -240,6 +261,7 @@ impl OutputKind {
             Self::Picture(PictureKind::Carpet) => "picture_carpet",
             Self::Picture(PictureKind::OnTemplate) => "picture_on_template",
             Self::Picture(PictureKind::Template) => "picture_template",
+            Self::Picture(PictureKind::Jacobian) => "picture_jacobian",
             Self::Picture(PictureKind::Thumbnail) => "picture_thumbnail",
             Self::FigureData => "figure_data",
         }
@@ -295,6 +317,7 @@ pub fn outputs_of(modality: Modality, entities: &Entities, wanted: &Wanted) -> R
             outputs.push(row.output(entities, Some(space))?);
         }
     }
+    outputs.retain(|output| output.level(modality) <= wanted.level);
     Ok(outputs)
 }
 
@@ -317,6 +340,7 @@ pub fn outputs_of_echoes(entities: &Entities, wanted: &Wanted, labels: &[&str]) 
         let with_echo = Entities::from_pairs(with_echo)?;
         outputs.push(row(OutputKind::Echo(echo), &[("desc", "preproc")], "bold").output(&with_echo, None)?);
     }
+    outputs.retain(|output| output.level(Modality::Bold) <= wanted.level);
     Ok(outputs)
 }
 

@@ -200,9 +200,7 @@ impl SidecarContext<'_> {
         };
         fields.insert("Description".into(), json!(description));
         fields.insert("SkullStripped".into(), json!(brain.already_stripped.is_some()));
-        fields.insert("IntensityReference".into(), json!(intensity.value));
-        fields.insert("IntensityTarget".into(), json!(intensity.target));
-        fields.insert("IntensityMethod".into(), json!(intensity.method));
+        fields.extend(scaling(intensity));
         if self.modality == Modality::Bold {
             fields.extend(self.timing(tr_seconds));
             fields.extend(self.combination());
@@ -223,9 +221,16 @@ impl SidecarContext<'_> {
         } else {
             fields.insert("RepetitionTime".into(), json!(tr_seconds.map(round_us)));
         }
-        fields.insert("StartTime".into(), json!(self.moment.map_or(0.0, round_us)));
-        fields.insert("SliceTimingCorrected".into(), json!(self.moment.is_some()));
+        fields.extend(self.slices());
         fields
+    }
+
+    /// Which moment of a volume the slices are of.
+    fn slices(&self) -> Map<String, Value> {
+        object(json!({
+            "StartTime": self.moment.map_or(0.0, round_us),
+            "SliceTimingCorrected": self.moment.is_some(),
+        }))
     }
 
     /// Of a series in another space.
@@ -237,11 +242,9 @@ impl SidecarContext<'_> {
                 self.series()
             ),
             "SkullStripped": false,
-            "IntensityReference": intensity.value,
-            "IntensityTarget": intensity.target,
-            "IntensityMethod": intensity.method,
             "Resolution": resolution(space),
         }));
+        fields.extend(scaling(intensity));
         fields.extend(KEPT.iter().filter_map(|k| Some(((*k).to_owned(), self.metadata.get(*k)?.clone()))));
         fields.extend(self.timing(tr_seconds));
         fields.extend(self.combination());
@@ -357,6 +360,7 @@ impl SidecarContext<'_> {
             "Method": "symmetric diffeomorphic registration by local correlation (after Avants 2008, \
                        doi:10.1016/j.media.2007.06.004), brain to brain",
             "TemplateSources": sources,
+            "Recipe": recipe.name(),
             "Levels": recipe.levels.iter().map(level).collect::<Vec<_>>(),
         }));
         if let Some(Value::Object(measures)) = told.and_then(|told| serde_json::to_value(told).ok()) {
@@ -376,15 +380,20 @@ impl SidecarContext<'_> {
         })))
     }
 
-    /// Of the mean of a run.
+    /// Of the mean of a run, with what the series can be made again by.
     #[must_use]
-    pub fn boldref(&self, motion: &MotionEstimate) -> Value {
-        self.with_sources(object(json!({
+    pub fn boldref(&self, motion: &MotionEstimate, intensity: &Reference) -> Value {
+        let mut fields = object(json!({
             "Description": "Mean of the aligned steady-state volumes, bias-corrected",
             "SkullStripped": false,
             "ReferenceVolume": motion.reference,
             "NumberOfNonSteadyStateVolumes": motion.non_steady,
-        })))
+        }));
+        fields.extend(scaling(intensity));
+        fields.extend(self.slices());
+        fields.extend(self.combination());
+        fields.extend(Distortion::in_sidecar(self.distortion));
+        self.with_sources(fields)
     }
 
     /// Of the tissue labels.
@@ -407,6 +416,15 @@ impl SidecarContext<'_> {
             "VolumeMillilitres": maps.volume_ml(tissue),
         })))
     }
+}
+
+/// How intensities were scaled.
+fn scaling(intensity: &Reference) -> Map<String, Value> {
+    object(json!({
+        "IntensityReference": intensity.value,
+        "IntensityTarget": intensity.target,
+        "IntensityMethod": intensity.method,
+    }))
 }
 
 const LABEL_METHOD: &str = "Hidden Markov random field of three Gaussian classes (Zhang 2001, doi:10.1109/42.906424) with \

@@ -48,6 +48,9 @@ pub struct ScanSummary {
     pub modality: String,
     /// `success`, `failed` or `skipped`.
     pub status: String,
+    /// `minimal` or `resampling`, where less than everything was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub level: Option<String>,
     /// Present when it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<Failure>,

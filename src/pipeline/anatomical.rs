@@ -43,16 +43,21 @@ pub fn process<'a>(scan: &mut Scan<'_>, raw: Volume, targets: &'a Targets) -> Re
         };
         let tissues =
             p.step(Stage::Tissues, |found| Ok::<_, StageError>(tissues::t1w(&scaled, &brain, &maps, found)))?;
-        let in_templates = match maps.len() {
-            0 => Vec::new(),
-            _ => p.step(Stage::Resampling, |_| resampling::t1w(&scaled, &brain, tissues.as_ref(), &maps))?,
+        let resampled = plan.stages().any(|stage| stage == Stage::Resampling);
+        let in_templates = match resampled {
+            false => Vec::new(),
+            true => p.step(Stage::Resampling, |_| resampling::t1w(&scaled, &brain, tissues.as_ref(), &maps))?,
         };
         p.step(Stage::Quality, |found| {
             quality::t1w(&scaled, &brain, tissues.as_ref(), found);
             Ok::<_, StageError>(())
         })?;
-        let figures =
-            p.step(Stage::Figures, |_| figures::t1w(&scaled, &brain, tissues.as_ref(), (&maps, &in_templates)))?;
+        let figures = p.step(Stage::Figures, |_| {
+            // Without images in the templates' spaces the fit is to be seen nevertheless.
+            let seen = if resampled { Vec::new() } else { resampling::to_be_seen(&scaled, &brain, &maps)? };
+            let shown = if resampled { &in_templates } else { &seen };
+            Ok::<_, StageError>(figures::t1w(&scaled, &brain, tissues.as_ref(), (&maps, shown))?)
+        })?;
         Ok(Anatomical { scaled, brain, tissues, maps, in_templates, figures })
     })
 }

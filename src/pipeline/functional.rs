@@ -11,7 +11,7 @@ use crate::derivatives::save::Saved;
 use crate::error::ErrorCode;
 use crate::plan::ScanPlan;
 use crate::step::{Failed, Scan, StageError};
-use crate::vocabulary::Stage;
+use crate::vocabulary::{OutputLevel, Stage};
 use ndarray::Array4;
 
 /// Takes a bold run from its file to its derivatives.
@@ -99,7 +99,8 @@ pub fn process<'a>(
             }
             Handed::NotNeeded => None,
         };
-        let in_spaces = match &on_anatomy {
+        let level = plan.wanted.level;
+        let in_spaces = match on_anatomy.as_ref().filter(|_| level > OutputLevel::Minimal) {
             Some(there) => p.step(Stage::Resampling, |found| {
                 spaces::bold(&raw, &fit, (&brain, echoes.as_ref()), there, (plan, cx.output, cx.targets), found)
             })?,
@@ -111,6 +112,9 @@ pub fn process<'a>(
         let confounds = p.step(Stage::Quality, |found| {
             let measured = confounds::of(&scaled, &brain);
             quality::bold(&scaled, &brain, &measured, found);
+            if level < OutputLevel::Full {
+                return Ok(Vec::new());
+            }
             let tissues = on_anatomy.as_ref().and_then(|there| there.tissues(&scaled, &brain, found));
             Ok::<_, StageError>(confounds::columns(&scaled, &brain, &measured, tissues.as_ref()))
         })?;

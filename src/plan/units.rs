@@ -6,7 +6,7 @@ use super::images::Images;
 use crate::bids::{Entities, Modality};
 use crate::derivatives::outputs::{Output, outputs_of, outputs_of_echoes, outputs_of_field};
 use crate::error::Coded;
-use crate::vocabulary::{Reason, SessionId, Stage, State, Wanted};
+use crate::vocabulary::{OutputLevel, Reason, SessionId, Stage, State, Wanted};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -141,8 +141,18 @@ impl ScanPlan {
     #[must_use]
     pub fn shaping(&self) -> Map<String, Value> {
         match self.modality {
-            Modality::T1w => Map::new(),
-            Modality::Bold => self.wanted.shaping(self.has_slice_times(), self.fieldmap.used().is_some()),
+            Modality::T1w => self.wanted.shaping_of_t1w(),
+            Modality::Bold => self.wanted.shaping_of_bold(self.has_slice_times(), self.fieldmap.used().is_some()),
+        }
+    }
+
+    /// The level it is made at; full where a lower one leaves nothing out.
+    #[must_use]
+    pub fn level(&self) -> OutputLevel {
+        match (self.modality, self.wanted.level) {
+            (Modality::T1w, OutputLevel::Minimal) if self.wanted.spaces.templates().is_empty() => OutputLevel::Full,
+            (Modality::T1w, OutputLevel::Resampling) => OutputLevel::Full,
+            (_, level) => level,
         }
     }
 
@@ -160,7 +170,8 @@ impl ScanPlan {
             Modality::Bold => self.wanted.spaces.need_anatomy(),
         };
         let asked = move |s: &Stage| match s {
-            Stage::Normalization | Stage::Coregistration | Stage::Resampling => elsewhere,
+            Stage::Normalization | Stage::Coregistration => elsewhere,
+            Stage::Resampling => elsewhere && self.wanted.level > OutputLevel::Minimal,
             Stage::Distortion => self.fieldmap.used().is_some(),
             Stage::EchoCombination => !self.echoes.is_empty(),
             Stage::SliceTiming => self.has_slice_times() && self.wanted.slices.share().is_some(),

@@ -10,7 +10,7 @@ use crate::derivatives::summary::{Failure, Received, ScanSummary, SummaryFile};
 use crate::error::{Coded, ErrorClass, ErrorCode};
 use crate::plan::{FORMAT, ScanPlan};
 use crate::telemetry::{TOLD_ELSEWHERE, names, spans};
-use crate::vocabulary::{RunEvent, SessionId, Stage, Status};
+use crate::vocabulary::{OutputLevel, RunEvent, SessionId, Stage, Status};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use tracing::{Span, error, info};
@@ -149,6 +149,7 @@ fn finish(scan: Scan<'_>, outcome: Result<Saved, Failed>, seconds: f64) -> Finis
         scan_id: plan.id.clone(),
         modality: plan.modality.as_str().into(),
         status: status.as_str().into(),
+        level: Some(plan.level()).filter(|level| *level != OutputLevel::Full).map(|level| level.as_str().to_owned()),
         received: received(plan, status),
         error,
         trace_id: spans::trace_id(&span),

@@ -16,4 +16,4 @@ pub use reason::{Reason, State};
 pub use session::{SessionId, Status};
 pub use space::{Resolution, Space, SpaceError, Spaces, TemplateId};
 pub use stage::{STAGE_SPANS, Stage, StageAttribute};
-pub use wanted::{Fieldmaps, RegistrationStart, Resume, SliceTiming, Wanted};
+pub use wanted::{Fieldmaps, OutputLevel, RegistrationStart, Resume, SliceTiming, Wanted};

@@ -20,6 +20,34 @@ pub struct Wanted {
     pub slices: SliceTiming,
     /// What becomes of fieldmaps.
     pub fieldmaps: Fieldmaps,
+    /// How much is left.
+    pub level: OutputLevel,
+    /// Whether brains are registered to templates by the faster recipe.
+    pub fast: bool,
+}
+
+/// How much a scan leaves: the choices of `--level`, with the meaning of fMRIPrep's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OutputLevel {
+    /// What the rest can be computed from: images of the anatomy and references in their own space, masks, tissues, transforms.
+    Minimal,
+    /// Also the series, and the images in the output spaces.
+    Resampling,
+    /// Everything: also the confounds table.
+    #[default]
+    Full,
+}
+
+impl OutputLevel {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minimal => "minimal",
+            Self::Resampling => "resampling",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// What becomes of the fieldmaps of bold runs.
@@ -134,9 +162,17 @@ impl Resume {
 }
 
 impl Wanted {
-    /// The options that change what outputs hold, without those that are as usual: a scan made with others is made again.
+    /// The options that change what the outputs of a T1w image hold, without those that are as usual: a scan made with others is
+    /// made again.
     #[must_use]
-    pub fn shaping(&self, has_slice_times: bool, has_fieldmap: bool) -> Map<String, Value> {
+    pub fn shaping_of_t1w(&self) -> Map<String, Value> {
+        let fast = self.fast && !self.spaces.templates().is_empty();
+        fast.then(|| ("fast".to_owned(), Value::Bool(true))).into_iter().collect()
+    }
+
+    /// The same of a bold run.
+    #[must_use]
+    pub fn shaping_of_bold(&self, has_slice_times: bool, has_fieldmap: bool) -> Map<String, Value> {
         let mut options = Map::new();
         if has_fieldmap && self.fieldmaps == Fieldmaps::Always {
             options.insert("use-fieldmap".into(), "always".into());

@@ -47,6 +47,11 @@ pub fn python(name: &str, requirements: &str) -> Result<PathBuf, String> {
     script("install_python.sh", &[name, requirements])
 }
 
+/// The same, for files that are packed with a package: without what the package itself would need.
+pub fn packed(name: &str, requirements: &str) -> Result<PathBuf, String> {
+    script("install_python.sh", &[name, requirements, "--no-deps"])
+}
+
 /// Runs a command that has to succeed.
 pub fn must(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;

@@ -25,6 +25,7 @@ mod fuzz;
 mod itk_readers;
 mod known_fields;
 mod layout;
+mod levels;
 mod limits;
 mod memory;
 mod nifti_io;

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // The lints' exemption does not reach helpers of tests.
 
 use crate::common;
-use crate::common::{Ran, binary, run_command, text};
-use serde_json::Value;
+use crate::common::{Ran, binary, install, run_command, text};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -265,4 +265,55 @@ fn a_lesion_pulls_less_when_a_mask_says_where_it_is() {
     // One that cannot be read is not left out in silence.
     fs::write(anat.join(name), b"no image").unwrap();
     run(&bids, &seen, None, &[]).exits(1);
+}
+
+/// The template as NiMARE packs it, under the names of TemplateFlow.
+fn nlin6(home: &Path) -> Option<PathBuf> {
+    let python = install::or_skip("NiMARE", install::packed("nlin6", "tests/peers/requirements-nlin6.txt"))?;
+    let packages =
+        fs::read_dir(python.parent().unwrap().parent().unwrap().join("lib")).unwrap().next().unwrap().unwrap();
+    let packed = packages.path().join("site-packages/nimare/resources/templates");
+    let template = home.join("tpl-MNI152NLin6Asym");
+    fs::create_dir_all(&template).unwrap();
+    for name in ["res-01_T1w", "res-01_desc-brain_mask", "res-02_T1w", "res-02_desc-brain_mask"] {
+        let name = format!("tpl-MNI152NLin6Asym_{name}.nii.gz");
+        symlink(packed.join(&name), template.join(name)).unwrap();
+    }
+    Some(template)
+}
+
+#[test]
+fn a_head_comes_to_the_other_mni_template_of_templateflow() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bids, out) = (dataset(folder.path(), "lh06"), folder.path().join("out"));
+    let home = folder.path().join("templateflow");
+    let Some(template) = nlin6(&home) else { return };
+    run(&bids, &out, Some(&home), &["--output-spaces", "MNI152NLin6Asym:res-2"]).exits(0);
+    let scan = summary(&out);
+    let fit = &scan["normalization"][0];
+    let of = |key: &str| fit[key].as_f64().unwrap();
+    assert_eq!((&fit["template"], &fit["doubts"]), (&json!("MNI152NLin6Asym"), &json!([])));
+    assert!(fit["origin"].as_str().unwrap().starts_with(text(&home)), "{fit}");
+    assert!(of("likeness") > 0.65 && of("mask_overlap") > 0.97 && of("folds") == 0.0, "{fit}");
+
+    let there = "space-MNI152NLin6Asym_res-2_";
+    let tissues = ["dseg", "label-GM_probseg", "label-WM_probseg", "label-CSF_probseg"];
+    for name in ["desc-preproc_T1w", "desc-brain_mask"].into_iter().chain(tissues) {
+        assert!(out.join(format!("sub-01/anat/sub-01_{there}{name}.nii.gz")).is_file(), "{name}");
+    }
+    for map in ["from-T1w_to-MNI152NLin6Asym", "from-MNI152NLin6Asym_to-T1w"] {
+        assert!(out.join(format!("sub-01/anat/sub-01_{map}_mode-image_xfm.h5")).is_file(), "{map}");
+    }
+    assert!(!anat(&out).keys().any(|name| name.contains(BUILT_IN)));
+    // On the grid of the template's own mask, voxel by voxel.
+    let ours = nifti::read(&out.join(format!("sub-01/anat/sub-01_{there}desc-brain_mask.nii.gz"))).unwrap();
+    let own = nifti::read(&template.join("tpl-MNI152NLin6Asym_res-02_desc-brain_mask.nii.gz")).unwrap();
+    assert_eq!(ours.data.dim(), own.data.dim());
+    assert_eq!(ours.header.grid().affine, own.header.grid().affine);
+    let count =
+        |of: &dyn Fn(f32, f32) -> bool| ours.data.iter().zip(&own.data).filter(|(a, b)| of(**a, **b)).count() as f64;
+    let (both, sum) = (count(&|a, b| a > 0.5 && b > 0.5), count(&|a, _| a > 0.5) + count(&|_, b| b > 0.5));
+    let dice = 2.0 * both / sum;
+    println!("overlap with the mask of MNI152NLin6Asym: {dice:.4}");
+    assert!(dice > 0.96, "{dice}");
 }

@@ -22,6 +22,7 @@ peer() { bash "tests/peers/install_$1.sh" "${@:2}" >/dev/null || echo "not insta
     peer python shellcheck tests/peers/requirements-shellcheck.txt
     peer python fitlins tests/peers/requirements-fitlins.txt
     peer python fmriprep tests/peers/requirements-fieldmaps.txt
+    peer python nlin6 tests/peers/requirements-nlin6.txt --no-deps
 } &
 peer collector
 peer loki

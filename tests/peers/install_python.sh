@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the Python of .cache/NAME, an environment with the packages of a file of requirements.
 #
-# Usage: tests/peers/install_python.sh NAME REQUIREMENTS
+# Usage: tests/peers/install_python.sh NAME REQUIREMENTS [OPTION OF PIP INSTALL]...
 set -euo pipefail
 . "$(dirname "$0")/once.sh"
 # uv installs in a third of the processor time of pip. An environment knows where it lies: in a checkout that was moved it is made again.
@@ -17,7 +17,7 @@ version=0.13.9
 recipe="$(cat "$2")"$'\n'"# $root"
 if once "$1" "$recipe"; then
     python3 -m venv --clear --without-pip "$home" >&2
-    UV_CACHE_DIR=$root/.cache/uv/cache "$uv" pip install --quiet --python "$home/bin/python" -r "$2" >&2
+    UV_CACHE_DIR=$root/.cache/uv/cache "$uv" pip install --quiet --python "$home/bin/python" "${@:3}" -r "$2" >&2
     installed "$recipe"
 fi
 echo "$home/bin/python"

@@ -12,8 +12,8 @@ mod on_template;
 mod paint;
 
 pub use data::{Bias, CarpetPart, FigureData, Histogram, Label, Mosaic, Series, TemplateMosaic, TissuePeak};
-pub use on_template::{OnTemplate, TemplatePictures, draw_on_template};
-pub use paint::SCALE;
+pub use on_template::{OnTemplate, RATIOS, TemplatePictures, draw_on_template, draw_volume_ratio};
+pub use paint::{DIVERGING, SCALE};
 
 use frame::{Frame, Plane};
 use ndarray::{Array2, ArrayView3, ArrayView4};
@@ -71,6 +71,8 @@ pub enum PictureKind {
     OnTemplate,
     /// The same slices of the template.
     Template,
+    /// The same slices of how much larger or smaller each place of the scan is than in the template.
+    Jacobian,
     /// Slices of the mean of a run before its distortion was corrected.
     Distorted,
     /// The same slices after it.
@@ -85,7 +87,7 @@ pub struct Figures {
     /// The pictures.
     pub pictures: Vec<(PictureKind, Vec<u8>)>,
     /// Pictures in the space of each template, in the order of [`FigureData::templates`].
-    pub on_templates: Vec<[(PictureKind, Vec<u8>); 2]>,
+    pub on_templates: Vec<Vec<(PictureKind, Vec<u8>)>>,
     /// A run before and after the correction of its distortion.
     pub undistorted: Option<[(PictureKind, Vec<u8>); 2]>,
     /// What is needed to read them.
@@ -186,7 +188,7 @@ fn draw(volume: &Volume<'_>, tissues: Vec<TissuePeak>, run: Option<Run<'_>>) -> 
     let bias = || {
         let field = frame.draw(2, |at| volume.field[at]);
         let window = shown(&field, 0.005, 0.995);
-        Ok::<_, FigureError>((paint::coloured(field.view(), window, SOFT)?, window))
+        Ok::<_, FigureError>((paint::coloured(field.view(), window, &SCALE, SOFT)?, window))
     };
     let over_time = || run.as_ref().map(|run| in_time_pictures(volume, run, &half, &shown)).transpose();
     let outline = || contour::outline(in_mask(frame.voxels(1)).view());
@@ -257,7 +259,7 @@ fn in_time_pictures(
         Some(CarpetPart { name, rows: *rows })
     };
     Ok(InTime {
-        tsnr: paint::coloured(tsnr.view(), window, SOFT)?,
+        tsnr: paint::coloured(tsnr.view(), window, &SCALE, SOFT)?,
         window,
         carpet: paint::grey(carpet.view(), CARPET_WINDOW, SOFT)?,
         parts: parts.iter().filter_map(part).collect(),

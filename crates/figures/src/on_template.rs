@@ -1,7 +1,7 @@
 //! A scan and the template it was brought to, slice by slice in the same frame, so that one can be flipped for the other.
 
 use super::frame::{Frame, Plane};
-use super::{COLUMNS, FigureError, Mosaic, PictureKind, SIDE, Volume, anatomy, contour, labels};
+use super::{COLUMNS, FigureError, Mosaic, PictureKind, SIDE, SOFT, Volume, anatomy, contour, labels, paint};
 use ndarray::ArrayView3;
 
 /// A scan on a grid of a template, and the template there. All arrays are `(nz, ny, nx)`, RAS+.
@@ -50,4 +50,24 @@ pub fn draw_on_template(there: &OnTemplate<'_>) -> Result<TemplatePictures, Figu
         sides_known: true,
     };
     Ok(([(PictureKind::OnTemplate, scan?), (PictureKind::Template, template?)], mosaic))
+}
+
+/// The ratios of volumes that the ends of the scale stand for: half and twice as large. In between it is logarithmic.
+pub const RATIOS: [f32; 2] = [0.5, 2.0];
+
+/// Draws how many times as large as in the template each place of a scan is, in the slices of [`draw_on_template`] and at half their resolution:
+/// `ratio` is asked for voxels `[k, j, i]` in `mask`; the rest is black.
+///
+/// # Errors
+/// [`FigureError`], which would be a defect.
+pub fn draw_volume_ratio(
+    mask: ArrayView3<'_, u8>,
+    voxel_mm: [f64; 3],
+    ratio: impl Fn([usize; 3]) -> f64,
+) -> Result<Vec<u8>, FigureError> {
+    let planes = [Plane::Axial, Plane::Coronal, Plane::Sagittal];
+    let frame = Frame::new(mask, voxel_mm, &planes, COLUMNS, SIDE);
+    let inside = |at: Option<[usize; 3]>| at.filter(|at| mask[*at] != 0);
+    let values = frame.voxels(2).mapv(|at| inside(at).map_or(f32::NAN, |at| ratio(at).log2() as f32));
+    paint::coloured(values.view(), RATIOS.map(f32::log2), &paint::DIVERGING, SOFT)
 }

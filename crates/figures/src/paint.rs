@@ -18,6 +18,9 @@ pub const SCALE: [[u8; 3]; 9] = [
     [253, 231, 37],
 ];
 
+/// Points of a scale with a middle: blue below it, red above.
+pub const DIVERGING: [[u8; 3]; 5] = [[24, 72, 190], [116, 164, 236], [244, 244, 244], [238, 128, 104], [188, 20, 36]];
+
 /// The colour of a mask's outline where it is drawn into the picture.
 const OUTLINE: [u8; 3] = [255, 120, 60];
 
@@ -40,10 +43,16 @@ pub(super) fn grey(values: ArrayView2<f32>, window: [f32; 2], quality: u8) -> Re
     encode(pixels.as_slice().unwrap_or_default(), values.dim(), ColorType::Luma, quality)
 }
 
-/// A picture in the colours of [`SCALE`]; NaN is black.
-pub(super) fn coloured(values: ArrayView2<f32>, window: [f32; 2], quality: u8) -> Result<Vec<u8>, FigureError> {
+/// A picture in the colours of a scale; NaN is black.
+pub(super) fn coloured(
+    values: ArrayView2<f32>,
+    window: [f32; 2],
+    scale: &[[u8; 3]],
+    quality: u8,
+) -> Result<Vec<u8>, FigureError> {
     let levels = bytes(values, window);
-    let pixels = levels.iter().zip(values).flat_map(|(&level, v)| if v.is_nan() { [0; 3] } else { colour(level) });
+    let pixel = |(&level, v): (&u8, &f32)| if v.is_nan() { [0; 3] } else { colour(level, scale) };
+    let pixels = levels.iter().zip(values).flat_map(pixel);
     encode(&pixels.collect::<Vec<u8>>(), values.dim(), ColorType::Rgb, quality)
 }
 
@@ -90,12 +99,12 @@ pub(super) fn outlined(
     Ok(found)
 }
 
-fn colour(level: u8) -> [u8; 3] {
-    let place = f32::from(level) / 255.0 * (SCALE.len() - 1) as f32;
-    let low = (place as usize).min(SCALE.len() - 2);
+fn colour(level: u8, scale: &[[u8; 3]]) -> [u8; 3] {
+    let place = f32::from(level) / 255.0 * (scale.len() - 1) as f32;
+    let low = (place as usize).min(scale.len() - 2);
     let part = place - low as f32;
     std::array::from_fn(|c| {
-        let (from, to) = (f32::from(SCALE[low][c]), f32::from(SCALE[low + 1][c]));
+        let (from, to) = (f32::from(scale[low][c]), f32::from(scale[low + 1][c]));
         (from + part * (to - from) + 0.5) as u8
     })
 }
@@ -122,7 +131,7 @@ mod tests {
     fn values_become_levels_and_colours() {
         let values = ndarray::arr2(&[[-1.0, 0.0, 5.0], [10.0, 99.0, f32::NAN]]);
         assert_eq!(bytes(values.view(), [0.0, 10.0]), ndarray::arr2(&[[0, 0, 128], [255, 255, 0]]));
-        assert_eq!((colour(0), colour(255)), (SCALE[0], SCALE[8]));
+        assert_eq!((colour(0, &SCALE), colour(255, &SCALE)), (SCALE[0], SCALE[8]));
         assert_eq!(window([3.0_f32].iter(), 0.0, 1.0), [3.0, 4.0]);
         assert_eq!(window([].iter(), 0.0, 1.0), [0.0, 1.0]);
     }

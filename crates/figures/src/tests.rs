@@ -83,3 +83,20 @@ fn unknown_sides_are_not_claimed() {
         assert!(found.data.mosaic.labels.iter().all(|l| l.text != "L" && l.text != "R"));
     });
 }
+
+#[test]
+fn volumes_are_asked_for_inside_the_brain_only() {
+    with(|volume| {
+        let draw = |ratio: f64| {
+            let asked = std::cell::Cell::new(0usize);
+            let jpeg = draw_volume_ratio(volume.mask, volume.voxel_mm, |at| {
+                assert_eq!(volume.mask[at], 1);
+                asked.set(asked.get() + 1);
+                ratio
+            });
+            assert!(asked.get() > 1000, "{}", asked.get());
+            jpeg.unwrap()
+        };
+        assert!(draw(0.5) != draw(2.0) && draw(2.0) == draw(9.0), "the scale ends at twice as large");
+    });
+}

@@ -1,6 +1,6 @@
 //! The text of methods for a paper, of what truly ran: from the sidecars and figures of the scans, not from defaults.
 
-use crate::derivatives::measured::{Coregistered, Distortion};
+use crate::derivatives::measured::{Coregistered, Distortion, Normalized};
 use figures::FigureData;
 use serde_json::{Map, Value};
 
@@ -115,8 +115,10 @@ pub(super) struct Ran<'a> {
     pub coregistration: Option<&'a Coregistered>,
     /// What is known of its distortion.
     pub distortion: Option<&'a Distortion>,
-    /// How much of the brain a lesion mask kept from being compared with a template, ml.
-    pub lesion_ml: Option<f64>,
+    /// How the brain was brought to the first template.
+    pub normalized: Option<&'a Normalized>,
+    /// `minimal` or `resampling`, where not everything was asked for.
+    pub level: Option<&'a str>,
     pub figures: &'a FigureData,
 }
 
@@ -163,23 +165,32 @@ pub(super) fn paragraph(ran: &Ran<'_>, version: &str) -> String {
              tissues (Shattuck et al. 2001). ",
         );
     }
-    if ran.figures.templates.is_empty() {
+    if ran.figures.templates.is_empty() || ran.level == Some(MINIMAL) {
         text.push_str("Nothing was resampled to another space. ");
     }
     if ran.modality == "bold" {
         text.push_str(&undistorted(ran.distortion));
     }
-    text.push_str(if ran.modality == "bold" {
+    if ran.modality != "bold" {
+        return text + "Quality measures follow MRIQC (Esteban et al. 2017).";
+    }
+    text.push_str(
         "Framewise displacement and DVARS follow Power et al. \
-         2012, standardised DVARS Nichols 2013, other quality measures MRIQC (Esteban et al. 2017). The confounds table also has the \
-         squares and changes of its parameters and signals (Satterthwaite et al. 2013), cosines with periods of 128 s and more, and \
-         components (Behzadi et al. 2007) of the most variable voxels, of white matter and cerebrospinal fluid where the T1w image \
-         shows them, and of the brain's edge (Patriat et al. 2017)."
-    } else {
-        "Quality measures follow MRIQC (Esteban et al. 2017)."
-    });
+         2012, standardised DVARS Nichols 2013, other quality measures MRIQC (Esteban et al. 2017).",
+    );
+    if ran.level.is_none() {
+        text.push_str(
+            " The confounds table also has the \
+             squares and changes of its parameters and signals (Satterthwaite et al. 2013), cosines with periods of 128 s and more, and \
+             components (Behzadi et al. 2007) of the most variable voxels, of white matter and cerebrospinal fluid where the T1w image \
+             shows them, and of the brain's edge (Patriat et al. 2017).",
+        );
+    }
     text
 }
+
+/// The level at which nothing is resampled.
+const MINIMAL: &str = "minimal";
 
 fn motion(figures: &FigureData) -> String {
     let Some(series) = &figures.series else { return String::new() };
@@ -278,40 +289,54 @@ fn intensity(ran: &Ran<'_>) -> String {
 fn templates(ran: &Ran<'_>) -> String {
     let names = || ran.figures.templates.iter().map(|there| there.template.as_str());
     if ran.modality == "bold" {
-        return spaces(names().collect(), ran.coregistration);
+        return spaces(names().collect(), ran);
     }
     let names: Vec<&str> = names().collect();
     if names.is_empty() {
         return String::new();
     }
-    let lesion = match ran.lesion_ml {
+    let lesion = match ran.normalized.and_then(|fit| fit.lesion_ml) {
         Some(ml) if ml > 0.0 => format!(", {ml:.1} ml of lesion left out of the comparison (Brett et al. 2001)"),
         _ => String::new(),
     };
+    let fast = match ran.normalized {
+        Some(fit) if fit.recipe == "fast" => ", in the faster of two recipes, which stops at twice the voxel size",
+        _ => "",
+    };
+    let resampled = match ran.level {
+        Some(MINIMAL) => "",
+        _ => ", and what was made of the image was resampled there in one step",
+    };
     format!(
         "The brain was registered to {} by an affine map and a symmetric diffeomorphic warp that maximises local correlation \
-         (Avants et al. 2008){lesion}, and what was made of the image was resampled there in one step. ",
+         (Avants et al. 2008){fast}{lesion}{resampled}. ",
         names.join(" and to ")
     )
 }
 
 /// What was done to bring a run to other spaces: the first is the T1w image it was laid onto.
-fn spaces(names: Vec<&str>, laid: Option<&Coregistered>) -> String {
+fn spaces(names: Vec<&str>, ran: &Ran<'_>) -> String {
     let [_, templates @ ..] = names.as_slice() else { return String::new() };
     let through = match templates {
         [] => String::new(),
         names => format!(" and the warp of that image to {}", names.join(" and to ")),
     };
-    let believed = match laid {
+    let believed = match ran.coregistration {
         Some(laid) if !laid.accepted => {
             ", whose answer was not plausible, so that the position by the headers or the centres of mass was kept"
         }
         _ => "",
     };
+    let resampled = match ran.level {
+        Some(MINIMAL) => String::new(),
+        _ => format!(
+            "In each output space the volumes as they were scanned were sampled once, by cubic B-splines, through the motion of the \
+             head and this transform{through}, in one step. "
+        ),
+    };
     format!(
         "The mean volume was laid onto the T1w image by boundary-based registration with 6 degrees of freedom (Greve and Fischl \
-         2009){believed}. In each output space the volumes as they were scanned were sampled once, by cubic B-splines, \
-         through the motion of the head and this transform{through}, in one step. "
+         2009){believed}. {resampled}"
     )
 }
 
@@ -344,7 +369,8 @@ mod tests {
             tissues: &tissues,
             coregistration: None,
             distortion: None,
-            lesion_ml: None,
+            normalized: None,
+            level: None,
             figures: &figures,
         };
         let text = paragraph(&ran, "9.9.9");
@@ -365,7 +391,15 @@ mod tests {
         let text = paragraph(&Ran { figures: &figures, ..ran }, "1");
         assert!(text.contains("registered to MNI152NLin6Asym by") && !text.contains("Nothing was"), "{text}");
         assert!(!text.contains("lesion"), "{text}");
-        let text = paragraph(&Ran { figures: &figures, lesion_ml: Some(12.34), ..ran }, "1");
+        let fit: Normalized = serde_json::from_value(json!({
+            "template": "MNI152NLin6Asym", "origin": "built-in", "recipe": "fast", "affine_correlation": 0.9, "volume_ratio": 0.9,
+            "likeness_before": 0.5, "likeness": 0.8, "mask_overlap": 0.98, "jacobian_min": 0.3, "jacobian_max": 3.0, "folds": 0,
+            "round_trip_mm": 0.02, "lesion_ml": 12.34, "doubts": [],
+        }))
+        .unwrap();
+        let text = paragraph(&Ran { figures: &figures, normalized: Some(&fit), level: Some(MINIMAL), ..ran }, "1");
+        assert!(text.contains("faster of two recipes") && text.contains("Nothing was resampled"), "{text}");
+        let text = paragraph(&Ran { figures: &figures, normalized: Some(&fit), ..ran }, "1");
         assert!(
             text.contains("12.3 ml of lesion") && references(&text).iter().any(|full| full.starts_with("Brett")),
             "{text}"
@@ -386,7 +420,8 @@ mod tests {
             tissues: &empty,
             coregistration: None,
             distortion: None,
-            lesion_ml: None,
+            normalized: None,
+            level: None,
             figures: &figures,
         };
         for modality in ["T1w", "bold"] {
@@ -395,6 +430,8 @@ mod tests {
             assert_eq!(references(&text).len(), years, "{text}");
         }
         assert!(paragraph(&ran("bold"), "1").contains("repetition time 2 s, of which the first 2,"));
+        let less = paragraph(&Ran { level: Some("resampling"), ..ran("bold") }, "1");
+        assert!(paragraph(&ran("bold"), "1").contains("The confounds table") && !less.contains("confounds"), "{less}");
         let preproc = object(json!({ "SliceTimingCorrected": true, "StartTime": 0.75, "EchoTimes": [0.012, 0.0285] }));
         let text = paragraph(&Ran { preproc: &preproc, ..ran("bold") }, "1");
         assert!(text.contains("0.75 s after") && text.contains("at 12.0, 28.5 ms"), "{text}");

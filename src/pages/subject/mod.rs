@@ -18,7 +18,7 @@ use crate::printable;
 use crate::tables::measures::partial_score;
 use crate::trace_view;
 use charts::{Chart, histogram, over_time};
-use figures::{CarpetPart, FigureData, PictureKind, SCALE, TemplateMosaic};
+use figures::{CarpetPart, DIVERGING, FigureData, PictureKind, RATIOS, SCALE, TemplateMosaic};
 use files::{Columns, ScanFiles};
 use methods::{Ran, paragraph, references};
 use quality::number;
@@ -83,9 +83,14 @@ pub fn subject_page(
         "methods": texts.iter().map(|(text, scans)| json!({ "text": text, "scans": scans })).collect::<Vec<_>>(),
         "references": references(&all),
         "dataset": dataset(files.description),
-        "scale": SCALE.map(|[r, g, b]| format!("rgb({r} {g} {b})")).join(", "),
+        "scale": SCALE.map(css).join(", "),
+        "diverging": DIVERGING.map(css).join(", "),
     });
     templates::render("subject.html", &page)
+}
+
+fn css([r, g, b]: [u8; 3]) -> String {
+    format!("rgb({r} {g} {b})")
 }
 
 fn of_unit(unit: &SessionSummary, scans: Vec<Value>) -> Value {
@@ -137,7 +142,11 @@ fn of_scan(
     room: &mut usize,
 ) -> Result<(Value, Option<String>), PageError> {
     let scan = files.scan;
-    let preproc = files.sidecar(OutputKind::Preproc)?;
+    let preproc = match files.sidecar(OutputKind::Preproc)? {
+        // A run without its series tells the same beside its reference.
+        none if none.is_empty() => files.sidecar(OutputKind::BoldRef)?,
+        there => there,
+    };
     let mask = files.sidecar(OutputKind::BrainMask)?;
     let bias = files.sidecar(OutputKind::BiasField)?;
     let tissues = files.sidecar(OutputKind::Segmentation)?;
@@ -151,7 +160,8 @@ fn of_scan(
             tissues: &tissues,
             coregistration: scan.coregistration.as_ref(),
             distortion: scan.distortion.as_ref(),
-            lesion_ml: scan.normalization.first().and_then(|fit| fit.lesion_ml),
+            normalized: scan.normalization.first(),
+            level: scan.level.as_deref(),
             figures,
         };
         paragraph(&ran, version)
@@ -163,6 +173,8 @@ fn of_scan(
         "seconds": format!("{:.2}", scan.seconds),
         "score": scan.quality_score.map(|v| format!("{v:.0}")),
         "partial": partial_score(scan),
+        "level": scan.level,
+        "left_out": left_out(scan),
         "sign_of_motion": sign_of_motion(scan),
         "brain_volume_ml": scan.brain_volume_ml.map(number),
         "tissue_volumes": scan.tissues.map(|t| [t.gm_volume_ml, t.wm_volume_ml, t.csf_volume_ml].map(number)),
@@ -188,6 +200,15 @@ fn of_scan(
         shown["decisions"] = json!(figures.decisions);
     }
     Ok((shown, text))
+}
+
+/// What a scan that was made at a lower level has not.
+fn left_out(scan: &ScanSummary) -> Option<&'static str> {
+    match (scan.level.as_deref()?, scan.modality.as_str()) {
+        ("minimal", "bold") => Some("the preprocessed series, the images in output spaces and the confounds table"),
+        ("minimal", _) => Some("the images in template spaces"),
+        _ => Some("the confounds table"),
+    }
 }
 
 /// The pictures made of slices, which are shown one at a time in the same place.
@@ -221,7 +242,11 @@ fn templates(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> R
         let mut pictures = Vec::new();
         let on_anatomy = template.as_str() == T1W_SPACE;
         let other = if on_anatomy { "T1w image" } else { "Template" };
-        for (name, kind) in [("Scan", PictureKind::OnTemplate), (other, PictureKind::Template)] {
+        for (name, kind) in [
+            ("Scan", PictureKind::OnTemplate),
+            (other, PictureKind::Template),
+            ("Volume against the template", PictureKind::Jacobian),
+        ] {
             if let Some(source) = files.picture_in(kind, Some(template), room)? {
                 pictures.push(json!({ "name": name, "source": source }));
             }
@@ -229,7 +254,9 @@ fn templates(files: &ScanFiles<'_>, figures: &FigureData, room: &mut usize) -> R
         let fit = files.scan.normalization.iter().find(|fit| fit.template == *template);
         let fit = fit.map(|fit| {
             json!({ "likeness": format!("{:.2}", fit.likeness), "overlap": format!("{:.3}", fit.mask_overlap),
-                    "origin": fit.origin })
+                    "origin": fit.origin, "volume_ratio": format!("{:.2}", fit.volume_ratio),
+                    "ratios": files.scan.file_in(OutputKind::Picture(PictureKind::Jacobian), Some(template))
+                        .map(|_| RATIOS) })
         });
         let laid = files.scan.coregistration.as_ref().filter(|_| on_anatomy).map(|laid| {
             json!({ "t1w": laid.t1w, "accepted": laid.accepted, "cost": format!("{:.2}", laid.cost),

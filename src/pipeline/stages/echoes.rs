@@ -7,6 +7,7 @@ use crate::derivatives::ledger::Input;
 use crate::error::ErrorCode;
 use crate::plan::ScanPlan;
 use crate::step::{Found, StageError};
+use crate::vocabulary::OutputLevel;
 use imaging::bias::divide_by_field;
 use imaging::brain::Brain;
 use imaging::distortion::DistortionError;
@@ -91,7 +92,7 @@ pub fn combine(
     let views: Vec<ArrayView4<'_, f32>> = std::iter::once(&voxels).chain(&others).map(|echo| echo.view()).collect();
     let decay = fit_decay(&views, &times, affine, &estimate, brain.mask.view())?;
     told(&decay, brain, times.len(), found);
-    let kept = plan.wanted.echoes.then(|| voxels.clone());
+    let kept = (plan.wanted.echoes && plan.wanted.level > OutputLevel::Minimal).then(|| voxels.clone());
     let others_seen: Vec<ArrayView4<'_, f32>> = others.iter().map(|echo| echo.view()).collect();
     let voxels = combined(voxels, &others_seen, &decay, affine, &estimate)?;
     let series = kept.map_or_else(Vec::new, |first| std::iter::once(first).chain(others).collect());

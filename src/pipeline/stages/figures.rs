@@ -10,12 +10,15 @@ use super::spatial_normalization::Registered;
 use super::tissues::{Tissues, peaks};
 use crate::templates::{Targets, TemplateTarget};
 use crate::vocabulary::{Space, TemplateId};
-use figures::{FigureError, Figures, OnTemplate, PictureKind, Run, Series, TemplateMosaic, TemplatePictures, Volume};
-use figures::{draw_bold, draw_on_template, draw_t1w};
+use figures::{
+    FigureError, Figures, Mosaic, OnTemplate, PictureKind, Run, Series, TemplateMosaic, TemplatePictures, Volume,
+};
+use figures::{draw_bold, draw_on_template, draw_t1w, draw_volume_ratio};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
 use imaging::normalization::Normalization;
+use imaging::rigid::apply;
 use ndarray::{Array3, ArrayView3};
 use nifti::{Grid, Header};
 
@@ -40,7 +43,7 @@ pub fn t1w(
     for (by, Registered { template, map }) in maps.iter().enumerate() {
         decisions.extend(of_map(template, map));
         if let Some(there) = in_templates.iter().find(|there| there.by == by) {
-            let (pictures, mosaic) = on_template(there, template)?;
+            let (pictures, mosaic) = on_template(there, template, map)?;
             figures.on_templates.push(pictures);
             figures.data.templates.push(TemplateMosaic { template: template.id.to_string(), mosaic });
         }
@@ -49,19 +52,28 @@ pub fn t1w(
     Ok(figures)
 }
 
-/// The scan and the template in the same slices.
-fn on_template(there: &Resampled, template: &TemplateTarget) -> Result<TemplatePictures, FigureError> {
+/// The scan, the template and how their volumes differ, in the same slices.
+fn on_template(
+    there: &Resampled,
+    template: &TemplateTarget,
+    map: &Normalization,
+) -> Result<(Vec<(PictureKind, Vec<u8>)>, Mosaic), FigureError> {
     let grid = there.header.grid();
     // A grid of the template can be inverted; if not, there is the scan alone.
     let nothing = || (there.image.clone(), there.mask.clone());
     let (image, mask) = template.target.on_grid(there.image.dim(), &grid.affine).unwrap_or_else(nothing);
-    draw_on_template(&OnTemplate {
+    let (pictures, mosaic) = draw_on_template(&OnTemplate {
         scan: there.image.view(),
         template: image.view(),
         mask: mask.view(),
         voxel_mm: grid.voxel_mm,
         affine: grid.affine,
-    })
+    })?;
+    let mut pictures = Vec::from(pictures);
+    #[expect(clippy::cast_precision_loss, reason = "an extent of an image")]
+    let ratio = |[k, j, i]: [usize; 3]| map.warp.forward.jacobian(apply(&grid.affine, [i, j, k].map(|v| v as f64)));
+    pictures.push((PictureKind::Jacobian, draw_volume_ratio(mask.view(), grid.voxel_mm, ratio)?));
+    Ok((pictures, mosaic))
 }
 
 fn of_map(template: &TemplateTarget, map: &Normalization) -> Vec<Decision> {
@@ -79,9 +91,12 @@ fn of_map(template: &TemplateTarget, map: &Normalization) -> Vec<Decision> {
         (
             format!("Warp to {}", template.id),
             format!(
-                "volumes change by {least:.2} to {most:.2}, {} folds, {:.3} mm off there and back; the brain has {:.2} times the \
-                 template's volume",
-                report.folds, report.round_trip_mm[0], fit.volume_ratio
+                "{} recipe; volumes change by {least:.2} to {most:.2}, {} folds, {:.3} mm off there and back; the brain has {:.2} \
+                 times the template's volume",
+                map.recipe.name(),
+                report.folds,
+                report.round_trip_mm[0],
+                fit.volume_ratio
             ),
         ),
     ];
@@ -180,7 +195,7 @@ fn add(
 ) -> Result<(), FigureError> {
     let there = OnTemplate { scan, template, mask, voxel_mm: grid.voxel_mm, affine: grid.affine };
     let (pictures, mosaic) = draw_on_template(&there)?;
-    figures.on_templates.push(pictures);
+    figures.on_templates.push(pictures.into());
     figures.data.templates.push(TemplateMosaic { template: name.to_owned(), mosaic });
     Ok(())
 }

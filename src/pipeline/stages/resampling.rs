@@ -55,17 +55,7 @@ pub fn t1w(
     for (by, map) in maps.iter().enumerate() {
         let part = Part::of(scaled, brain, map)?;
         for (space, grid) in &map.template.grids {
-            let inside = part.view(brain.mask.view()).mapv(f32::from);
-            let sources = [
-                Source { image: part.view(scaled.image.view()), how: Interpolation::Cubic, elsewhere: 0.0 },
-                Source { image: inside.view(), how: Interpolation::Linear, elsewhere: 0.0 },
-            ];
-            let [mut image, inside] = on_grid(sources, grid, map, &part);
-            let mask = inside.mapv(|share| u8::from(share >= 0.5));
-            zero_outside(&mut image, &mask);
-            let header = Header::new(grid.clone(), 1, None);
-            let mut there =
-                Resampled { space: space.clone(), by, header, image, mask, labels: None, part: part.clone() };
+            let mut there = bring((scaled, brain), (by, map), (space, grid), &part);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "labels are 0 to 3")]
             let labels = tissues.map(|tissues| {
                 let labels = tissues.found.labels.mapv(f32::from);
@@ -76,6 +66,36 @@ pub fn t1w(
         }
     }
     Ok(resampled)
+}
+
+/// A T1w image without its tissues in the first space of each template: for pictures, where nothing else is made of it.
+pub fn to_be_seen(scaled: &ScaledVolume, brain: &Brain, maps: &[Registered<'_>]) -> Result<Vec<Resampled>, StageError> {
+    let mut seen = Vec::new();
+    for (by, map) in maps.iter().enumerate() {
+        let part = Part::of(scaled, brain, map)?;
+        let first = map.template.grids.first();
+        seen.extend(first.map(|(space, grid)| bring((scaled, brain), (by, map), (space, grid), &part)));
+    }
+    Ok(seen)
+}
+
+/// The image and its brain in one space.
+fn bring(
+    (scaled, brain): (&ScaledVolume, &Brain),
+    (by, map): (usize, &Registered<'_>),
+    (space, grid): (&Space, &Grid),
+    part: &Part,
+) -> Resampled {
+    let inside = part.view(brain.mask.view()).mapv(f32::from);
+    let sources = [
+        Source { image: part.view(scaled.image.view()), how: Interpolation::Cubic, elsewhere: 0.0 },
+        Source { image: inside.view(), how: Interpolation::Linear, elsewhere: 0.0 },
+    ];
+    let [mut image, inside] = on_grid(sources, grid, map, part);
+    let mask = inside.mapv(|share| u8::from(share >= 0.5));
+    zero_outside(&mut image, &mask);
+    let header = Header::new(grid.clone(), 1, None);
+    Resampled { space: space.clone(), by, header, image, mask, labels: None, part: part.clone() }
 }
 
 impl Resampled {

@@ -17,7 +17,7 @@ use crate::derivatives::sidecar::{SidecarContext, Spatial, columns};
 use crate::plan::ScanPlan;
 use crate::step::Found;
 use crate::templates::{Origin, TemplateTarget};
-use crate::vocabulary::{Resolution, Space};
+use crate::vocabulary::{OutputLevel, Resolution, Space};
 use figures::Figures;
 use imaging::brain::Brain;
 use imaging::intensity::Reference;
@@ -169,10 +169,12 @@ pub fn functional(
         figures,
     } = made;
     let reference = &fit.reference;
-    let series = Content::Image(header, fine(voxels.view(), reference, found));
-    out.add(OutputKind::Preproc, series, cx.preproc(brain, reference, header.tr_seconds()));
+    if plan.wanted.level > OutputLevel::Minimal {
+        let series = Content::Image(header, fine(voxels.view(), reference, found));
+        out.add(OutputKind::Preproc, series, cx.preproc(brain, reference, header.tr_seconds()));
+    }
     let mean = Content::Image(header, Voxels::Fine(fit.mean.view().insert_axis(Axis(0)), step(reference)));
-    out.add(OutputKind::BoldRef, mean, cx.boldref(&fit.motion));
+    out.add(OutputKind::BoldRef, mean, cx.boldref(&fit.motion, reference));
     out.add_common(&cx, header, brain, &fit.bias);
     out.add(OutputKind::HeadMotion, Content::Affines(fit.motion.matrices.clone()), cx.head_motion(&fit.motion));
     if let Some(echoes) = echoes {

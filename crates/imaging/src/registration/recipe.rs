@@ -92,6 +92,14 @@ impl Recipe {
         Self { levels: vec![coarse(3, 20), coarse(2, 20), finest], inverse_rounds: 1 }
     }
 
+    /// `default` or `fast`, with or without the difference of intensities; any other is `own`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        let is = |recipe: Self| *self == recipe || *self == recipe.correlation_only();
+        let own = || if is(Self::fast()) { "fast" } else { "own" };
+        if is(Self::default_quality()) { "default" } else { own() }
+    }
+
     /// Without the difference of intensities: for images of different contrast, or whose tissues are not known.
     #[must_use]
     pub fn correlation_only(mut self) -> Self {
@@ -137,7 +145,9 @@ mod tests {
         assert_eq!(Recipe::fast().check(), Ok(()));
         let mut recipe = Recipe::fast().correlation_only();
         assert!(recipe.levels.iter().all(|level| level.difference == 0.0));
+        assert_eq!([Recipe::default_quality().correlation_only().name(), recipe.name()], ["default", "fast"]);
         recipe.levels.reverse();
+        assert_eq!(recipe.name(), "own");
         assert!(matches!(recipe.check(), Err(WarpError::Recipe { .. })));
         let mut recipe = Recipe::fast();
         recipe.levels[0].step = f32::NAN;

@@ -3,10 +3,11 @@
 use ndarray::{Array3, Array4, ArrayView3, Axis};
 use rayon::prelude::*;
 
+use super::determinant;
 use super::field::Field;
 use super::symmetric::LevelReport;
 use crate::interpolate::SplineVolume;
-use crate::rigid::{Matrix4, apply};
+use crate::rigid::{IDENTITY, Matrix4, apply};
 
 /// Displacements on a regular grid.
 #[derive(Clone, Debug)]
@@ -94,6 +95,24 @@ impl DisplacementField {
     pub fn moved(&self, point: [f64; 3]) -> [f64; 3] {
         let v = self.at(point);
         std::array::from_fn(|a| point[a] + v[a])
+    }
+
+    /// The Jacobian determinant of [`DisplacementField::moved`] at a point (RAS+ mm): what a small volume there is multiplied
+    /// by. By differences from half a node before it to half a node behind.
+    #[must_use]
+    pub fn jacobian(&self, point: [f64; 3]) -> f64 {
+        let mut matrix = IDENTITY;
+        for axis in 0..3 {
+            let spacing = self.affine[axis][axis];
+            let beside = |nodes: f64| {
+                let mut place = point;
+                place[axis] += nodes * spacing;
+                self.moved(place)
+            };
+            let (before, behind) = (beside(-0.5), beside(0.5));
+            (0..3).for_each(|c| matrix[c][axis] = (behind[c] - before[c]) / spacing);
+        }
+        determinant(&matrix)
     }
 }
 
@@ -308,6 +327,21 @@ mod tests {
         assert_eq!(wide.at([-8.0, -1.0, -4.0]), field.at([-8.0, -1.0, -4.0]));
         let thin = field.over([-4.0, 2.0, 1.0], [8.0, 12.0, 9.0], 2);
         assert_eq!((thin.affine[1][1], thin.at([0.0, 6.0, 5.0])), (4.0, field.at([0.0, 6.0, 5.0])));
+    }
+
+    #[test]
+    fn a_stretch_changes_volumes_by_its_determinant() {
+        // 10 % longer along x, 20 % shorter along z; y is sheared, which changes no volume.
+        let at = |i: usize| 2.0 * i as f32;
+        let vectors = Array4::from_shape_fn((6, 6, 6, 3), |(k, j, i, c)| match c {
+            0 => 0.1 * at(i) + 0.3 * at(j),
+            2 => -0.2 * at(k),
+            _ => 0.0,
+        });
+        let field = DisplacementField::on_lattice(vectors, 2.0, [0.0; 3]);
+        for point in [[4.0, 4.0, 4.0], [3.3, 5.1, 6.7]] {
+            assert!((field.jacobian(point) - 1.1 * 0.8).abs() < 1e-5, "{}", field.jacobian(point));
+        }
     }
 
     #[test]
