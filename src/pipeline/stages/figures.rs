@@ -10,9 +10,7 @@ use super::spatial_normalization::Registered;
 use super::tissues::{Tissues, peaks};
 use crate::templates::{Targets, TemplateTarget};
 use crate::vocabulary::{Space, TemplateId};
-use figures::{
-    FigureError, Figures, Mosaic, OnTemplate, PictureKind, Run, Series, TemplateMosaic, TemplatePictures, Volume,
-};
+use figures::{FigureError, Figures, OnTemplate, PictureKind, Run, Series, TemplateMosaic, TemplatePictures, Volume};
 use figures::{draw_bold, draw_on_template, draw_t1w, draw_volume_ratio};
 use imaging::bias::BiasField;
 use imaging::brain::Brain;
@@ -43,21 +41,20 @@ pub fn t1w(
     for (by, Registered { template, map }) in maps.iter().enumerate() {
         decisions.extend(of_map(template, map));
         if let Some(there) = in_templates.iter().find(|there| there.by == by) {
-            let (pictures, mosaic) = on_template(there, template, map)?;
-            figures.on_templates.push(pictures);
-            figures.data.templates.push(TemplateMosaic { template: template.id.to_string(), mosaic });
+            add_template(&mut figures, there, template, map)?;
         }
     }
     figures.data.decisions = decisions;
     Ok(figures)
 }
 
-/// The scan, the template and how their volumes differ, in the same slices.
-fn on_template(
+/// Adds the scan, the template and how their volumes differ, in the same slices.
+fn add_template(
+    figures: &mut Figures,
     there: &Resampled,
     template: &TemplateTarget,
     map: &Normalization,
-) -> Result<(Vec<(PictureKind, Vec<u8>)>, Mosaic), FigureError> {
+) -> Result<(), FigureError> {
     let grid = there.header.grid();
     // A grid of the template can be inverted; if not, there is the scan alone.
     let nothing = || (there.image.clone(), there.mask.clone());
@@ -73,7 +70,9 @@ fn on_template(
     #[expect(clippy::cast_precision_loss, reason = "an extent of an image")]
     let ratio = |[k, j, i]: [usize; 3]| map.warp.forward.jacobian(apply(&grid.affine, [i, j, k].map(|v| v as f64)));
     pictures.push((PictureKind::Jacobian, draw_volume_ratio(mask.view(), grid.voxel_mm, ratio)?));
-    Ok((pictures, mosaic))
+    figures.on_templates.push(pictures);
+    figures.data.templates.push(TemplateMosaic { template: template.id.to_string(), mosaic });
+    Ok(())
 }
 
 fn of_map(template: &TemplateTarget, map: &Normalization) -> Vec<Decision> {
