@@ -3,7 +3,7 @@
 use super::preprocess::{RunError, describe_delivery, make_plan, personal, prepare_output, targets};
 use super::say;
 use crate::cli::exit::ExitStatus;
-use crate::cli::{Input, RunConfig, SlurmConfig, row};
+use crate::cli::{Input, RunConfig, SlurmConfig, typed};
 use crate::error::{Coded, ErrorCode};
 use crate::plan::{self, Plan, SessionPlan};
 use crate::slurm::{self, Job, MOST_TASKS, SUBMIT, SlurmError};
@@ -167,5 +167,5 @@ fn absolute(path: &Path) -> PathBuf {
 fn arguments(run: &RunConfig, files: &[(&str, PathBuf)]) -> Vec<String> {
     let tasks = run.selection.tasks.iter().map(|task| format!("--task-id={task}"));
     let files = files.iter().map(|(option, file)| format!("{option}={}", file.display()));
-    row::words(&run.options).into_iter().chain(tasks).chain(files).collect()
+    typed::words(&run.options).into_iter().chain(tasks).chain(files).collect()
 }

@@ -3,9 +3,10 @@
 //!
 //! Help texts, value names, limits and choices live in these definitions only, so that the manual is made from them.
 
-use super::options::WHAT;
 use super::request::{Format, Level, Scenario};
-use super::row::{Typed, form};
+use super::row::form;
+use super::table::WHAT;
+use super::typed::Typed;
 use super::values::{self, MODALITIES, MOST_THREADS, number_within};
 
 use crate::bids::Modality;

@@ -3,8 +3,8 @@
 
 use super::error::Refusal;
 use super::options::Options;
-use super::row::{self, Texts, settings};
 use super::small_file;
+use super::typed::{self, Texts, settings};
 use super::values::nearest;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ fn read(file: &Path, text: &str) -> Result<Loaded, Refusal> {
 
 fn set(loaded: &mut Loaded, section: &str, key: &str, value: &Value) -> Result<(), String> {
     let written = key.replace('_', "-");
-    let row = match row::of(&written) {
+    let row = match typed::of(&written) {
         Some(row) if row.section == section => row,
         Some(other) if !other.section.is_empty() => return Err(format!("belongs to the section [{}]", other.section)),
         _ => return Err(unknown_key(&written, settings().filter(|row| row.section == section).map(|row| row.key))),

@@ -1,6 +1,6 @@
 //! The parts of the help that no option carries: the forms, examples, exit statuses.
 
-use super::row::settings;
+use super::typed::settings;
 
 /// The forms of the command.
 pub(super) const USAGE: &str = "\

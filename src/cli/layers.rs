@@ -4,7 +4,7 @@ use super::config_file::{self, Loaded};
 use super::error::Refusal;
 use super::options::Options;
 use super::request::Stated;
-use super::row::{self, Texts, settings};
+use super::typed::{self, Texts, settings};
 use super::values::{self, Env};
 use crate::telemetry::config::without_password;
 use std::path::Path;
@@ -40,7 +40,7 @@ impl Layers {
             said.push(say(row.key, &value, format!("environment {name}")));
         }
         for (key, text) in &typed.0 {
-            let set = row::of(key).map_or(Ok(()), |row| row.set(&mut options, text));
+            let set = typed::of(key).map_or(Ok(()), |row| row.set(&mut options, text));
             set.map_err(|problem| bad(format!("--{key}"), text, problem))?;
             said.push(say(*key, text, "option".to_owned()));
         }

@@ -24,7 +24,9 @@ pub mod shell;
 mod slurm_args;
 mod small_file;
 mod subcohort;
+pub mod table;
 mod telemetry_args;
+pub mod typed;
 pub mod values;
 
 pub use command::command;

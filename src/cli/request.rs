@@ -2,6 +2,7 @@
 
 use super::exit::ExitStatus;
 use super::options::Options;
+pub use super::values::Format;
 use crate::bids::Selection;
 use crate::error::ErrorCode;
 use crate::telemetry::config::TelemetryConfig;
@@ -72,16 +73,6 @@ pub enum Level {
     Participant,
     /// Summarise what has been processed.
     Group,
-}
-
-/// The form in which a plan or scores are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// What a demonstration shows.

@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::request::{DemoConfig, ExtractConfig, Format, ListConfig, ReportConfig, Request, ScoreConfig, VerifyConfig};
 use super::resolve_run::{each_once, run_file, run_folder, selection, without_verb};
 use super::resolve_telemetry::telemetry;
-use super::row::Texts;
+use super::typed::Texts;
 use super::values::{Env, Value as _};
 use super::{paths, resolve_slurm, resolve_telemetry};
 use phantom::SynthConfig;

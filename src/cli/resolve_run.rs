@@ -7,7 +7,7 @@ use super::layers::Layers;
 use super::memory::Memory;
 use super::request::{Input, Level, RunConfig};
 use super::resolve_telemetry::telemetry;
-use super::row::Texts;
+use super::typed::Texts;
 use super::values::{self, Env};
 use super::{paths, subcohort};
 use crate::bids::{Label, Modality, Selection};

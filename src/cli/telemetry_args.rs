@@ -1,7 +1,8 @@
 //! The verb `telemetry` as it is typed: what to do with the telemetry that runs left in their output folders.
 
 use super::request::{Ended, Format};
-use super::row::{Typed, form};
+use super::row::form;
+use super::typed::Typed;
 use super::{help, values};
 use crate::vocabulary::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};

@@ -1,13 +1,22 @@
 //! The values that settings take: how each is read from a text, and written as one.
 
 use super::memory::Memory;
-use super::request::Format;
 use crate::bids::Modality;
 use crate::telemetry::config::{LogFormat, Verbosity, without_password};
 use crate::vocabulary::{Fieldmaps, OutputLevel, RegistrationStart, Resume, SliceTiming, Stage};
-use clap::ValueEnum as _;
+use clap::ValueEnum;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The form in which a plan or scores are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
 
 /// Upper limit; larger values are typing errors.
 pub(super) const MOST_THREADS: i64 = 4096;

@@ -6,7 +6,7 @@
 
 use neuro_preprocess::bids::Modality;
 use neuro_preprocess::cli::exit::ExitStatus;
-use neuro_preprocess::cli::{command, row};
+use neuro_preprocess::cli::{command, typed};
 use neuro_preprocess::error::{ErrorClass, ErrorCode};
 use neuro_preprocess::telemetry::names;
 use neuro_preprocess::vocabulary::Stage;
@@ -62,7 +62,7 @@ fn error_codes_and_exit_statuses() {
 #[test]
 fn settings() {
     let mut text = String::new();
-    let settings: Vec<_> = row::settings().collect();
+    let settings: Vec<_> = typed::settings().collect();
     for section in settings.chunk_by(|a, b| a.section == b.section) {
         let keys: Vec<String> = section.iter().map(|s| format!("`{}` ({})", s.key, s.values())).collect();
         writeln!(text, "- `[{}]`: {}", section[0].section, keys.join(", ")).unwrap();

@@ -1,6 +1,6 @@
 //! The inputs of a descriptor and their groups, from clap's definitions: one input per argument that is shown.
 
-use super::super::options::OPTIONS;
+use super::super::table::OPTIONS;
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Value, json};
 use std::any::TypeId;
