@@ -87,8 +87,8 @@ mod tests {
                 let mut options = Options::default();
                 row.set(&mut options, text).ok().map(|()| options)
             };
-            let last = row.choices().last().copied();
-            let found = TEXTS.into_iter().chain(last).filter_map(read).find(|options| *options != fresh);
+            let choices = row.choices().iter().copied();
+            let found = TEXTS.into_iter().chain(choices).filter_map(read).find(|options| *options != fresh);
             let mut found = found.unwrap_or_else(|| panic!("{} changes nothing", row.key));
             if row.forms & form::TASK != 0 {
                 let text = (row.field)(&mut found).text().unwrap_or_else(|| panic!("{} is not written", row.key));
